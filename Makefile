@@ -1,0 +1,32 @@
+# make setup | demo | test | lint | docs: each works on a fresh machine with Python 3.11 and make alone.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# Some machines have 3.11 only under the name python3.
+PYTHON := $(shell command -v $(PYTHON) || command -v python3)
+
+.PHONY: setup demo test lint docs clean
+
+setup: .venv/.done
+
+.venv/.done: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/dfer demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+docs: setup
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build dist site demo *.egg-info

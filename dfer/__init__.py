@@ -1,0 +1,31 @@
+"""dfer: dynamic facial expression recognition, from raw clips to an answer about your video.
+
+Public names load on first use, so `import dfer` costs neither torch nor OpenCV nor pandas.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dfer.version import __version__
+
+if TYPE_CHECKING:
+    from dfer.errors import DferError
+    from dfer.predict import Predictor
+    from dfer.records import Prediction
+
+__all__ = ["DferError", "Prediction", "Predictor", "__version__"]
+
+_LAZY = {"DferError": "dfer.errors", "Predictor": "dfer.predict", "Prediction": "dfer.records"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'dfer' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

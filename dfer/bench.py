@@ -1,0 +1,108 @@
+"""Speed, parameters and GMACs of the models on this machine; speeds also as ratios within the same run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from dfer.complexity import count_gmacs, count_parameters
+from dfer.device import choose_device, describe_machine
+from dfer.model import MODELS
+
+NUM_CLASSES = 7
+CASES = (("logo_former_s", "local_global"), ("logo_former_s", "joint"), ("logo_former_b", "local_global"))
+
+
+def bench_models(
+    *,
+    device: str = "auto",
+    batch_size: int = 4,
+    seconds: float = 5.0,
+    on_case: Callable[[str], None] = lambda _name: None,
+) -> dict[str, Any]:
+    """Measure both sizes, and attention over all tokens beside local and global attention.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        batch_size: clips at a time.
+        seconds: for each figure.
+        on_case: called with a line on what is measured next.
+
+    Returns:
+        "machine", "batch_size", and "models": a row each with "name", "attention", "parameters", "gmacs",
+        "gmacs_64_frames", "forward_float32", "forward_bf16", "training" (clips/s) and "relative" (forward speed
+        relative to the first row).
+    """
+    chosen = choose_device(device)
+    rows: list[dict[str, Any]] = []
+    for name, attention in CASES:
+        on_case(f"{name}, attention {attention}")
+        rows.append(_bench_model(name, attention, chosen, batch_size, seconds))
+    for row in rows:
+        row["relative"] = row["forward_float32"] / rows[0]["forward_float32"]
+    return {
+        "schema": "dfer.bench/1",
+        "machine": describe_machine(chosen),
+        "batch_size": batch_size,
+        "seconds": seconds,
+        "models": rows,
+    }
+
+
+def _bench_model(name: str, attention: str, device: torch.device, batch_size: int, seconds: float) -> dict[str, Any]:
+    model = MODELS[name](num_classes=NUM_CLASSES, attention=attention)
+    config = model.config
+    row: dict[str, Any] = {
+        "name": name,
+        "attention": attention,
+        "parameters": count_parameters(model),
+        "gmacs": count_gmacs(model, config.num_frames, config.image_size),
+        "gmacs_64_frames": count_gmacs(model, 64, config.image_size),
+    }
+    model.to(device)
+    clips = torch.randn(batch_size, config.num_frames, 3, config.image_size, config.image_size, device=device)
+    labels = torch.arange(batch_size, device=device) % NUM_CLASSES
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    cases: dict[str, Callable[[], None]] = {
+        "forward_float32": lambda: _forward(model, clips, bf16=False),
+        "forward_bf16": lambda: _forward(model, clips, bf16=True),
+        "training": lambda: _step(model, optimizer, clips, labels),
+    }
+    return row | {case: batch_size * _rate(work, seconds, device) for case, work in cases.items()}
+
+
+@torch.inference_mode()
+def _forward(model: nn.Module, clips: torch.Tensor, *, bf16: bool) -> None:
+    model.eval()
+    with torch.autocast(clips.device.type, torch.bfloat16, enabled=bf16):
+        model(clips)
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, clips: torch.Tensor, labels: torch.Tensor) -> None:
+    model.train()
+    with torch.autocast(clips.device.type, torch.bfloat16):
+        logits = model(clips)
+    optimizer.zero_grad(set_to_none=True)
+    nn.functional.cross_entropy(logits.float(), labels).backward()
+    optimizer.step()
+
+
+def _rate(work: Callable[[], None], seconds: float, device: torch.device) -> float:
+    """Calls a second, after one for warming up."""
+    work()
+    _wait_for(device)
+    begun, calls = time.perf_counter(), 0
+    while (spent := time.perf_counter() - begun) < seconds:
+        work()
+        _wait_for(device)
+        calls += 1
+    return calls / spent
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

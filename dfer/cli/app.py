@@ -1,0 +1,122 @@
+"""The Typer app, and the one place that turns an exception into an error line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dfer.cli import bench, demo, doctor, evaluate, export, predict, preprocess, synth, train
+from dfer.cli.console import configure_logging, print_error
+from dfer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, DferError
+from dfer.version import __version__
+
+DEBUG_VARIABLE = "DFER_DEBUG"
+
+app = typer.Typer(
+    name="dfer",
+    help="Dynamic facial expression recognition: from raw clips to a trained model to an answer about your video.",
+    epilog="First time here? Run [bold]dfer demo[/bold]: the whole pipeline on generated clips, nothing to download.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help=f"Show tracebacks and debug messages (or ${DEBUG_VARIABLE}=1).")
+    ] = False,
+) -> None:
+    """Nothing runs here: both options act before a command starts."""
+
+
+START, PIPELINE, MACHINE = "Start here", "Pipeline", "This machine"
+app.command("demo", rich_help_panel=START, epilog=demo.EXAMPLES)(demo.demo)
+app.command("predict", rich_help_panel=PIPELINE, epilog=predict.EXAMPLES)(predict.predict)
+app.command("preprocess", rich_help_panel=PIPELINE, epilog=preprocess.EXAMPLES)(preprocess.preprocess)
+app.command("train", rich_help_panel=PIPELINE, epilog=train.EXAMPLES)(train.train)
+app.command("eval", rich_help_panel=PIPELINE, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("export", rich_help_panel=PIPELINE, epilog=export.EXAMPLES)(export.export)
+app.command("synth", rich_help_panel=START, epilog=synth.EXAMPLES)(synth.synth)
+app.command("bench", rich_help_panel=MACHINE, epilog=bench.EXAMPLES)(bench.bench)
+app.command("doctor", rich_help_panel=START, epilog=doctor.EXAMPLES)(doctor.doctor)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The exit code: 0 done, 1 the job failed, 2 bad usage, 130 interrupted.
+    """
+    arguments, debug = _take_debug(arguments)
+    configure_logging(debug=debug)
+    if not debug:
+        warnings.simplefilter("ignore")  # other packages' deprecations are not the user's business
+    try:
+        result = app(list(arguments), standalone_mode=False, prog_name="dfer")
+        sys.stdout.flush()
+        if result == EXIT_INTERRUPTED:  # what newer Typers make of Ctrl-C; older ones let it through
+            raise KeyboardInterrupt
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        print_error("interrupted", hint="run the same command again: what is finished is kept")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        if debug:
+            raise
+        return _report(error)
+
+
+def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """--debug counts wherever it stands, since that is where people add it: at the end."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    rest = [word for n, word in enumerate(arguments) if word != "--debug" or n > end]
+    return rest, len(rest) < len(arguments) or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, DferError):
+        print_error(str(error), hint=error.hint)
+        return error.exit_code
+    if hasattr(error, "format_message"):  # Typer's usage errors, whichever click it brings
+        if type(error).__name__ == "NoArgsIsHelpError":
+            return EXIT_USAGE
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "dfer"
+        print_error(" ".join(error.format_message().split()), hint=f"{command} --help")
+        return EXIT_USAGE
+    if type(error).__name__ == "Abort":
+        return EXIT_FAILED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        where = f" ({error.filename})" if error.filename else ""
+        print_error(f"{(error.strerror or str(error)).lower()}{where}")
+        return EXIT_FAILED
+    if isinstance(error, MemoryError):
+        print_error("out of memory", hint="use fewer workers, a smaller batch, or a smaller train.memory_gb")
+        return EXIT_FAILED
+    first = (str(error).splitlines() or [""])[0]
+    print_error(f"unexpected {type(error).__name__}: {first}", hint="run again with --debug and report it")
+    return EXIT_FAILED

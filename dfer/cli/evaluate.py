@@ -1,0 +1,67 @@
+"""`dfer eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, parse_folds
+
+EXAMPLES = (
+    "Examples: [bold]dfer eval --fold 3[/bold] takes the newest run that has fold 3.\n\n"
+    "[bold]dfer eval --run runs/dfew --json result.json --report report/[/bold]"
+)
+
+
+def evaluate(
+    fold: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="Fold to test on.", show_default="all the run has", rich_help_panel=WHICH),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="The run's folder.", show_default="the newest", rich_help_panel=WHICH)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="One checkpoint instead of a run.", rich_help_panel=WHICH)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The store.", show_default="the one trained on", rich_help_panel=WHICH)
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="The figures as JSON; - is stdout.", rich_help_panel=OUTPUT)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tables (Markdown, LaTeX) and confusion plots.", rich_help_panel=OUTPUT),
+    ] = None,
+    device: DeviceOption = DeviceKind.auto,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips at a time.", rich_help_panel=COMPUTE)] = 16,
+) -> None:
+    """Test a trained run: WAR, UAR, recalls and the confusion matrix of each fold.
+
+    No test clip is dropped: one that could not be read counts as an error, and the figures without it are given too.
+    """
+    from dfer.cli.console import note, stdout
+    from dfer.cli.output import write_json_result
+    from dfer.cli.progress import Progress
+    from dfer.evaluate import evaluate as run_evaluation
+    from dfer.evaluate import plan_evaluation
+    from dfer.report.evaluation import write_evaluation_report
+    from dfer.report.tables import evaluation_table
+
+    tasks = plan_evaluation(folds=parse_folds(fold, "all"), run=run, checkpoint=checkpoint, data=data)
+    for task in tasks:
+        note(f"fold {task.fold}: {task.checkpoint} on {task.data}")
+    with Progress("eval", "clips") as progress:
+        result = run_evaluation(
+            tasks, device=device.value, batch_size=batch_size, on_batch=lambda done, of: progress.advance(done, of)
+        )
+    if json:
+        write_json_result(json, [result])
+    if json != "-":
+        stdout.print(evaluation_table(result))
+    if report:
+        write_evaluation_report(result, report)
+        note(f"report in {report}")

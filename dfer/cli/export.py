@@ -1,0 +1,27 @@
+"""`dfer export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = "Example: [bold]dfer export runs/dfew/fold1/best.safetensors --out logo_former.onnx[/bold]"
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors of dfer.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The ONNX file to write.")],
+) -> None:
+    """Write a model as ONNX, checked against onnxruntime.
+
+    Input: clips, float32, batch x frames x 3 x S x S, normalised; output: logits, batch x classes. Labels, alignment
+    and normalisation are in the file's metadata.
+    """
+    from dfer.cli.console import note
+    from dfer.export import export_onnx
+
+    result = export_onnx(checkpoint, out)
+    note(f"{out}: {result.megabytes:.1f} MB, opset {result.opset}")
+    note(f"largest difference from torch over {result.num_checked} inputs: {result.max_difference:.1e}")

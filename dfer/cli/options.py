@@ -1,0 +1,81 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfer.errors import UsageError
+
+OUTPUT, WHICH, COMPUTE, FACES = "Output", "Which", "Compute", "Faces"
+
+
+class DetectorKind(str, Enum):
+    """Face detectors."""
+
+    auto = "auto"
+    scrfd = "scrfd"
+    haar = "haar"
+    none = "none"
+
+
+class DeviceKind(str, Enum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+DetectorOption = Annotated[
+    DetectorKind,
+    typer.Option(
+        help="Face detector; [bold]auto[/bold] is SCRFD if its weights are at hand, else OpenCV's Haar cascade; "
+        "[bold]none[/bold]: the frames are aligned face crops already.",
+        rich_help_panel=FACES,
+    ),
+]
+DetectorWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--detector-weights",
+        help="SCRFD weights, a folder or .onnx (else $DFER_DETECTOR_WEIGHTS, insightface's cache, its download).",
+        rich_help_panel=FACES,
+    ),
+]
+DeviceOption = Annotated[DeviceKind, typer.Option(help="Where to compute.", rich_help_panel=COMPUTE)]
+
+
+def parse_folds(text: str | None, default: str) -> list[int] | None:
+    """Fold numbers from "3", "1,4" or "all"; None means all.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    text = default if text is None else text
+    if text == "all":
+        return None
+    try:
+        folds = [int(part) for part in text.split(",")]
+    except ValueError:
+        folds = []
+    if not folds or min(folds) < 1:
+        raise UsageError(f"a fold is a number from 1 up, or all; not {text!r}", where="--fold")
+    return list(dict.fromkeys(folds))
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """(i, n) from "i/n", 1-based; (1, 1) for None.
+
+    Raises:
+        UsageError: it is not of this form.
+    """
+    if text is None:
+        return 1, 1
+    index, separator, count = text.partition("/")
+    if not (separator and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise UsageError(f"a shard is I/N with I from 1 to N, not {text!r}", where="--shard")
+    return int(index), int(count)

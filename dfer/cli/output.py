@@ -1,0 +1,27 @@
+"""Writing results where the user asked for them: a file, or stdout for a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dfer.files import write_json, write_text
+
+
+def write_json_result(target: str, results: Sequence[dict[str, Any]]) -> None:
+    """One object as JSON, several as JSON Lines.
+
+    Args:
+        target: a file, or "-" for stdout.
+        results: what to write.
+    """
+    lines = "".join(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
+    if target == "-":
+        sys.stdout.write(lines)
+    elif len(results) == 1:
+        write_json(Path(target), results[0])
+    else:
+        write_text(Path(target), lines)

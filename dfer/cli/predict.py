@@ -1,0 +1,149 @@
+"""`dfer predict`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dfer.cli.options import (
+    FACES,
+    OUTPUT,
+    DetectorKind,
+    DetectorOption,
+    DetectorWeightsOption,
+    DeviceKind,
+    DeviceOption,
+)
+
+if TYPE_CHECKING:
+    from dfer.predict import Analysis, Predictor
+
+EXAMPLES = (
+    "Examples: [bold]dfer predict clip.mp4 --video seen.mp4 --plot timeline.png[/bold]\n\n"
+    "[bold]dfer predict recordings/*.mp4 --faces all --json - | jq .faces[/bold]"
+)
+
+
+class FacesKind(str, Enum):
+    """Which faces to answer about."""
+
+    main = "main"
+    all = "all"
+
+
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, frame folders or images.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors of dfer.", show_default="$DFER_CHECKPOINT, else the newest run's"),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="JSON, an object per input; - is stdout.", rich_help_panel=OUTPUT),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="A row per face and window.", rich_help_panel=OUTPUT)] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="The video with the answer drawn in.", rich_help_panel=OUTPUT)
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="The emotion timeline, .png, .pdf or .svg.", rich_help_panel=OUTPUT)
+    ] = None,
+    faces: Annotated[FacesKind, typer.Option(help="The main face, or all.", rich_help_panel=FACES)] = FacesKind.main,
+    stride: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Length of a segment.", show_default="the model's 16 frames"),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="What the model's frames are spread over, around each segment.",
+            show_default="a training clip's length",
+        ),
+    ] = None,
+    detector: DetectorOption = DetectorKind.auto,
+    detector_weights: DetectorWeightsOption = None,
+    device: DeviceOption = DeviceKind.auto,
+) -> None:
+    """Say which emotion the faces in a video show, over time.
+
+    The model looks at 16 frames at a time, spread over as long as a clip lasted in its training. Times come from the
+    video's own timestamps.
+    """
+    from dfer.cli.console import note, print_error, stdout
+    from dfer.cli.output import write_json_result
+    from dfer.errors import EXIT_FAILED, UsageError, VideoError
+    from dfer.predict import Predictor
+    from dfer.report.style import require_figure_suffix
+    from dfer.report.tables import prediction_table
+    from dfer.report.timeline import write_prediction_csv
+    from dfer.video_writer import WRITABLE_SUFFIXES
+
+    if len(inputs) > 1 and (video or plot):
+        raise UsageError("one video or plot cannot hold several inputs", where="--video, --plot")
+    if plot:
+        require_figure_suffix(plot)
+    if video and video.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise UsageError(f"cannot write a video as {video.name!r}", hint=f"name it {' or '.join(WRITABLE_SUFFIXES)}")
+    missing = [source for source in inputs if not source.exists()]
+    if len(missing) == len(inputs):
+        raise VideoError("no such file or folder", where=missing[0], hint="check the path")
+    predictor = Predictor(
+        checkpoint,
+        detector=detector.value,
+        detector_weights=detector_weights,
+        device=device.value,
+        faces=faces.value,
+        stride=stride,
+        window=window,
+    )
+    note(f"{predictor.checkpoint}: {predictor.info.model_name} {predictor.info.trained_on()}")
+    results: list[dict[str, Any]] = []
+    answered: list[Analysis] = []
+    for source in inputs:
+        try:
+            analysis = _analyse(predictor, source)
+        except VideoError as error:
+            if len(inputs) == 1:
+                raise
+            print_error(str(error), hint=error.hint)
+            results.append({"schema": "dfer.prediction/1", "source": str(source), "error": str(error)})
+            continue
+        for warning in analysis.prediction.warnings:
+            note(f"warning: {source}: {warning}")
+        results.append(analysis.prediction.to_dict())
+        answered.append(analysis)
+    predictions = [analysis.prediction for analysis in answered]
+    if json:
+        write_json_result(json, results)
+    if csv:
+        write_prediction_csv(predictions, csv)
+    if answered and plot:
+        from dfer.report.figures import plot_timeline
+
+        plot_timeline(predictions[0], plot)
+    if answered and video:
+        _write_video(answered[0], video)
+    if json != "-":
+        stdout.print(prediction_table(predictions))
+    if len(answered) < len(inputs):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _analyse(predictor: Predictor, source: Path) -> Analysis:
+    from dfer.cli.progress import Progress
+
+    with Progress(source.name, "%") as progress:
+        halves = {"detect": 0, "recognise": 50}
+        return predictor.analyse(source, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage))
+
+
+def _write_video(analysis: Analysis, path: Path) -> None:
+    from dfer.cli.progress import Progress
+    from dfer.predict import write_annotated_video
+
+    with Progress(path.name, "%") as progress:
+        write_annotated_video(analysis, path, lambda done: progress.set(int(100 * done), 100, "drawing"))

@@ -1,0 +1,158 @@
+"""What lies on the disk under a raw data set: every video and frame folder, found in one walk.
+
+People rename folders and unpack archives in parts, so nothing is looked up by an exact path; and a raw data set has
+up to two million frames on what may be a network disk, so no file is asked for more than its name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfer.datasets.lists import is_visible
+from dfer.errors import DataError
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset([
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".vob",
+    ".webm", ".wmv",
+])
+# fmt: on
+IMAGE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"])
+
+# Called with one line on how far a long job is.
+Report = Callable[[str], None]
+
+_MAX_DEPTH = 8  # deeper than any layout
+_REPORT_EVERY = 200_000
+
+
+@dataclass(frozen=True)
+class Media:
+    """A video or a frame folder on the disk.
+
+    Attributes:
+        path: the video file, or the folder that holds the frames.
+        folders: the names of the folders from the data set's root down to it, itself left out.
+        name: the video's name without its suffix, or the frame folder's name.
+        is_video: a video file rather than a folder of frames.
+    """
+
+    path: Path
+    folders: tuple[str, ...]
+    name: str
+    is_video: bool
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The names in a folder by kind, and how many entries it has in all."""
+
+    videos: list[str]
+    images: list[str]
+    subfolders: list[str]
+    links: frozenset[str]
+    num_entries: int
+
+
+def find_media(root: Path, report: Report) -> tuple[list[Media], list[str]]:
+    """Find every video and frame folder under a folder.
+
+    A folder is a frame folder if it holds images and no video. Links to folders are followed; loops are not.
+
+    Args:
+        root: the data set's root; images directly in it are no clip.
+        report: told how far a long walk is.
+
+    Returns:
+        The media, sorted by path, and a notice for each folder that may not be read.
+
+    Raises:
+        DataError: the disk fails on the way (a network mount that went away): clips must not seem missing then.
+    """
+    media: list[Media] = []
+    notices: list[str] = []
+    entered = {os.path.realpath(root)}
+    pending: list[tuple[str, tuple[str, ...]]] = [(os.fspath(root), ())]
+    seen = 0
+    while pending:
+        folder, parts = pending.pop()
+        try:
+            listing = _list_folder(folder)
+        except PermissionError:
+            notices.append(f"{folder} may not be read by this user: what it holds counts as missing")
+            continue
+        if (seen + listing.num_entries) // _REPORT_EVERY > seen // _REPORT_EVERY:
+            report(f"looking for clips in {root}: {seen + listing.num_entries:,} files so far")
+        seen += listing.num_entries
+        media += [Media(Path(folder, name), parts, name[: name.rfind(".")], True) for name in listing.videos]
+        if parts and listing.images and not listing.videos:
+            media.append(Media(Path(folder), parts[:-1], parts[-1], False))
+        for name in sorted(listing.subfolders):
+            path = f"{folder}{os.sep}{name}"
+            if len(parts) < _MAX_DEPTH and (name not in listing.links or _is_new(path, entered)):
+                pending.append((path, (*parts, name)))
+    media.sort(key=lambda item: (item.folders, item.name, item.path))
+    return media, notices
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The images directly in a folder, sorted by name; none if it is no folder.
+
+    Raises:
+        DataError: the disk fails, or the folder may not be read.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        return [folder / name for name in sorted(_list_folder(os.fspath(folder)).images)]
+    except PermissionError as error:
+        raise DataError("the folder may not be read by this user", where=folder) from error
+
+
+def _list_folder(folder: str) -> _Listing:
+    videos, images, subfolders, links, num_entries = [], [], [], [], 0
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                num_entries += 1
+                name = entry.name
+                if not is_visible(name):
+                    continue
+                suffix = name[name.rfind(".") :].lower()
+                if _is_folder(entry):
+                    subfolders.append(name)
+                    if entry.is_symlink():
+                        links.append(name)
+                elif suffix in IMAGE_SUFFIXES:
+                    images.append(name)
+                elif suffix in VIDEO_SUFFIXES:
+                    videos.append(name)
+    except PermissionError:
+        raise
+    except OSError as error:
+        what = f"the disk failed: {(error.strerror or str(error)).lower()}"
+        raise DataError(what, where=folder, hint="check the disk or the mount, then run again") from error
+    return _Listing(videos, images, subfolders, frozenset(links), num_entries)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EACCES):  # a link that leads nowhere
+            return False
+        raise
+
+
+def _is_new(link: str, entered: set[str]) -> bool:
+    """Whether a link leads to a folder not entered by a link before, and not above itself."""
+    target = os.path.realpath(link)
+    above = os.path.realpath(os.path.dirname(link))  # noqa: PTH120 - Path.resolve raises on loops
+    if target in entered or f"{above}{os.sep}".startswith(f"{target}{os.sep}"):
+        return False
+    entered.add(target)
+    return True

@@ -1,0 +1,162 @@
+"""FER+: 35,710 still faces (FER2013's images), each with the votes of ten annotators. For pretraining.
+
+A label is made from the votes by FER+'s own majority rule; the votes themselves are kept for soft labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+
+from dfer.datasets.disk import Report, find_images
+from dfer.datasets.lists import children, read_csv, require_folder
+from dfer.datasets.splits import RawDataset
+from dfer.errors import DataError
+from dfer.labels import DFEW_LABELS, canonical_emotion
+from dfer.records import ClipRecord
+
+# The order of the votes in label.csv.
+VOTES = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "not-a-face",
+)
+OFFICIAL_SIZES = {"train": 28558, "val": 3579, "test": 3573}
+
+_FOLDERS = {"train": "fer2013train", "val": "fer2013valid(ation)?", "test": "fer2013test"}
+_LISTS = "FER2013Train/label.csv"
+
+
+def read_ferplus(raw: Path, report: Report) -> RawDataset:
+    """Read FER+ with the seven labels of DFEW, an image per clip.
+
+    Images that the majority calls contempt, unknown or no face, or that have no majority, are left out.
+
+    Args:
+        raw: the folder of FER2013Train, FER2013Valid and FER2013Test, or the one above it.
+        report: told what is being done.
+
+    Returns:
+        The clips, ids as in the lists without suffix ("fer0000000"), in one fold; FER2013Valid is its "val" split.
+
+    Raises:
+        DataError: no lists, or a row that holds no votes.
+
+    Source: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
+    Distribution", 2016.
+    """
+    clips: list[ClipRecord] = []
+    left_out: Counter[str] = Counter()
+    sizes: dict[str, int] = {}
+    split_of: dict[str, str] = {}
+    for split, file in _lists(raw).items():
+        report(f"reading {file}")
+        votes = _votes(file)
+        images = {image.stem: image for image in find_images(file.parent)}
+        sizes[split] = len(votes)
+        for clip_id, counts in votes.items():
+            if split_of.setdefault(clip_id, split) != split:
+                raise DataError(f"image {clip_id} is in both {split_of[clip_id]} and {split}", where=file)
+            winner = majority(counts)
+            emotion = canonical_emotion(winner or "")
+            if emotion not in DFEW_LABELS:
+                left_out[winner or "no majority"] += 1
+                continue
+            clips.append(
+                ClipRecord(
+                    clip_id=clip_id,
+                    label=DFEW_LABELS.index(emotion),
+                    label_name=emotion,
+                    source=images.get(clip_id),
+                    folds={1: split},
+                    aligned=True,  # 48x48 faces, too small to detect anything in
+                )
+            )
+    num_missing = sum(clip.source is None for clip in clips)
+    return RawDataset("ferplus", DFEW_LABELS, clips, 1, _notices(sizes, left_out, num_missing))
+
+
+def read_votes(raw: Path) -> dict[str, tuple[int, ...]]:
+    """The votes on every image, those that `read_ferplus` leaves out among them.
+
+    Args:
+        raw: as for `read_ferplus`.
+
+    Returns:
+        Clip id -> votes in the order of `VOTES`, ten or fewer in all.
+
+    Raises:
+        DataError: no lists, or a row that holds no votes.
+    """
+    return {clip_id: votes for file in _lists(raw).values() for clip_id, votes in _votes(file).items()}
+
+
+def majority(votes: Sequence[int]) -> str | None:
+    """What more than half of the votes say, single votes for anything being taken for slips and left out.
+
+    Args:
+        votes: in the order of `VOTES`.
+
+    Returns:
+        One of `VOTES`, or None if none has a majority.
+
+    Source: the majority mode of the paper (see `read_ferplus`) and of its authors' published reader.
+    """
+    counted = [count if count > 1 else 0 for count in votes]
+    most = max(counted)
+    return VOTES[counted.index(most)] if 2 * most > sum(counted) else None
+
+
+def _lists(raw: Path) -> dict[str, Path]:
+    hint = f"RAW is the folder that holds FER2013Train, FER2013Valid and FER2013Test: {_LISTS}"
+    require_folder(raw, looked_for=_LISTS, hint=hint)
+    for root in (raw, *children(raw, ".*", folders=True)):
+        found = {
+            split: file
+            for split, pattern in _FOLDERS.items()
+            for folder in children(root, pattern, folders=True)
+            for file in children(folder, "labelcsv", folders=False)
+        }
+        if found:
+            return found
+    raise DataError(f"no lists of the data set: looked for {_LISTS} here and one level below", where=raw, hint=hint)
+
+
+def _votes(file: Path) -> dict[str, tuple[int, ...]]:
+    rows = read_csv(file)
+    if not any(field.isdecimal() for field in rows[0].fields):  # some copies have a header
+        rows = rows[1:]
+    votes: dict[str, tuple[int, ...]] = {}
+    for row in rows:
+        counts = tuple(int(field) for field in row.fields[2:] if field.isascii() and field.isdecimal())
+        if len(counts) != len(VOTES) or len(row.fields) != 2 + len(VOTES):
+            raise DataError(
+                f"expected an image, a box and {len(VOTES)} votes, got {','.join(row.fields)[:80]!r}",
+                where=row.where,
+                hint=f"the votes are for {', '.join(VOTES)}",
+            )
+        clip_id = PurePath(row.fields[0]).stem
+        if votes.setdefault(clip_id, counts) != counts:
+            raise DataError(f"image {clip_id} has two rows with different votes", where=row.where)
+    return votes
+
+
+def _notices(sizes: Mapping[str, int], left_out: Mapping[str, int], num_missing: int) -> list[str]:
+    notices = []
+    if left_out:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+        notices.append(f"images left out by the majority of their votes: {sum(left_out.values()):,} ({reasons})")
+    if sizes != OFFICIAL_SIZES:
+        parts = ", ".join(f"{split} {sizes.get(split, 0):,} of {OFFICIAL_SIZES[split]:,}" for split in _FOLDERS)
+        notices.append(f"not the official split sizes: {parts}")
+    if num_missing:
+        notices.append(f"images of the lists that are not on the disk: {num_missing:,}")
+    return notices

@@ -1,0 +1,63 @@
+"""Folds for data that come without a split: the same on every machine, by subject where subjects are known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+NUM_FOLDS = 5
+
+
+def folds_by_subject(subjects: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Cut clips into test folds such that no subject is in two, with sizes and labels balanced.
+
+    The largest subject goes first, each to the fold where its clips repeat least what is there already.
+
+    Args:
+        subjects: who is seen in each clip.
+        labels: the label of each clip.
+
+    Returns:
+        The fold, 1-based, in which each clip is tested; as many folds as subjects where these are fewer than five.
+    """
+    by_subject: dict[str, Counter[str]] = defaultdict(Counter)
+    for subject, label in zip(subjects, labels, strict=True):
+        by_subject[subject][label] += 1
+    totals = Counter(labels)
+    folds: list[Counter[str]] = [Counter() for _ in range(min(NUM_FOLDS, len(by_subject)))]
+
+    def crowding(fold: int, counts: Counter[str]) -> tuple[float, int, int]:
+        # How much the sum of squared shares of all labels in the fold would grow, but for a constant.
+        growth = sum(2 * folds[fold][label] * count / totals[label] ** 2 for label, count in counts.items())
+        return growth, folds[fold].total(), fold
+
+    fold_of = {}
+    for subject, counts in sorted(by_subject.items(), key=lambda item: (-item[1].total(), _digest(item[0]))):
+        best = min(range(len(folds)), key=lambda fold: crowding(fold, counts))
+        folds[best] += counts
+        fold_of[subject] = best + 1
+    return [fold_of[subject] for subject in subjects]
+
+
+def folds_by_label(clip_ids: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Cut clips into test folds in which each label has the same share, by a hash of the ids.
+
+    Args:
+        clip_ids: the id of each clip; their order does not matter.
+        labels: the label of each clip.
+
+    Returns:
+        The fold, 1-based, in which each clip is tested; as many folds as clips where these are fewer than five.
+    """
+    num_folds = min(NUM_FOLDS, len(clip_ids))
+    # Dealt out label by label without starting anew, so that the folds' sizes differ by one at most.
+    order = sorted(range(len(clip_ids)), key=lambda index: (labels[index], _digest(clip_ids[index])))
+    folds = [0] * len(clip_ids)
+    for place, index in enumerate(order):
+        folds[index] = place % num_folds + 1
+    return folds
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,33 @@
+"""A clip as a user's own folder or table gives it, before labels are ordered and folds are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# How people call the splits.
+_SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+SPLIT_NAMES = {name: split for split, names in _SPLITS.items() for name in names}
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """One clip of one's own recordings.
+
+    Attributes:
+        clip_id: its path from the folder or table.
+        label: the class as written there.
+        source: the video, frame folder or image; None if it is not on the disk.
+        folds: fold number -> "train", "val" or "test"; empty where no split is given.
+        subject: who is seen, if told.
+    """
+
+    clip_id: str
+    label: str
+    source: Path | None
+    folds: dict[int, str] = field(default_factory=dict)
+    subject: str | None = None

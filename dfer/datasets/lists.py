@@ -1,0 +1,200 @@
+"""Finding and reading the list files of a data set, tolerant of how copies differ and strict about what they say.
+
+Copies of the same lists differ in spaces and case of folder names, byte-order marks, line ends and separators.
+None of that changes what a row says, so it is accepted; anything that does is an error naming file and line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfer.errors import DataError
+
+# A list's place in the protocol: fold (1-based) and split ("train", "val" or "test").
+Slot = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a list, and where it stands."""
+
+    file: Path
+    line: int
+    fields: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """The file and line, for an error."""
+        return f"{self.file}, line {self.line}"
+
+
+def is_visible(name: str) -> bool:
+    """Whether a file or folder is meant for people: not hidden, not an archiver's leftover."""
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def require_folder(raw: Path, *, looked_for: str, hint: str) -> None:
+    """Check that the raw data set is a folder.
+
+    Raises:
+        DataError: it does not exist, is a file, or cannot be listed.
+    """
+    if not raw.exists():
+        raise DataError(f"no such folder; looked for {looked_for} in it", where=raw, hint=hint)
+    if not raw.is_dir():
+        what = "is an archive, not a folder" if raw.suffix.lower() in _ARCHIVES else "is a file, not a folder"
+        raise DataError(f"the raw data set {what}; looked for {looked_for} in it", where=raw, hint=hint)
+    try:
+        os.scandir(raw).close()
+    except OSError as error:
+        raise DataError(f"cannot list the folder: {_reason(error)}", where=raw) from error
+
+
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
+
+
+def children(folder: Path, pattern: str, *, folders: bool) -> list[Path]:
+    """The sub-folders (or files) of a folder whose name is `pattern`, whatever its case, spaces and punctuation.
+
+    Args:
+        folder: where to look; a folder that cannot be listed has no children.
+        pattern: a regular expression for the whole name in lower-case letters and digits alone, so
+            `set[1-5]csv` is "Set 1.csv" too.
+        folders: look for folders rather than files.
+
+    Returns:
+        The paths, sorted by name.
+    """
+    expression = re.compile(pattern)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                Path(entry.path)
+                for entry in entries
+                if is_visible(entry.name)
+                and expression.fullmatch(re.sub(r"[^a-z0-9]", "", entry.name.lower()))
+                and entry.is_dir() == folders
+            )
+    except OSError:
+        return []
+
+
+def find_lists(
+    raw: Path, lists_in: Callable[[Path], dict[Slot, Path]], *, looked_for: str, hint: str
+) -> tuple[Path, dict[Slot, Path]]:
+    """Find a data set's lists in RAW, or one level below it, where archives often unpack to.
+
+    Args:
+        raw: the folder given by the user.
+        lists_in: the lists that a folder holds, if it is the data set's root; empty if it is not.
+        looked_for: the official path of the lists, for the error.
+        hint: the way out, for the error.
+
+    Returns:
+        The root of the data set, and the file of each list.
+
+    Raises:
+        DataError: RAW is no folder, holds no lists, holds several data sets, or lacks one of a pair of lists.
+    """
+    require_folder(raw, looked_for=looked_for, hint=hint)
+    found = [(raw, lists_in(raw))]
+    if not found[0][1]:
+        found = [(folder, lists) for folder in children(raw, ".*", folders=True) if (lists := lists_in(folder))]
+    if not found:
+        what = f"no lists of the data set: looked for {looked_for} here and one level below"
+        raise DataError(what, where=raw, hint=hint)
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder, _ in found)
+        hint = "give the folder of the one you mean"
+        raise DataError(f"several folders here hold lists of the data set: {names}", where=raw, hint=hint)
+    root, lists = found[0]
+    for fold, split in sorted(lists):
+        other = "test" if split == "train" else "train"
+        if (fold, other) not in lists:
+            what, hint = f"fold {fold} has a {split} list but no {other} list", "copy it from the data set's archive"
+            raise DataError(what, where=lists[fold, split], hint=hint)
+    return root, lists
+
+
+def one_per_slot(found: list[tuple[Slot, Path]]) -> dict[Slot, Path]:
+    """Refuse two files that claim to be the same list.
+
+    Raises:
+        DataError: two files are the list of one fold and split.
+    """
+    lists: dict[Slot, Path] = {}
+    for slot, file in sorted(found):
+        if slot in lists:
+            fold, split = slot
+            what = f"two files are the {split} list of fold {fold}: {lists[slot].parent.name}/{lists[slot].name} too"
+            raise DataError(what, where=file, hint="keep one of them under the raw folder")
+        lists[slot] = file
+    return lists
+
+
+def read_csv(file: Path) -> list[Row]:
+    """The rows of a CSV, a header among them if there is one; commas, semicolons or tabs between the fields.
+
+    Raises:
+        DataError: the file cannot be read, is no text, or holds no rows.
+    """
+    text = _read_text(file)
+    first = text.lstrip().partition("\n")[0]
+    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+    # Strict, for else a quote that is never closed swallows the rows after it.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows = []
+    try:
+        for fields in reader:
+            stripped = tuple(field.strip() for field in fields)
+            if any(stripped):
+                rows.append(Row(file, reader.line_num, stripped))
+    except csv.Error as error:
+        raise DataError(f"not a readable CSV: {error}", where=f"{file}, line {reader.line_num}") from error
+    return _require_rows(file, rows)
+
+
+def read_pairs(file: Path) -> list[Row]:
+    """The rows of a list without a header: two fields each, a space or a comma between them.
+
+    Raises:
+        DataError: the file cannot be read, is no text, holds no rows, or a row is no pair.
+    """
+    rows = []
+    for number, line in enumerate(_read_text(file).splitlines(), start=1):
+        if not line.strip():
+            continue
+        pair = _PAIR.fullmatch(line.strip())
+        if pair is None:
+            raise DataError(f"expected two fields, got {line.strip()[:80]!r}", where=f"{file}, line {number}")
+        rows.append(Row(file, number, (pair[1].rstrip(), pair[2])))
+    return _require_rows(file, rows)
+
+
+# The last field is one word; spaces in the first one (a scene's name) belong to it.
+_PAIR = re.compile(r"(\S.*?)[\s,]\s*([^\s,]+)")
+
+
+def _require_rows(file: Path, rows: list[Row]) -> list[Row]:
+    if not rows:
+        raise DataError("the list is empty", where=file, hint="copy it again from the data set's archive")
+    return rows
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError("not UTF-8 text", where=file, hint="save the list as UTF-8 (CSV UTF-8 in Excel)") from error
+    except OSError as error:
+        raise DataError(f"cannot read the list: {_reason(error)}", where=file) from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

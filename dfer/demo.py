@@ -1,0 +1,170 @@
+"""The whole pipeline on generated clips: synth -> preprocess -> train -> eval -> predict -> report.
+
+Every step is the one that the other commands run, and each can be resumed, so the demo can too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.datasets import read_dataset
+from dfer.device import describe_machine
+from dfer.evaluate import evaluate, plan_evaluation
+from dfer.files import write_json
+from dfer.machine import usable_cores
+from dfer.predict import Predictor, write_annotated_video
+from dfer.preprocessing import Settings, preprocess
+from dfer.recipe import load_recipe
+from dfer.records import Prediction
+from dfer.report.demo import contact_sheet, write_demo_report
+from dfer.runs import fold_folder
+from dfer.store import ManifestRow, Store, open_store, read_clip
+from dfer.synth.dataset import generate_dataset, make_recording
+from dfer.training import TrainingObserver, train
+
+NUM_CLIPS = 600
+FOLDS = (1,)
+SEED = 0
+SHOWN = ("happy", "surprise", "angry", "sad")  # in the recording, one after another
+
+
+class ProgressDisplay(Protocol):
+    """What shows how far a step is."""
+
+    def set(self, done: int, total: int, extra: str = "") -> None:
+        """So many of `total` are done."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found.
+
+    Attributes:
+        war, uar: means over the folds it ran, on identities never seen in training.
+        recording: the video it predicted on.
+        prediction: what the model says of it.
+        checkpoint: of the first fold.
+        report: the report's page.
+        seconds: by step.
+    """
+
+    war: float
+    uar: float
+    recording: Path
+    prediction: Prediction
+    checkpoint: Path
+    report: Path
+    seconds: dict[str, float]
+
+
+def run_demo(
+    out: Path,
+    *,
+    num_clips: int = NUM_CLIPS,
+    folds: Sequence[int] = FOLDS,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None],
+    show: Callable[[str, str], AbstractContextManager[ProgressDisplay]],
+    observer: TrainingObserver,
+) -> DemoResult:
+    """Run the pipeline; an interrupted demo goes on where it stopped.
+
+    Args:
+        out: gets raw, data, runs, evaluation.json, prediction.json and report.
+        num_clips: clips to generate.
+        folds: to train and test.
+        overrides: KEY=VALUE changes of recipes/demo.yaml.
+        say: told a line at each step.
+        show: opens a progress display for (what, unit).
+        observer: told how training goes.
+
+    Raises:
+        DferError: a step failed.
+    """
+    raw, data, run = out / "raw", out / "data", out / "runs" / "demo"
+    recipe = load_recipe(Path("recipes/demo.yaml"), [f"data.path={json.dumps(str(data))}", *overrides])
+    seconds: dict[str, float] = {}
+    workers = usable_cores()
+
+    say(f"1/6 synth: {num_clips} clips of drawn faces, seven emotions -> {raw}")
+    with _timed(seconds, "synth"), show("synth", "clips") as progress:
+        generate_dataset(raw, num_clips=num_clips, seed=SEED, workers=workers, on_clip=progress.set)
+
+    say(f"2/6 preprocess: detect, track, align and pack the faces -> {data}")
+    with _timed(seconds, "preprocess"), show("preprocess", "clips") as progress:
+        done = 0
+
+        def on_clip(_row: ManifestRow, total: int) -> None:
+            nonlocal done
+            done += 1
+            progress.set(done, total)
+
+        # The Haar cascade comes with OpenCV: the demo downloads nothing.
+        summary = preprocess(
+            read_dataset("dfew", raw), raw, data, Settings(detector="haar"), workers=workers, on_clip=on_clip
+        )
+    say("    " + ", ".join(f"{count} clips {status}" for status, count in sorted(summary.counts.items())))
+
+    say(f"3/6 train: a small LOGO-Former, {recipe.train.epochs} epochs -> {run}")
+    with _timed(seconds, "train"):
+        train(recipe, folds=folds, out=run, device="auto", observer=observer)
+
+    say("4/6 eval: on people never seen in training")
+    with _timed(seconds, "eval"):
+        evaluation = evaluate(plan_evaluation(run=run, folds=folds, data=data))
+    write_json(out / "evaluation.json", evaluation)
+
+    recording = out / "report" / "recording.mp4"
+    checkpoint = Path(evaluation["folds"][str(folds[0])]["checkpoint"])
+    say(f"5/6 predict: a recording of one of them, going through {', '.join(SHOWN)} -> {recording}")
+    with _timed(seconds, "predict"):
+        make_recording(recording, SHOWN, fold=folds[0], num_clips=num_clips, seed=SEED)
+        analysed = Predictor(checkpoint, detector="haar").analyse(recording)
+        write_annotated_video(analysed, out / "report" / "prediction.mp4")
+    write_json(out / "prediction.json", analysed.prediction.to_dict())
+
+    say(f"6/6 report -> {out / 'report'}")
+    page = write_demo_report(
+        out / "report",
+        evaluation=evaluation,
+        prediction=analysed.prediction,
+        contact_sheet=_contact_sheet(open_store(data), folds[0]),
+        metrics=_metrics(fold_folder(run, folds[0])),
+        machine=describe_machine(),
+        timings=seconds,
+        notes=evaluation["notes"],
+    )
+    mean = evaluation["mean"]
+    return DemoResult(mean["war"], mean["uar"], recording, analysed.prediction, checkpoint, page, seconds)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    seconds[step] = time.monotonic() - begun
+
+
+def _contact_sheet(store: Store, fold: int, columns: int = 7, rows_per_emotion: int = 1) -> NDArray[np.uint8]:
+    """Aligned crops over time of one test clip per emotion."""
+    images, captions = [], []
+    for label, name in enumerate(store.info.labels):
+        clips = [row for row in store.select(fold, "test") if row.label == label and row.status == "ok"]
+        for row in clips[:rows_per_emotion]:
+            chosen = np.linspace(0, row.num_frames - 1, columns).astype(int)
+            images += list(read_clip(store.clip_path(row.clip_id), chosen))
+            captions += [name, *[""] * (columns - 1)]
+    return contact_sheet(images, captions, columns)
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,120 @@
+"""What is installed, which device there is, which weights, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Literal
+
+from dfer.errors import CheckpointError, DferError
+from dfer.machine import cpu_name, free_memory_bytes, usable_cores
+from dfer.version import __version__
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: what was looked at.
+        state: "ok"; "note", which something can be done without; "missing", which is needed.
+        finding: in a few words.
+        remedy: how to get it, or "".
+    """
+
+    name: str
+    state: Literal["ok", "note", "missing"]
+    finding: str
+    remedy: str = ""
+
+
+def examine() -> list[Check]:
+    """Look at this machine and installation; nothing is downloaded."""
+    checks = [
+        Check("dfer", "ok", f"{__version__}, Python {platform.python_version()} ({sys.executable})"),
+        Check("machine", "ok", f"{cpu_name()}, {usable_cores()} cores, {free_memory_bytes() / 1e9:.0f} GB free memory"),
+        *(_package(name, module, needed, remedy) for name, module, needed, remedy in _PACKAGES),
+        _opencv(),
+        _device(),
+        _detector(),
+        _checkpoint(),
+    ]
+    return checks
+
+
+_PACKAGES = (
+    ("torch", "torch", True, "pip install torch"),
+    ("insightface", "insightface", True, "pip install insightface"),
+    ("onnxruntime", "onnxruntime", True, "pip install onnxruntime"),
+    ("av", "av", True, "pip install av"),
+    ("decord", "decord", False, "no wheel for this machine: PyAV decodes instead, somewhat slower"),
+    ("onnx", "onnx", False, "pip install 'dfer[export]' for `dfer export`"),
+)
+
+
+def _package(name: str, module: str, needed: bool, remedy: str) -> Check:
+    try:
+        import_module(module)
+        return Check(name, "ok", metadata.version(name))
+    except (ImportError, OSError, RuntimeError, metadata.PackageNotFoundError) as error:
+        return Check(name, "missing" if needed else "note", f"not usable: {str(error).splitlines()[0]}", remedy)
+
+
+def _opencv() -> Check:
+    distributions = sorted(
+        str(found.metadata["Name"])
+        for found in metadata.distributions()
+        if str(found.metadata["Name"]).startswith("opencv-")
+    )
+    remedy = f"pip uninstall {' '.join(distributions)}; pip install 'opencv-python<5'"
+    try:
+        import cv2
+
+        cascade = hasattr(cv2, "CascadeClassifier")
+    except ImportError as error:
+        return Check("opencv", "missing", f"not usable: {str(error).splitlines()[0]}", remedy)
+    if len(distributions) > 1:
+        return Check("opencv", "note", f"{' and '.join(distributions)} overwrite each other", remedy)
+    if not cascade:
+        return Check("opencv", "missing", f"{cv2.__version__} has no Haar classifier", remedy)
+    return Check("opencv", "ok", f"{cv2.__version__} ({', '.join(distributions)})")
+
+
+def _device() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("GPU", "ok", f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
+    built = "this torch is a CPU build" if torch.version.cuda is None else "torch sees no CUDA device"
+    return Check("GPU", "note", f"{built}: training runs on the CPU", "see pytorch.org for a CUDA build")
+
+
+def _detector() -> Check:
+    from dfer.faces.detect import find_detector_weights
+
+    try:
+        found = find_detector_weights(None)
+    except DferError as error:
+        return Check("face detector", "note", f"{error}: the Haar cascade is used instead", error.hint or "")
+    if found is None:
+        return Check(
+            "face detector",
+            "note",
+            "no SCRFD weights: --detector auto tries insightface's download, then takes the Haar cascade",
+            "name them with --detector-weights or $DFER_DETECTOR_WEIGHTS; Haar misses turned faces",
+        )
+    return Check("face detector", "ok", f"SCRFD, {found}")
+
+
+def _checkpoint() -> Check:
+    from dfer.checkpoint import read_checkpoint_info
+    from dfer.runs import default_checkpoint
+
+    try:
+        path = default_checkpoint()
+        return Check("checkpoint", "ok", f"{path}: {read_checkpoint_info(Path(path)).trained_on()}")
+    except CheckpointError as error:
+        return Check("checkpoint", "note", error.what, error.hint or "")

@@ -1,0 +1,60 @@
+"""Errors that a user can act on, and the exit codes they end with.
+
+Everything expected to go wrong (bad file, bad recipe key, no checkpoint, full disk) raises a `DferError`;
+`dfer.cli.app` turns it into one `error:` line and, where there is one, a `hint:` line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells expect of an interrupted program
+
+
+class DferError(Exception):
+    """An expected failure of the job.
+
+    Args:
+        what: the failure, in one line without a full stop.
+        where: the file, key or argument it happened at; printed in brackets.
+        hint: the way out, in one line.
+    """
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, what: str, *, where: str | Path | None = None, hint: str | None = None) -> None:
+        self.what = " ".join(what.split())
+        self.where = None if where is None else str(where)
+        self.hint = hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return self.what if self.where is None else f"{self.what} ({self.where})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders: the default reduction would call __init__ with the joined text.
+        return (_rebuild, (type(self), self.what, self.where, self.hint))
+
+
+class UsageError(DferError):
+    """Bad arguments or a bad recipe: nothing was started."""
+
+    exit_code = EXIT_USAGE
+
+
+class VideoError(DferError):
+    """A video, frame folder or image that cannot be read."""
+
+
+class CheckpointError(DferError):
+    """A checkpoint that is missing, damaged, unsafe, or made for something else."""
+
+
+class DataError(DferError):
+    """A raw data set or a store that does not hold what it should."""
+
+
+def _rebuild(kind: type[DferError], what: str, where: str | None, hint: str | None) -> DferError:
+    return kind(what, where=where, hint=hint)

@@ -1,0 +1,207 @@
+"""Checkpoint + fold -> metrics, as `dfer.evaluation/1`.
+
+No test clip is dropped: short clips repeat frames, and a clip that could not be read counts as an error. The
+figures over the clips that could be read stand beside.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.batches import build_feed
+from dfer.checkpoint import CheckpointInfo, load_checkpoint
+from dfer.device import choose_device
+from dfer.errors import DataError, UsageError
+from dfer.faces.align import require_same_alignment
+from dfer.inference import run_clips
+from dfer.labels import require_same_labels
+from dfer.machine import free_memory_bytes, usable_cores
+from dfer.metrics import confusion_matrix, intra_inter_ratio, per_class_recall, uar, war
+from dfer.report.grid import BEST_ON_TEST, BEST_ON_TEST_NOTE
+from dfer.runs import fold_checkpoint, fold_folder, folds_of, newest_run, read_run
+from dfer.store import Store, open_store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """A checkpoint and the fold to test it on."""
+
+    fold: int
+    checkpoint: Path
+    data: Path
+
+
+def plan_evaluation(
+    *,
+    folds: Sequence[int] | None = None,
+    run: Path | None = None,
+    checkpoint: Path | None = None,
+    data: Path | None = None,
+) -> list[FoldTask]:
+    """What to evaluate, from what the user named; nothing named means all folds of the newest run.
+
+    Args:
+        folds: None for all that the run has.
+        run: a run's folder, or that of one of its folds.
+        checkpoint: instead of a run; its own fold unless `folds` names one.
+        data: the store; by default the one it was trained on.
+
+    Raises:
+        DferError: there is no such run, fold, checkpoint or store.
+    """
+    if checkpoint is not None:
+        _, info = load_checkpoint(checkpoint)
+        own = info.data.get("fold")
+        fold = folds[0] if folds else own
+        if fold is None or (folds and len(folds) > 1):
+            raise UsageError("a checkpoint is evaluated on one fold", where=checkpoint, hint="name it with --fold N")
+        if own is not None and fold != own:
+            logger.warning(
+                "%s was trained on fold %s: fold %s's test clips may be among its own", checkpoint, own, fold
+            )
+        return [FoldTask(fold, checkpoint, data or _data_of(checkpoint.parent))]
+    if run is None:
+        run = newest_run(folds[0] if folds else None)
+    elif not folds_of(run) and folds_of(run.parent):  # the folder of one fold
+        folds = folds or [int(run.name.removeprefix("fold"))]
+        run = run.parent
+    available = folds_of(run)
+    missing = [fold for fold in folds or () if fold not in available]
+    if missing or not available:
+        raise UsageError(
+            f"this run has no fold {missing[0]}" if missing else "no trained fold here",
+            where=run,
+            hint=f"its folds: {available}" if available else "train it with `dfer train RECIPE`",
+        )
+    folders = [(fold, fold_folder(run, fold)) for fold in folds or available]
+    return [FoldTask(fold, fold_checkpoint(folder), data or _data_of(folder)) for fold, folder in folders]
+
+
+def evaluate(
+    tasks: Sequence[FoldTask],
+    *,
+    device: str = "auto",
+    batch_size: int = 16,
+    on_batch: Callable[[int, int], None] = lambda _count, _total: None,
+) -> dict[str, Any]:
+    """Evaluate each fold, and sum up.
+
+    Args:
+        tasks: see `plan_evaluation`.
+        device: "auto", "cpu" or "cuda".
+        batch_size: clips at a time; the figures do not depend on it.
+        on_batch: called with the clips done in each batch and the clips of the fold.
+
+    Returns:
+        The object `dfer.evaluation/1`, and with it "labels", "notes" and for each fold "selection",
+        "war_readable", "uar_readable", "num_unreadable".
+
+    Raises:
+        DferError: a store or checkpoint cannot be read, or the two do not fit.
+    """
+    folds: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    unread_in_all: NDArray[np.int64] | None = None
+    labels: list[str] = []
+    name = ""
+    for task in tasks:
+        store = open_store(task.data)
+        result, info, unread = _evaluate_fold(task, store, device, batch_size, on_batch)
+        if labels:
+            require_same_labels(labels, info.labels, what="the checkpoint", where=str(task.checkpoint))
+        labels, name = info.labels, store.info.name
+        folds[str(task.fold)] = result
+        unread_in_all = unread if unread_in_all is None else unread_in_all + unread
+        notes += [note for note in _notes(info) if note not in notes]
+    assert unread_in_all is not None, "plan_evaluation gives at least one task"
+    pooled = np.sum([result["confusion"] for result in folds.values()], axis=0)
+    return {
+        "schema": "dfer.evaluation/1",
+        "dataset": name,
+        "labels": labels,
+        "folds": folds,
+        "mean": {key: float(np.mean([result[key] for result in folds.values()])) for key in ("war", "uar")},
+        "pooled": {
+            "war": war(pooled, unread_in_all),
+            "uar": uar(pooled, unread_in_all),
+            "per_class_recall": _recalls(labels, pooled, unread_in_all),
+        },
+        "notes": notes,
+    }
+
+
+def _evaluate_fold(
+    task: FoldTask, store: Store, device: str, batch_size: int, on_batch: Callable[[int, int], None]
+) -> tuple[dict[str, Any], CheckpointInfo, NDArray[np.int64]]:
+    chosen = choose_device(device)
+    model, info = load_checkpoint(task.checkpoint, chosen)
+    require_same_labels(info.labels, store.info.labels, what="the data set", where=str(store.root))
+    require_same_alignment(info.alignment, store.info.alignment, where=str(store.root))
+    rows = store.select(task.fold, "test")
+    if not rows:
+        raise DataError(f"fold {task.fold} has no test clips", where=store.root)
+    readable = [row for row in rows if row.status == "ok"]
+    if info.data.get("fingerprint") != store.fingerprint():
+        logger.warning("%s was trained on other data than %s", task.checkpoint, store.root)
+    feed = build_feed(store, readable, memory_bytes=free_memory_bytes() / 3, workers=usable_cores())
+    outputs = run_clips(
+        model,
+        feed,
+        readable,
+        segments=info.segments,
+        batch_size=batch_size,
+        device=chosen,
+        on_batch=lambda count: on_batch(count, len(readable)),
+    )
+    truth = np.array([row.label for row in readable], np.int64)
+    confusion = confusion_matrix(truth, outputs.predicted, len(info.labels))
+    failed = [row.label for row in rows if row.status != "ok"]
+    unread = np.bincount(np.array(failed, np.int64), minlength=len(info.labels))
+    result = {
+        "war": war(confusion, unread),
+        "uar": uar(confusion, unread),
+        "war_readable": war(confusion) if readable else None,
+        "uar_readable": uar(confusion) if readable else None,
+        "per_class_recall": _recalls(info.labels, confusion, unread),
+        "confusion": confusion.tolist(),
+        "num_clips": len(rows),
+        "num_unreadable": len(failed),
+        "checkpoint": str(task.checkpoint),
+        "selection": info.selection,
+        "intra_inter_ratio": _ratio(outputs.features, truth),
+    }
+    return result, info, unread
+
+
+def _recalls(labels: Sequence[str], confusion: NDArray[np.int64], unread: NDArray[np.int64]) -> dict[str, float | None]:
+    """The recall of each emotion; None for one without clips."""
+    recalls = per_class_recall(confusion, unread)
+    return {label: None if np.isnan(value) else float(value) for label, value in zip(labels, recalls, strict=True)}
+
+
+def _ratio(features: NDArray[np.float32], truth: NDArray[np.int64]) -> float | None:
+    """None where it means nothing: fewer than two classes, or centres that coincide."""
+    try:
+        return intra_inter_ratio(features, truth)
+    except ValueError:
+        return None
+
+
+def _notes(info: CheckpointInfo) -> list[str]:
+    notes = [info.notice] if info.notice else []
+    if info.selection == BEST_ON_TEST:
+        notes.append(BEST_ON_TEST_NOTE)
+    return notes
+
+
+def _data_of(folder: Path) -> Path:
+    return Path(read_run(folder)["data"]["path"])

@@ -1,0 +1,72 @@
+"""Running a model over a plan of clips: what validation and evaluation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dfer.batches import Feed, evaluation_plan
+from dfer.model import LogoFormer
+from dfer.pixels import prepare_clips
+from dfer.store import ManifestRow
+
+
+@dataclass(frozen=True)
+class ClipOutputs:
+    """What a model says of clips.
+
+    Attributes:
+        logits: float32 [N, C].
+        features: float32 [N, D], pooled.
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The label of the largest logit, int64 [N]."""
+        return np.asarray(np.argmax(self.logits, axis=1), np.int64)
+
+
+@torch.inference_mode()
+def run_clips(
+    model: LogoFormer,
+    feed: Feed,
+    rows: Sequence[ManifestRow],
+    *,
+    segments: int,
+    batch_size: int,
+    device: torch.device,
+    on_batch: Callable[[int], None] = lambda _count: None,
+) -> ClipOutputs:
+    """The outputs for every clip, in order, from its centred frames, in float32.
+
+    Args:
+        model: put into evaluation mode for the time being.
+        feed: of the clips in `rows`.
+        rows: the clips.
+        segments: see `dfer.batches.sample_frames`.
+        batch_size: clips at a time; the outputs do not depend on it.
+        device: where the model is.
+        on_batch: called with the number of clips done in each batch.
+    """
+    was_training = model.training
+    model.eval()
+    config = model.config
+    plan = evaluation_plan([row.num_frames for row in rows], config.num_frames, segments)
+    logits = np.zeros((len(rows), config.num_classes), np.float32)
+    features = np.zeros((len(rows), config.dim), np.float32)
+    done = 0
+    for frames in feed.batches(plan, batch_size):
+        pooled = model.forward_features(prepare_clips(frames.to(device), config.image_size))
+        features[done : done + len(frames)] = pooled.float().cpu().numpy()
+        logits[done : done + len(frames)] = model.head(pooled).float().cpu().numpy()
+        done += len(frames)
+        on_batch(len(frames))
+    model.train(was_training)
+    return ClipOutputs(logits, features)

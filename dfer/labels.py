@@ -1,0 +1,98 @@
+"""Emotion names: the one place that maps the data sets' spellings to ours, and fixes each label order.
+
+A label is an integer that means nothing without its order: three orders of the same names are in circulation.
+So every file that holds labels also holds the names, and names are what gets compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfer.errors import DataError
+
+# DFEW's own numbering (1-7 there, 0-6 here).
+DFEW_LABELS = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
+# FERV39k has the same seven; its files name them, so we keep one order for both sets.
+FERV39K_LABELS = DFEW_LABELS
+# The order of MAFW's paper.
+MAFW_LABELS = (
+    "angry",
+    "disgust",
+    "fear",
+    "happy",
+    "neutral",
+    "sad",
+    "surprise",
+    "contempt",
+    "anxiety",
+    "helplessness",
+    "disappointment",
+)
+
+_SYNONYMS = {
+    "happy": ("happiness", "hap", "joy", "joyful"),
+    "sad": ("sadness",),
+    "neutral": ("neu", "calm", "neutrality"),
+    "angry": ("anger", "ang"),
+    "surprise": ("surprised", "sur", "suprise"),
+    "disgust": ("disgusted", "dis"),
+    "fear": ("fearful", "fea", "afraid"),
+    "contempt": ("contemptuous",),
+    "anxiety": ("anxious",),
+    "helplessness": ("helpless",),
+    "disappointment": ("disappointed",),
+}
+_CANONICAL = {alias: name for name, aliases in _SYNONYMS.items() for alias in (name, *aliases)}
+
+# One colour per emotion for every plot, table and video; readable on white and on black, told apart by the
+# colour-blind (after Okabe & Ito's palette, extended).
+EMOTION_COLORS = {
+    "happy": "#E69F00",
+    "sad": "#0072B2",
+    "neutral": "#8C8C8C",
+    "angry": "#D55E00",
+    "surprise": "#CC79A7",
+    "disgust": "#009E73",
+    "fear": "#7B5EA7",
+    "contempt": "#A6761D",
+    "anxiety": "#56B4E9",
+    "helplessness": "#666699",
+    "disappointment": "#B2B200",
+}
+
+
+def canonical_emotion(name: str) -> str | None:
+    """Our name of an emotion, or None for a word that is no emotion we know.
+
+    Args:
+        name: any spelling in use, such as "Happiness", "HAP" or "angry".
+    """
+    return _CANONICAL.get(name.strip().lower())
+
+
+def require_emotion(name: str, *, where: str) -> str:
+    """Our name of an emotion.
+
+    Raises:
+        DataError: the word is no emotion we know.
+    """
+    found = canonical_emotion(name)
+    if found is None:
+        raise DataError(
+            f"unknown emotion {name!r}", where=where, hint=f"known emotions: {', '.join(sorted(_SYNONYMS))}"
+        )
+    return found
+
+
+def require_same_labels(ours: Sequence[str], theirs: Sequence[str], *, what: str, where: str) -> None:
+    """Refuse to mix two label orders.
+
+    Raises:
+        DataError: the two differ in names or order.
+    """
+    if list(ours) != list(theirs):
+        raise DataError(
+            f"{what} has the labels {list(theirs)}, expected {list(ours)} in this order",
+            where=where,
+            hint="use a checkpoint trained on the same label order, or preprocess the data again",
+        )

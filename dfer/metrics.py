@@ -1,0 +1,134 @@
+"""WAR, UAR and what they are made of: confusion[true][predicted], in numpy alone.
+
+WAR, the weighted average recall, is the overall accuracy; UAR, the unweighted one, the mean over classes of their
+recalls. Both are fractions, not percent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def confusion_matrix(true: ArrayLike, predicted: ArrayLike, num_classes: int) -> NDArray[np.int64]:
+    """Count the clips of each true and predicted class.
+
+    Args:
+        true: int [N], labels.
+        predicted: int [N], predicted labels.
+        num_classes: C.
+
+    Returns:
+        int64 [C, C], confusion[true][predicted].
+
+    Raises:
+        ValueError: the two differ in length, or hold anything but labels 0 to C - 1.
+    """
+    labels = [_labels(true, "true", num_classes), _labels(predicted, "predicted", num_classes)]
+    if len(labels[0]) != len(labels[1]):
+        raise ValueError(f"expected as many predicted as true labels, got {len(labels[1])} and {len(labels[0])}")
+    flat = labels[0] * num_classes + labels[1]
+    counts = np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes)
+    return counts.astype(np.int64)
+
+
+def war(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
+    """Weighted average recall: the share of all clips that were classified correctly.
+
+    Args:
+        confusion: [C, C], confusion[true][predicted].
+        unread: [C], clips of each true class that could not be read; they count as errors.
+
+    Raises:
+        ValueError: there are no clips, or the shapes are wrong.
+    """
+    correct, clips = _correct_and_clips(confusion, unread)
+    return float(correct.sum() / clips.sum())
+
+
+def uar(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
+    """Unweighted average recall: the mean of the recalls of all classes that have clips.
+
+    Args:
+        confusion: [C, C], confusion[true][predicted].
+        unread: [C], clips of each true class that could not be read; they count as errors.
+
+    Raises:
+        ValueError: there are no clips, or the shapes are wrong.
+    """
+    return float(np.nanmean(per_class_recall(confusion, unread)))
+
+
+def per_class_recall(confusion: ArrayLike, unread: ArrayLike | None = None) -> NDArray[np.float64]:
+    """The share of each class's clips that were classified correctly.
+
+    Args:
+        confusion: [C, C], confusion[true][predicted].
+        unread: [C], clips of each true class that could not be read; they count as errors.
+
+    Returns:
+        float64 [C], NaN for a class without clips.
+
+    Raises:
+        ValueError: there are no clips, or the shapes are wrong.
+    """
+    correct, clips = _correct_and_clips(confusion, unread)
+    recalls = np.full(len(clips), np.nan)
+    np.divide(correct, clips, out=recalls, where=clips > 0)
+    return recalls
+
+
+def intra_inter_ratio(features: ArrayLike, labels: ArrayLike) -> float:
+    """Mean distance of features to their class centre, relative to the mean distance between class centres.
+
+    The compact loss is to lower it on clips that training did not see. Scaling all features changes nothing.
+
+    Args:
+        features: float [N, D], pooled features.
+        labels: int [N].
+
+    Raises:
+        ValueError: there are fewer than two classes, their centres coincide, or the shapes are wrong.
+    """
+    points, classes = np.asarray(features, dtype=np.float64), np.asarray(labels)
+    if points.ndim != 2 or classes.shape != points.shape[:1]:
+        raise ValueError(f"expected features [N, D] and labels [N], got {points.shape} and {classes.shape}")
+    names, member_of = np.unique(classes, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"distances between classes need clips of at least two, got {len(names)}")
+    centers = np.stack([points[member_of == index].mean(axis=0) for index in range(len(names))])
+    first, second = np.triu_indices(len(names), k=1)
+    intra = np.linalg.norm(points - centers[member_of], axis=1).mean()
+    inter = np.linalg.norm(centers[first] - centers[second], axis=1).mean()
+    if inter == 0:
+        raise ValueError("all class centres coincide: the features do not tell the classes apart")
+    return float(intra / inter)
+
+
+def _labels(values: ArrayLike, name: str, num_classes: int) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError(f"expected {name} labels int [N], got {array.dtype} {list(array.shape)}")
+    if array.min() < 0 or array.max() >= num_classes:
+        outside = array[(array < 0) | (array >= num_classes)][0]
+        raise ValueError(f"{name} label {outside} is not in 0..{num_classes - 1}")
+    return array.astype(np.int64)
+
+
+def _correct_and_clips(
+    confusion: ArrayLike, unread: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    matrix = np.asarray(confusion, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"expected a square confusion matrix [C, C], got {list(matrix.shape)}")
+    lost = np.zeros(len(matrix)) if unread is None else np.asarray(unread, dtype=np.float64)
+    if lost.shape != matrix.shape[:1]:
+        raise ValueError(f"expected unread clips of {len(matrix)} classes, got {list(lost.shape)}")
+    if (matrix < 0).any() or (lost < 0).any():
+        raise ValueError("numbers of clips must not be negative")
+    clips = matrix.sum(axis=1) + lost
+    if not clips.sum() > 0:
+        raise ValueError("there are no clips to measure")
+    return np.diagonal(matrix).copy(), clips

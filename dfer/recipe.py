@@ -1,0 +1,305 @@
+"""The recipe: everything that decides a training run, typed, read from YAML and `KEY=VALUE` overrides.
+
+All errors of a recipe are reported at once, an unknown key with the nearest valid one. Recipes are untrusted
+input: plain YAML only, no tags, no aliases (their expansion can exhaust memory), no duplicate keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dfer.errors import UsageError
+from dfer.files import write_text
+
+MAX_RECIPE_BYTES = 1_000_000
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    """Unknown keys are errors; a bool is no int and a string no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DataSection(_Section):
+    """Which store, and how clips become frames."""
+
+    path: str = Field(description="store folder, as `dfer preprocess` wrote it")
+    val_fraction: Annotated[float, Field(ge=0.0, lt=0.9)] = Field(
+        0.1, description="share of the train list cut off to choose `best` by; 0 keeps `last` alone"
+    )
+    segments: Count = Field(8, description="equal parts of a clip, each giving num_frames / segments frames")
+
+
+class AugmentSection(_Section):
+    """Random changes in training, the same for all frames of a clip."""
+
+    crop_scale: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = Field(
+        (0.7, 1.0), description="area of the random resized crop, as a share of the aligned crop"
+    )
+    crop_ratio: Annotated[tuple[Positive, Positive], Field(strict=False)] = Field(
+        (0.9, 1.1111), description="aspect ratio of the random resized crop"
+    )
+    flip: Fraction = Field(0.5, description="probability of a mirror image")
+    rotation: NonNegative = Field(0.0, description="largest rotation, degrees")
+    jitter: Fraction = Field(0.0, description="largest relative change of brightness, contrast, saturation")
+    grayscale: Fraction = Field(0.0, description="probability of dropping colour")
+    erase: Fraction = Field(0.0, description="probability of blanking a rectangle")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentSection:
+        if not 0 < self.crop_scale[0] <= self.crop_scale[1]:
+            raise ValueError("crop_scale must be two shares in ascending order, the first above 0")
+        if self.crop_ratio[0] > self.crop_ratio[1]:
+            raise ValueError("crop_ratio must be two ratios in ascending order")
+        return self
+
+
+class ModelSection(_Section):
+    """The network. Sizes left out are those of `name`."""
+
+    name: Literal["logo_former_s", "logo_former_b"] = "logo_former_s"
+    num_frames: Count = 16
+    image_size: Annotated[int, Field(ge=32, le=512)] = 112
+    window: Annotated[tuple[Count, Count, Count], Field(strict=False)] = Field(
+        (2, 4, 4), description="tokens of a local window: time, height, width"
+    )
+    attention: Literal["local_global", "local", "global", "joint"] = "local_global"
+    pool: Literal["mean", "class_token"] = "mean"
+    dim: Count | None = None
+    depth: Count | None = None
+    heads: Count | None = None
+    stem_width: Count | None = Field(None, description="channels of the first stage; ResNet-18 has 64")
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="stochastic depth of the last block")
+    backbone: str | None = Field(None, description="file with ResNet-18 weights for the stem")
+    init: str | None = Field(None, description="checkpoint to start from; its head may have other labels")
+
+
+class LossSection(_Section):
+    """Cross-entropy + compact_weight * compact."""
+
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    class_weights: Literal["none", "balanced", "sqrt"] = Field(
+        "none", description="weigh a class by 1 / frequency, or its square root"
+    )
+    compact_weight: NonNegative = Field(0.1, description="λ of the compact loss; 0 turns it off")
+    compact_form: Literal["logit", "center"] = "logit"
+
+
+class OptimSection(_Section):
+    """Optimizer and learning-rate schedule, stepped per batch."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: Positive = 5e-4
+    weight_decay: NonNegative = 0.05
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    stem_lr_scale: NonNegative = Field(1.0, description="learning rate of the stem relative to the rest")
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup_epochs: NonNegative = 0.0
+    step_epochs: Count = Field(40, description="step schedule: epochs between decays")
+    step_gamma: Positive = Field(0.1, description="step schedule: factor of a decay")
+    final_lr_fraction: Fraction = Field(0.01, description="cosine schedule: where it ends")
+    clip_grad_norm: NonNegative = Field(0.0, description="0 turns clipping off")
+
+
+class TrainSection(_Section):
+    """The loop."""
+
+    epochs: Count = 50
+    batch_size: Count = 32
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto: bf16 autocast where the device computes in it, else float32"
+    )
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="moving average of the weights")
+    select: Literal["val", "test"] = Field(
+        "val", description="what `best` is chosen on; test only to compare with published tables, and marked"
+    )
+    memory_gb: NonNegative = Field(
+        0.0, description="memory for decoded crops; 0: a third of what is free. Above it, crops are streamed"
+    )
+    workers: Annotated[int, Field(ge=0, le=256)] = Field(0, description="decoding threads; 0: one per core")
+    save_minutes: Positive = Field(5.0, description="longest time between two saves of the training state")
+
+
+class Recipe(_Section):
+    """A training run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    data: DataSection
+    model: ModelSection = ModelSection()
+    augment: AugmentSection = AugmentSection()
+    loss: LossSection = LossSection()
+    optim: OptimSection = OptimSection()
+    train: TrainSection = TrainSection()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.model.num_frames % self.data.segments:
+            raise ValueError(
+                f"data.segments ({self.data.segments}) must divide model.num_frames ({self.model.num_frames})"
+            )
+        if self.optim.schedule == "cosine" and self.optim.warmup_epochs >= self.train.epochs:
+            raise ValueError("optim.warmup_epochs must be below train.epochs")
+        return self
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Args:
+        path: the YAML file; a bare name such as `demo.yaml` that does not exist here is looked up among
+            the recipes shipped with dfer.
+        overrides: `section.key=value` items, the value in YAML.
+
+    Raises:
+        UsageError: the file is missing or not plain YAML, or keys are unknown or ill-typed (all are listed).
+    """
+    found = path if path.exists() else _shipped(path)
+    values = _read_yaml(found)
+    problems = list(_apply_overrides(values, overrides))
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        problems += [_explain(item) for item in error.errors()]
+    if problems:
+        raise UsageError("; ".join(problems), where=found, hint="docs/recipes.md lists every key")
+    return recipe
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe, every key spelled out, so that it can be trained again as it is."""
+    write_text(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def recipe_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
+    """All dotted keys a recipe may hold."""
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from recipe_keys(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def shipped_recipes() -> Path:
+    """The folder of the recipes that come with dfer: in the wheel, or at the top of a checkout."""
+    package = Path(__file__).parent
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def _shipped(path: Path) -> Path:
+    root = shipped_recipes()
+    inside = path.relative_to("recipes") if path.parts[:1] == ("recipes",) else path
+    if not path.is_absolute() and ".." not in path.parts and (root / inside).is_file():
+        return root / inside
+    names = ", ".join(sorted(p.relative_to(root).as_posix() for p in root.rglob("*.yaml")))
+    raise UsageError("no such recipe", where=path, hint=f"shipped recipes: {names}")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """SafeLoader without aliases and duplicate keys; reads 1e-3 as the number that everyone means."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed in a recipe")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.YAMLError(f"the key {name!r} stands twice (line {key.start_mark.line + 1})")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d+\.\d*|\.\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise UsageError("this is no recipe: it is larger than 1 MB", where=path)
+        values = _parse(path.read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise UsageError("this is a folder, not a recipe", where=path) from error
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe: {(error.strerror or str(error)).lower()}", where=path) from error
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise UsageError(f"not a valid YAML recipe: {_one_line(error)}", where=path) from error
+    if values is None:
+        raise UsageError("the recipe is empty", where=path, hint="start from recipes/dfew.yaml")
+    if not isinstance(values, dict):
+        raise UsageError("the recipe must be a mapping of sections", where=path, hint="start from recipes/dfew.yaml")
+    return values
+
+
+def _parse(text: str) -> Any:
+    return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: it builds plain values alone
+
+
+def _apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> Iterator[str]:
+    known = list(recipe_keys())
+    for item in overrides:
+        key, separator, text = item.partition("=")
+        if not separator:
+            yield f"override {item!r} is not KEY=VALUE"
+            continue
+        if key not in known:
+            yield _unknown(key)
+            continue
+        try:
+            value = _parse(text)
+        except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+            yield f"override {key}: {_one_line(error)}"
+            continue
+        *sections, last = key.split(".")
+        target: Any = values
+        for section in sections:
+            target = target.setdefault(section, {}) if isinstance(target, dict) else None
+        if isinstance(target, dict):
+            target[last] = value
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return _unknown(key)
+    if item["type"] == "missing":
+        return f"{key} is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return f"{key}: {message}, got {item['input']!r:.60}" if key else message
+
+
+def _unknown(key: str) -> str:
+    keys = list(recipe_keys())
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    if not near:  # a right name in the wrong section
+        near = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return " ".join(str(error).split())[:200]

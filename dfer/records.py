@@ -1,0 +1,152 @@
+"""The records that pass between the stages: clips, faces, tracks and predictions.
+
+Boxes are x1, y1, x2, y2 in pixels of the displayed (rotated) frame; times are seconds from the container's
+timestamps; frames are RGB uint8 [H, W, 3].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# What became of a clip in preprocessing.
+STATUSES = ("ok", "missing", "unreadable", "no_face", "too_short")
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One labelled clip of a data set's official lists.
+
+    Attributes:
+        clip_id: unique within the data set; may hold slashes (FERV39k's `Scene/Emotion/0001`).
+        label: index into the data set's label order.
+        label_name: the emotion's name.
+        source: the video file, frame folder or image; None if it is not on the disk.
+        folds: fold number (1-based) -> "train" or "test".
+        aligned: the source holds aligned face crops already.
+        subject: who is seen, where the data set tells (to cut subject-disjoint validation splits).
+    """
+
+    clip_id: str
+    label: int
+    label_name: str
+    source: Path | None
+    folds: dict[int, str]
+    aligned: bool = False
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class Face:
+    """One detected face.
+
+    Attributes:
+        box_xyxy: float32 [4], pixels.
+        landmarks: float32 [5, 2] (x, y): left eye, right eye, nose tip, left and right mouth corner, left
+            meaning the image's left; or [2, 2], the eyes alone, where the detector gives no more.
+        score: the detector's confidence, 0..1.
+    """
+
+    box_xyxy: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One person's face along a video.
+
+    Attributes:
+        track_id: 0-based, in the order of first appearance.
+        frames: int64 [N], ascending frame indices; short gaps are filled, long ones left out.
+        boxes_xyxy: float32 [N, 4], pixels.
+        landmarks: float32 [N, 5, 2] (or [N, 2, 2] for eye pairs), pixels, as in `Face`.
+        detected: bool [N]; False where the detector looked and did not find the face: a gap that was filled.
+        score: mean confidence of the detections.
+    """
+
+    track_id: int
+    frames: NDArray[np.int64]
+    boxes_xyxy: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    detected: NDArray[np.bool_]
+    score: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One window of a face's timeline."""
+
+    start: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class FacePrediction:
+    """What the model says of one tracked face: over its whole presence, and window by window."""
+
+    id: int
+    start: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+    segments: list[Segment]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer about one video; `to_dict` gives the `dfer.prediction/1` object.
+
+    Attributes:
+        model: name, checkpoint path and labels of the model that answered.
+        warnings: what the reader should know (no face, drawings-only model, ...).
+    """
+
+    source: str
+    duration: float
+    fps: float
+    num_frames: int
+    model: dict[str, Any]
+    faces: list[FacePrediction] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `dfer.prediction/1`; times rounded to 1 ms, boxes to 0.1 px."""
+        return {
+            "schema": "dfer.prediction/1",
+            "source": self.source,
+            "duration": round(self.duration, 3),
+            "fps": round(self.fps, 3),
+            "num_frames": self.num_frames,
+            "model": self.model,
+            "faces": [_face_dict(face) for face in self.faces],
+            "warnings": self.warnings,
+        }
+
+
+def _face_dict(face: FacePrediction) -> dict[str, Any]:
+    return {
+        "id": face.id,
+        "start": round(face.start, 3),
+        "end": round(face.end, 3),
+        "label": face.label,
+        "probabilities": face.probabilities,
+        "segments": [
+            {
+                "start": round(segment.start, 3),
+                "end": round(segment.end, 3),
+                "label": segment.label,
+                "probabilities": segment.probabilities,
+                "box": [round(value, 1) for value in segment.box],
+            }
+            for segment in face.segments
+        ],
+    }

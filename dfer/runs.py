@@ -1,0 +1,107 @@
+"""Where runs lie, and which of them a command means when the user names none.
+
+runs/NAME/foldK/    recipe.yaml  metrics.jsonl  last.safetensors  best.safetensors  state.pt  run.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from dfer.errors import CheckpointError, DataError
+
+RUNS = Path("runs")
+DEMO_RUNS = Path("demo/runs")  # what `dfer demo` leaves, so that `dfer predict clip.mp4` works after it
+CHECKPOINT_VARIABLE = "DFER_CHECKPOINT"
+_FOLD = re.compile(r"fold(\d+)$")
+
+
+def fold_folder(run: Path, fold: int) -> Path:
+    """The folder of one fold of a run."""
+    return run / f"fold{fold}"
+
+
+def folds_of(run: Path) -> list[int]:
+    """The folds of a run that have a checkpoint, ascending."""
+    found = []
+    for folder in run.glob("fold*"):
+        match = _FOLD.search(folder.name)
+        if match and (folder / "last.safetensors").is_file():
+            found.append(int(match[1]))
+    return sorted(found)
+
+
+def fold_checkpoint(folder: Path) -> Path:
+    """The checkpoint of a trained fold to use: `best`, where something was chosen by, else `last`.
+
+    Raises:
+        CheckpointError: the fold has none yet.
+    """
+    for name in ("best.safetensors", "last.safetensors"):
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError("no checkpoint here yet", where=folder, hint="train it with `dfer train RECIPE`")
+
+
+def newest_run(fold: int | None = None) -> Path:
+    """The run trained last, of those that have this fold.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found: list[tuple[float, Path]] = []
+    for runs in (RUNS, DEMO_RUNS):
+        for run in runs.glob("*"):
+            folds = folds_of(run)
+            wanted = folds if fold is None else [fold] if fold in folds else []
+            if wanted:
+                newest = max((fold_folder(run, number) / "last.safetensors").stat().st_mtime for number in wanted)
+                found.append((newest, run))
+        if found:
+            break
+    if not found:
+        what = "no trained run" if fold is None else f"no trained run with fold {fold}"
+        raise CheckpointError(
+            what, where=RUNS, hint="train one with `dfer train RECIPE --fold N`, or name it with --run or --checkpoint"
+        )
+    return max(found)[1]
+
+
+def default_checkpoint() -> Path:
+    """What `dfer predict` uses when none is named: $DFER_CHECKPOINT, else the newest run's.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    named = os.environ.get(CHECKPOINT_VARIABLE)
+    if named:
+        return Path(named)
+    try:
+        run = newest_run()
+    except CheckpointError as error:
+        raise CheckpointError(
+            "no checkpoint to predict with",
+            where=f"--checkpoint, ${CHECKPOINT_VARIABLE}, {RUNS}/, {DEMO_RUNS}/",
+            hint="train one with `dfer train RECIPE`, or try `dfer demo`",
+        ) from error
+    folders = [fold_folder(run, fold) for fold in folds_of(run)]
+    return fold_checkpoint(max(folders, key=lambda folder: (folder / "last.safetensors").stat().st_mtime))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The record `run.json` of a trained fold.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / "run.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError("no run record, or a damaged one", where=path) from error
+    if not isinstance(values, dict):
+        raise DataError("damaged run record", where=path)
+    return values

@@ -1,0 +1,316 @@
+"""The store: packed face crops of a data set, with the manifest that indexes them.
+
+    data/NAME/
+      dataset.json        labels in order, crop size, alignment, detector, format and tool version
+      manifest.csv        a row per clip of the official lists, whatever happened to it
+      crops/CLIP_ID.zip   an uncompressed ZIP per clip: 000000.jpg, 000001.jpg, ... and clip.json
+
+A clip's ZIP is written under a temporary name and renamed, and holds no times of day: the bytes depend on the
+clip alone. Any ZIP and JPEG reader opens it. `clip.json` gives each crop's source frame, time (s), face box
+(pixels of the source) and whether it lies outside of a gap in which the detector lost the face.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dfer.errors import DataError
+from dfer.files import write_bytes, write_json, write_text
+from dfer.records import STATUSES
+
+STORE_FORMAT = "dfer.store/1"
+JPEG_QUALITY = 95
+_COLUMNS = (
+    "clip_id",
+    "label",
+    "label_name",
+    "num_frames",
+    "fps",
+    "status",
+    "detail",
+    "detected",
+    "source",
+    "sha256",
+)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold; ours must not depend on the clock
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What `dataset.json` says of a store.
+
+    Attributes:
+        name: of the store, such as "dfew".
+        labels: emotion names; a clip's label is an index into them.
+        num_folds: folds of the official protocol.
+        crop_size: side of the square crops, pixels.
+        alignment: how faces were aligned; see `dfer.faces.align.alignment_settings`.
+        detector: name of the face detector, or "none" for crops that came aligned.
+        notice: what everyone who sees results from these data must be told (drawings, not faces), or "".
+        tool_version: the dfer that wrote the store.
+        format: version of the store's layout.
+    """
+
+    name: str
+    labels: list[str]
+    num_folds: int
+    crop_size: int
+    alignment: dict[str, Any]
+    detector: str
+    notice: str
+    tool_version: str
+    format: str = STORE_FORMAT
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One clip in the manifest.
+
+    Attributes:
+        num_frames: crops in the store; 0 unless `status` is "ok".
+        fps: frames a second of the source.
+        detected: share of the crops outside of gaps, where the detector lost the face and it was interpolated.
+        source: path of the source, relative to the raw data set.
+        sha256: of the clip's ZIP.
+        folds: fold number -> "train" or "test".
+    """
+
+    clip_id: str
+    label: int
+    label_name: str
+    status: str
+    folds: dict[int, str]
+    num_frames: int = 0
+    fps: float = 0.0
+    detail: str = ""
+    detected: float = 0.0
+    source: str = ""
+    sha256: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class CropRecord:
+    """What `clip.json` says of a clip's crops; all lists have one item per crop."""
+
+    frames: list[int]
+    times_s: list[float]
+    boxes_xyxy: list[list[float]]
+    detected: list[bool]
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store."""
+
+    root: Path
+    info: DatasetInfo
+    rows: list[ManifestRow] = field(repr=False)
+
+    def clip_path(self, clip_id: str) -> Path:
+        """Where a clip's crops lie."""
+        return clip_path(self.root, clip_id)
+
+    def select(self, fold: int, split: str) -> list[ManifestRow]:
+        """The rows of a fold's train, val or test list, in the manifest's order.
+
+        Raises:
+            DataError: the store has no such fold.
+        """
+        if not any(fold in row.folds for row in self.rows):
+            known = sorted({number for row in self.rows for number in row.folds})
+            raise DataError(f"no fold {fold}", where=self.root, hint=f"the folds here: {known}")
+        return [row for row in self.rows if row.folds.get(fold) == split]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what a training run depends on: labels, lists, and each clip's crops."""
+        digest = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
+        for row in self.rows:
+            digest.update(f"{row.clip_id}\0{row.label}\0{row.sha256}\0{sorted(row.folds.items())}\n".encode())
+        return digest.hexdigest()
+
+
+def clip_path(root: Path, clip_id: str) -> Path:
+    """Where a clip's crops lie in the store at `root`.
+
+    Raises:
+        DataError: the id would lead out of the store.
+    """
+    parts = clip_id.split("/")
+    if not clip_id or any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        raise DataError(f"{clip_id!r} cannot be a clip's name", where=root)
+    return root.joinpath("crops", *parts[:-1], f"{parts[-1]}.zip")
+
+
+def write_clip(path: Path, crops: Iterable[NDArray[np.uint8]], record: CropRecord) -> str:
+    """Pack a clip's crops.
+
+    Args:
+        path: the ZIP to write; see `clip_path`.
+        crops: uint8 [S, S, 3] RGB each.
+        record: where the crops come from.
+
+    Returns:
+        SHA-256 of the file.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for number, crop in enumerate(crops):
+            ok, encoded = cv2.imencode(
+                ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            )
+            if not ok:
+                raise DataError("cannot encode a crop", where=path)
+            archive.writestr(zipfile.ZipInfo(f"{number:06d}.jpg", _EPOCH), encoded.tobytes())
+        archive.writestr(zipfile.ZipInfo("clip.json", _EPOCH), json.dumps(asdict(record)))
+    data = buffer.getvalue()
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_clip(path: Path, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+    """Unpack a clip's crops.
+
+    Args:
+        path: the ZIP.
+        indices: which crops, in any order, repeats allowed; None for all.
+
+    Returns:
+        uint8 [N, S, S, 3] RGB.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if indices is None:
+                indices = range(sum(name.endswith(".jpg") for name in archive.namelist()))
+            decoded: dict[int, NDArray[np.uint8]] = {}
+            for index in map(int, indices):
+                if index not in decoded:
+                    decoded[index] = _decode_jpeg(archive.read(f"{index:06d}.jpg"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(
+            "damaged or missing crops",
+            where=path,
+            hint="run `dfer preprocess` again: it mends what is missing",
+        ) from error
+    return np.stack([decoded[int(index)] for index in indices])
+
+
+def read_clip_record(path: Path) -> CropRecord:
+    """Where a clip's crops come from.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return CropRecord(**json.loads(archive.read("clip.json")))
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError("damaged or missing crops", where=path) from error
+
+
+def write_info(root: Path, info: DatasetInfo) -> None:
+    """Write `dataset.json`."""
+    write_json(root / "dataset.json", asdict(info))
+
+
+def read_info(root: Path) -> DatasetInfo | None:
+    """Read `dataset.json`; None if there is none.
+
+    Raises:
+        DataError: it is damaged or of another format version.
+    """
+    path = root / "dataset.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("format") != STORE_FORMAT:
+            raise DataError(
+                f"store format {values.get('format')!r} is not the {STORE_FORMAT!r} this dfer reads",
+                where=path,
+                hint="preprocess again with --overwrite",
+            )
+        return DatasetInfo(**values)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DataError("damaged dataset.json", where=path, hint="preprocess again with --overwrite") from error
+
+
+def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
+    """Write the manifest: the contract's columns, then a train|test column per fold."""
+    table = pd.DataFrame([asdict(row) for row in rows], columns=[*_COLUMNS, "subject", "folds"])
+    table["fps"] = [f"{row.fps:.6g}" for row in rows]
+    table["detected"] = [f"{row.detected:.4f}" for row in rows]
+    for fold in sorted({fold for row in rows for fold in row.folds}):
+        table[f"fold_{fold}"] = [row.folds.get(fold, "") for row in rows]
+    unused = ["folds"] if any(row.subject for row in rows) else ["folds", "subject"]
+    write_text(path, table.drop(columns=unused).to_csv(index=False, lineterminator="\n"))
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """Read a manifest.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        # As text: clip ids such as 00001 are names, not numbers.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return [_parse_row(values) for values in table.to_dict("records")]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"cannot read the manifest: {error}", where=path, hint="run `dfer preprocess` to write it"
+        ) from error
+
+
+def open_store(root: Path) -> Store:
+    """Open a store for reading.
+
+    Raises:
+        DataError: there is no finished store at `root`, or it is damaged.
+    """
+    info = read_info(root)
+    if info is None or not (root / "manifest.csv").is_file():
+        unfinished = "an unfinished store" if info else "no store"
+        raise DataError(f"{unfinished} here", where=root, hint="write it with `dfer preprocess DATASET RAW`")
+    return Store(root, info, read_manifest(root / "manifest.csv"))
+
+
+def _parse_row(values: dict[Any, str]) -> ManifestRow:
+    if values["status"] not in STATUSES:
+        raise ValueError(f"unknown status {values['status']!r} of clip {values['clip_id']!r}")
+    return ManifestRow(
+        clip_id=values["clip_id"],
+        label=int(values["label"]),
+        label_name=values["label_name"],
+        status=values["status"],
+        num_frames=int(values["num_frames"]),
+        fps=float(values["fps"]),
+        detail=values["detail"],
+        detected=float(values["detected"]),
+        source=values["source"],
+        sha256=values["sha256"],
+        subject=values.get("subject") or "",
+        folds={int(key[5:]): value for key, value in values.items() if key.startswith("fold_") and value},
+    )
+
+
+def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("not a JPEG")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -1,0 +1,47 @@
+"""The validation split: cut from the train list, never from the test list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dfer.store import ManifestRow
+
+
+def split_validation(
+    rows: Sequence[ManifestRow], fraction: float, seed: int
+) -> tuple[list[ManifestRow], list[ManifestRow]]:
+    """Cut a stratified share off the training clips; subject-disjoint where the subjects are known.
+
+    Args:
+        rows: the train list.
+        fraction: share to cut off.
+        seed: chooses which clips.
+
+    Returns:
+        Train and validation rows, each in their former order. A class of one clip stays in train.
+    """
+    rng = np.random.default_rng([seed, 0x5EED])
+    if rows and all(row.subject for row in rows):
+        chosen = _whole_subjects(rows, fraction, rng)
+    else:
+        chosen = set()
+        for label in sorted({row.label for row in rows}):
+            clips = [row.clip_id for row in rows if row.label == label]
+            count = min(round(fraction * len(clips)), len(clips) - 1)
+            chosen.update(str(clip) for clip in rng.permutation(clips)[:count])
+    train = [row for row in rows if row.clip_id not in chosen]
+    return train, [row for row in rows if row.clip_id in chosen]
+
+
+def _whole_subjects(rows: Sequence[ManifestRow], fraction: float, rng: np.random.Generator) -> set[str]:
+    """Subjects in random order, each taken while it brings the share nearer to the one wanted."""
+    subjects = sorted({row.subject for row in rows})
+    chosen: set[str] = set()
+    wanted = fraction * len(rows)
+    for subject in rng.permutation(subjects):
+        clips = {row.clip_id for row in rows if row.subject == subject}
+        if abs(len(chosen) + len(clips) - wanted) < abs(len(chosen) - wanted):
+            chosen |= clips
+    return chosen

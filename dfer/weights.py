@@ -1,0 +1,75 @@
+"""Weight files: read without running any code in them, and compared name by name before they are used."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dfer.errors import CheckpointError
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a weight file holds: for .safetensors its tensors, for any other suffix what torch's safe loader gives.
+
+    A pickle is read with `weights_only`: whatever asks for more than tensors and plain containers is refused
+    before it runs.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or would run code.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path, device="cpu"))
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CheckpointError(f"cannot read the weights: {reason}", where=path) from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            "refused to load the weights: the file holds more than tensors, or is damaged",
+            where=path,
+            hint="where you trust the file, load it there and save its tensors alone as .safetensors",
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError("the weights are damaged, or in no format we read", where=path) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"expected a dict of tensors, got {type(content).__name__}", where=path)
+    return content
+
+
+def require_same_tensors(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, where: str | Path | None
+) -> None:
+    """Refuse weights whose names or shapes are not exactly the expected ones.
+
+    Raises:
+        CheckpointError: names what is missing, unexpected and of another shape.
+    """
+    differences = {
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
+        "wrong shape": [
+            f"{name} {list(found[name].shape)} instead of {list(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in found and found[name].shape != tensor.shape
+        ],
+    }
+    listed = [f"{what}: {_shorten(names)}" for what, names in differences.items() if names]
+    if listed:
+        raise CheckpointError(
+            f"the weights do not fit the model: {'; '.join(listed)}",
+            where=where,
+            hint="use the model settings that the weights were trained with",
+        )
+
+
+def _shorten(names: list[str], limit: int = 6) -> str:
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,217 @@
+"""The program as a whole, and the commands around the pipeline: synth, export, bench, doctor, demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dfer as package
+from dfer.checkpoint import read_checkpoint_info
+from dfer.labels import DFEW_LABELS
+from tests.integration.program import dfer, dfer_process, environment, tree
+
+# The options that users script against.
+CONTRACT = {
+    "preprocess": (
+        "--out --detector --detector-weights --size --workers --shard --limit --max-failures --overwrite"
+    ),
+    "train": "--fold --out --resume --no-resume --device",
+    "eval": "--fold --run --checkpoint --data --json --report",
+    "predict": (
+        "--checkpoint --json --csv --video --plot --faces --stride --detector --detector-weights"
+    ),
+    "demo": "--out",
+    "synth": "--clips --seed",
+    "export": "--out",
+    "bench": "",
+    "doctor": "",
+}  # fmt: skip
+HEAVY = ("torch", "cv2", "pandas", "numpy", "scipy", "matplotlib", "onnxruntime", "insightface", "decord", "av")
+
+
+# ---- the program
+
+
+def test_version() -> None:
+    assert dfer("--version").succeeded().out == f"dfer {package.__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    listed = dfer("--help").succeeded().out
+    for command in CONTRACT:
+        assert re.search(rf"│ {command} ", listed), command
+
+
+@pytest.mark.parametrize("command", CONTRACT)
+def test_help_of_a_command_has_an_example_and_the_contracts_options(command: str) -> None:
+    text = dfer(command, "--help").succeeded().out
+    assert re.search(rf"Examples?: dfer {command}\b", text)
+    for option in CONTRACT[command].split():
+        assert re.search(rf"{option}\b", text), option
+
+
+def test_no_arguments_shows_the_help() -> None:
+    outcome = dfer()
+    assert outcome.code == 2
+    assert "Usage: dfer" in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("import dfer", id="import dfer"),
+        pytest.param("from dfer.cli.app import run; run(['--help'])", id="dfer --help"),
+        pytest.param("from dfer.cli.app import run; run(['train', '--help'])", id="dfer train --help"),
+    ],
+)
+def test_import_and_help_load_nothing_heavy(code: str) -> None:
+    asked = f"{code}; import sys; print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_answers_in_under_a_third_of_the_time_of_importing_torch() -> None:
+    def best_of_three(*arguments: str) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    assert best_of_three("-m", "dfer", "--help") < best_of_three("-c", "import torch") / 3
+
+
+# ---- synth
+
+
+def test_synth_writes_dfews_layout(small_raw: Path) -> None:
+    assert len(list((small_raw / "Clip" / "original").glob("*.mp4"))) == 14
+    assert len(list((small_raw / "EmoLabel_DataSplit").glob("*/set_*.csv"))) == 10
+    assert (small_raw / "EmoLabel_DataSplit" / "train(single-labeled)" / "set_1.csv").read_text().startswith(
+        "video_name,label\n"
+    )  # fmt: skip
+    assert "drawings only" in (small_raw / "README.txt").read_text()
+
+
+def test_synth_depends_on_the_seed_alone(small_raw: Path, tmp_path: Path) -> None:
+    dfer("synth", tmp_path / "same", "--clips", 14, "--workers", 2).succeeded()
+    dfer("synth", tmp_path / "other", "--clips", 14, "--workers", 2, "--seed", 1).succeeded()
+    assert tree(tmp_path / "same") == tree(small_raw)
+    assert tree(tmp_path / "other") != tree(small_raw)
+
+
+# ---- export
+
+
+def test_export_computes_what_the_checkpoint_does(checkpoint: Path) -> None:
+    import onnxruntime
+    import torch
+
+    from dfer.checkpoint import load_checkpoint
+
+    outcome = dfer("export", checkpoint, "--out", "model.onnx").succeeded()
+    assert "largest difference" in outcome.err
+    assert os.listdir() == ["model.onnx"]  # noqa: PTH208
+    session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    (given,), (asked,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape[1:]) == ("clips", "tensor(float)", [8, 3, 48, 48])
+    assert (asked.name, asked.shape[1]) == ("logits", 7)
+    assert isinstance(given.shape[0], str), "the batch size is free"
+    about = json.loads(session.get_modelmeta().custom_metadata_map["dfer"])
+    assert about["labels"] == list(DFEW_LABELS)
+    assert about["alignment"] == read_checkpoint_info(checkpoint).alignment
+    model, _ = load_checkpoint(checkpoint)
+    for batch in (1, 2, 5):
+        clips = torch.randn(batch, 8, 3, 48, 48, generator=torch.Generator().manual_seed(100 + batch))
+        with torch.inference_mode():
+            expected = model(clips).numpy()
+        (found,) = session.run(["logits"], {"clips": clips.numpy()})
+        assert found.shape == (batch, 7)
+        assert np.abs(found - expected).max() < 1e-4
+        assert np.abs(expected).max() > 1e-3
+
+
+# ---- this machine, and the demo
+
+
+@pytest.mark.slow
+def test_bench_measures_the_models() -> None:
+    outcome = dfer("bench", "--seconds", 0.1, "--batch-size", 1, "--device", "cpu", "--json", "bench.json").succeeded()
+    models = json.loads(Path("bench.json").read_text())["models"]
+    assert [(row["name"], row["attention"]) for row in models] == [
+        ("logo_former_s", "local_global"),
+        ("logo_former_s", "joint"),
+        ("logo_former_b", "local_global"),
+    ]
+    for row in models:
+        assert row["gmacs_64_frames"] > row["gmacs"] > 1
+        assert min(row["forward_float32"], row["forward_bf16"], row["training"], row["relative"]) > 0
+        assert f"{row['parameters'] / 1e6:.2f}" in outcome.out
+    # Attention over all tokens costs more than linearly in the frames; local and global attention does not.
+    growth = [row["gmacs_64_frames"] / row["gmacs"] for row in models]
+    assert growth[0] < 4.2
+    assert growth[1] > 5
+
+
+def test_doctor_says_what_is_there(workspace: Path, scrfd_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFER_DETECTOR_WEIGHTS", str(scrfd_weights))
+    lines = dfer("doctor").succeeded().out.splitlines()
+    found = {line.split()[1]: line for line in lines if line.startswith(("ok", "--", "no"))}
+    for name in ("dfer", "torch", "insightface", "onnxruntime", "av", "opencv"):
+        assert found[name].startswith("ok")
+    assert package.__version__ in found["dfer"]
+    assert "det_500m.onnx" in found["face"]
+    assert "drawings only" in found["checkpoint"]
+
+
+def test_doctor_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFER_DETECTOR_WEIGHTS", "nowhere")
+    text = " ".join(dfer("doctor").succeeded().out.split())
+    assert "$DFER_DETECTOR_WEIGHTS names nothing that exists" in text
+    assert "buffalo_sc.zip" in text
+    assert "dfer train" in text
+
+
+def test_auto_falls_back_to_haar_loudly_where_no_weights_are_to_be_had(
+    checkpoint: Path, clip: Path, tmp_path: Path
+) -> None:
+    # An empty home, and a network that refuses.
+    env = environment(HOME=str(tmp_path), https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
+    outcome = dfer_process("predict", clip, "--checkpoint", checkpoint, "--json", "-", env=env).succeeded()
+    (warning,) = outcome.lines("warning: no weights")
+    assert "Haar" in warning
+    assert json.loads(outcome.out)["faces"]
+
+
+@pytest.mark.slow
+def test_demo_runs_the_whole_pipeline_and_goes_on_where_it_stopped() -> None:
+    smaller = ["model.dim=32", "model.depth=1", "model.stem_width=8", "train.epochs=1", "optim.warmup_epochs=0.5"]
+    command = ["demo", "--out", "tried", "--clips", 35, *(word for item in smaller for word in ("--set", item))]
+    outcome = dfer(*command).succeeded()
+    out = Path("tried")
+    assert {path.name for path in out.iterdir()} == (
+        {"raw", "data", "runs", "evaluation.json", "prediction.json", "report"}
+    )  # fmt: skip
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    prediction = json.loads((out / "prediction.json").read_text())
+    assert evaluation["schema"] == "dfer.evaluation/1"
+    assert prediction["schema"] == "dfer.prediction/1"
+    assert f"WAR {evaluation['mean']['war']:.2%}" in outcome.out
+    page = (out / "report" / "index.html").read_text()
+    assert (out / "report" / "prediction.mp4").stat().st_size > 0
+    for shown in (outcome.out, page, *prediction["warnings"]):
+        assert "drawings only" in shown.lower(), "its predictions must not be mistaken for an answer about people"
+    for word in ("dfer predict", "dfer train", "dfer eval", "report/index.html"):
+        assert word in outcome.out
+    before = (out / "runs" / "demo" / "fold1" / "last.safetensors").stat().st_mtime_ns
+    assert "fold 1 is trained already" in dfer(*command).succeeded().err
+    assert (out / "runs" / "demo" / "fold1" / "last.safetensors").stat().st_mtime_ns == before

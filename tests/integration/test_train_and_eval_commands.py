@@ -1,0 +1,170 @@
+"""`dfer train` and `dfer eval` on good input: what a run leaves, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dfer as package
+from dfer.checkpoint import read_checkpoint_info
+from dfer.labels import DFEW_LABELS
+from dfer.recipe import load_recipe, shipped_recipes
+from dfer.store import Store, open_store
+from tests.integration.program import dfer
+
+
+def test_train_without_options_trains_fold_1_into_runs_name(tiny_recipe: Path, flat: Store) -> None:
+    outcome = dfer("train", tiny_recipe).succeeded()
+    folder = Path("runs/tiny/fold1")
+    assert sorted(path.name for path in folder.iterdir()) == (
+        ["best.safetensors", "last.safetensors", "metrics.jsonl", "recipe.yaml", "run.json", "state.pt"]
+    )  # fmt: skip
+    assert not Path("runs/tiny/fold2").exists()
+    assert "fold 1 done: best on validation" in outcome.err
+    assert outcome.out == ""
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in metrics] == [1, 2]
+    record = json.loads((folder / "run.json").read_text())
+    assert record["dfer"] == package.__version__
+    assert record["seed"] == 0
+    assert record["data"]["fingerprint"] == flat.fingerprint()
+    assert record["packages"]["torch"]
+    info = read_checkpoint_info(folder / "last.safetensors")
+    assert info.labels == flat.info.labels
+    assert info.alignment == flat.info.alignment
+
+
+def test_train_again_by_the_recipe_it_wrote_gives_the_same_weights(tiny_recipe: Path) -> None:
+    dfer("train", tiny_recipe, "train.epochs=1", "optim.lr=1e-3", "--out", "first", "--device", "cpu").succeeded()
+    written = load_recipe(Path("first/fold1/recipe.yaml"))
+    assert (written.train.epochs, written.optim.lr, written.train.batch_size) == (1, 1e-3, 4)
+    dfer("train", "first/fold1/recipe.yaml", "--out", "second", "--device", "cpu").succeeded()
+    weights = [Path(run, "fold1", "last.safetensors").read_bytes() for run in ("first", "second")]
+    assert weights[0] == weights[1]
+
+
+def test_train_all_folds_or_one_of_them(tiny_recipe: Path) -> None:
+    dfer("train", tiny_recipe, "--fold", 2, "--out", "one").succeeded()
+    assert [path.name for path in Path("one").iterdir()] == ["fold2"]
+    dfer("train", tiny_recipe, "train.epochs=1", "--fold", "all", "--out", "all").succeeded()
+    assert sorted(path.name for path in Path("all").iterdir()) == ["fold1", "fold2"]
+    infos = [read_checkpoint_info(Path("all", fold, "last.safetensors")) for fold in ("fold1", "fold2")]
+    assert [info.data["fold"] for info in infos] == [1, 2]
+
+
+def test_train_does_not_train_a_finished_fold_again_unless_told(tiny_recipe: Path) -> None:
+    folder = Path("runs/tiny/fold1")
+    dfer("train", tiny_recipe).succeeded()
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    outcome = dfer("train", tiny_recipe).succeeded()
+    assert "fold 1 is trained already" in outcome.err
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    weights = (folder / "last.safetensors").read_bytes()
+    outcome = dfer("train", tiny_recipe, "--no-resume").succeeded()
+    assert "epoch   2" in outcome.err
+    assert (folder / "last.safetensors").stat().st_mtime_ns > before["last.safetensors"]
+    assert (folder / "last.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in shipped_recipes().glob("*.yaml")))
+def test_shipped_recipes_go_by_their_name(recipe: str) -> None:
+    dfer("train", recipe, "data.path=nowhere").failed(1, "no store here (nowhere)", hint="dfer preprocess")
+
+
+# ---- eval
+
+
+def recomputed_war(fold: dict[str, Any]) -> float:
+    return float(np.trace(fold["confusion"]) / fold["num_clips"])
+
+
+def recomputed_uar(fold: dict[str, Any], unreadable: list[int]) -> float:
+    confusion = np.array(fold["confusion"], float)
+    totals = confusion.sum(axis=1) + unreadable
+    return float((np.diag(confusion)[totals > 0] / totals[totals > 0]).mean())
+
+
+def test_eval_json_is_what_the_contract_says(workspace: Path, drawn: Path) -> None:
+    outcome = dfer("eval", "--json", "-").succeeded()
+    assert outcome.out.count("\n") == 1
+    result = json.loads(outcome.out)
+    assert result["schema"] == "dfer.evaluation/1"
+    assert result["dataset"] == "drawn"
+    assert list(result["folds"]) == ["1", "2"]
+    rows, lost = open_store(drawn).rows, []
+    for name, fold in result["folds"].items():
+        tested = [row for row in rows if row.folds[int(name)] == "test"]
+        unread = [sum(row.label == n and row.status != "ok" for row in tested) for n in range(7)]
+        lost.append(unread)
+        confusion = np.array(fold["confusion"])
+        assert fold["num_clips"] == len(tested) == confusion.sum() + sum(unread)
+        truth = [sum(row.label == n and row.status == "ok" for row in tested) for n in range(7)]
+        assert confusion.shape == (7, 7)
+        assert confusion.sum(axis=1).tolist() == truth
+        assert fold["war"] == pytest.approx(recomputed_war(fold))
+        assert fold["uar"] == pytest.approx(recomputed_uar(fold, unread))
+        assert list(fold["per_class_recall"]) == list(DFEW_LABELS)
+        for n, recall in enumerate(fold["per_class_recall"].values()):
+            total = truth[n] + unread[n]
+            assert recall == (pytest.approx(confusion[n, n] / total) if total else None)
+        assert fold["checkpoint"] == f"runs/cpu_smoke/fold{name}/best.safetensors"
+        assert fold["intra_inter_ratio"] > 0
+    assert sum(lost[0]) == 2, "fold 1 tests the two clips that could not be read"
+    folds = list(result["folds"].values())
+    for figure in ("war", "uar"):
+        assert result["mean"][figure] == pytest.approx(np.mean([fold[figure] for fold in folds]))
+    both = {
+        "confusion": np.sum([fold["confusion"] for fold in folds], axis=0),
+        "num_clips": sum(fold["num_clips"] for fold in folds),
+    }
+    assert result["pooled"]["war"] == pytest.approx(recomputed_war(both))
+    assert result["pooled"]["uar"] == pytest.approx(recomputed_uar(both, np.sum(lost, axis=0).tolist()))
+
+
+def test_eval_of_a_fold_finds_the_newest_run_that_has_it(workspace: Path, trained: Path) -> None:
+    shutil.copytree(trained / "fold1", "runs/newer/fold1")
+    for number, run in enumerate(("cpu_smoke", "newer")):
+        for path in Path("runs", run).glob("*/last.safetensors"):
+            os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
+    assert "fold 1: runs/newer/fold1/best.safetensors" in dfer("eval", "--fold", 1).succeeded().err
+    assert "fold 2: runs/cpu_smoke/fold2/best.safetensors" in dfer("eval", "--fold", 2).succeeded().err
+
+
+@pytest.mark.parametrize(
+    ("options", "checkpoints"),
+    [
+        pytest.param(["--run", "RUN"], ["fold1/best", "fold2/best"], id="a run"),
+        pytest.param(["--run", "RUN", "--fold", "2"], ["fold2/best"], id="a fold of a run"),
+        pytest.param(["--run", "RUN/fold2"], ["fold2/best"], id="the folder of a fold"),
+        pytest.param(["--checkpoint", "RUN/fold2/last.safetensors"], ["fold2/last"], id="a checkpoint"),
+        pytest.param(
+            ["--checkpoint", "RUN/fold2/last.safetensors", "--data", "DATA"], ["fold2/last"], id="with its data"
+        ),
+    ],
+)
+def test_eval_of_what_is_named(trained: Path, drawn: Path, options: list[str], checkpoints: list[str]) -> None:
+    named = [option.replace("RUN", str(trained)).replace("DATA", str(drawn)) for option in options]
+    outcome = dfer("eval", *named, "--json", "result.json").succeeded()
+    result = json.loads(Path("result.json").read_text())
+    assert [fold["checkpoint"] for fold in result["folds"].values()] == (
+        [f"{trained}/{name}.safetensors" for name in checkpoints]
+    )  # fmt: skip
+    assert "WAR" in outcome.out
+
+
+def test_eval_prints_a_table_and_writes_a_report(trained: Path) -> None:
+    outcome = dfer("eval", "--run", trained, "--report", "report").succeeded()
+    for word in (*DFEW_LABELS, "WAR", "UAR", "mean", "pooled", "readable", "drawings only"):
+        assert word in outcome.out, word
+    names = {path.name for path in Path("report").iterdir()}
+    assert {"README.md", "table.tex", "confusion_fold_1.png", "confusion_all_folds.pdf"} <= names
+    text = Path("report/README.md").read_text()
+    for image in re.findall(r"\]\((.*?)\)", text):
+        assert Path("report", image).is_file()

@@ -1,0 +1,68 @@
+"""Small stores for tests: real files in the real format, of flat patterned crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dfer.faces.align import alignment_settings
+from dfer.store import (
+    CropRecord,
+    DatasetInfo,
+    ManifestRow,
+    Store,
+    clip_path,
+    open_store,
+    write_clip,
+    write_info,
+    write_manifest,
+)
+from dfer.version import __version__
+
+SIZE = 48
+LABELS = ["happy", "sad", "neutral"]
+
+
+def small_store(
+    root: Path, *, clips_per_class: int = 6, num_frames: int = 10, num_folds: int = 2, failed: int = 0, notice: str = ""
+) -> Store:
+    """A store whose classes a small model can tell apart: each class has its own stripes and tint, plus noise.
+
+    Args:
+        root: the folder to write.
+        clips_per_class: clips of each of the three labels.
+        num_frames: crops of a clip.
+        num_folds: folds; clip n is tested in fold n modulo their number.
+        failed: how many further clips of label 0 could not be read; they are in fold 1's test list.
+        notice: as in `DatasetInfo`.
+    """
+    info = DatasetInfo(root.name, LABELS, num_folds, SIZE, alignment_settings(SIZE), "haar", notice, __version__)
+    write_info(root, info)
+    rows = []
+    for number in range(clips_per_class * len(LABELS)):
+        label = number % len(LABELS)
+        test_fold = number // len(LABELS) % num_folds + 1
+        record = CropRecord(
+            frames=list(range(num_frames)),
+            times_s=[n / 25 for n in range(num_frames)],
+            boxes_xyxy=[[0.0, 0.0, 48.0, 48.0]] * num_frames,
+            detected=[True] * num_frames,
+        )
+        digest = write_clip(clip_path(root, f"c{number}"), _crops(number, label, num_frames), record)
+        folds = {fold: "test" if fold == test_fold else "train" for fold in range(1, num_folds + 1)}
+        rows.append(ManifestRow(f"c{number}", label, LABELS[label], "ok", folds, num_frames, 25.0, sha256=digest))
+    for number in range(failed):
+        folds = {fold: "test" if fold == 1 else "train" for fold in range(1, num_folds + 1)}
+        rows.append(ManifestRow(f"failed{number}", 0, LABELS[0], "no_face", folds, detail="no face in 9 frames"))
+    write_manifest(root / "manifest.csv", rows)
+    return open_store(root)
+
+
+def _crops(number: int, label: int, num_frames: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(number)
+    x, y = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
+    wave = np.sin((x if label == 0 else y if label == 1 else x + y) / 4 + rng.uniform(0, 6))
+    tint = 50 * np.eye(3)[label]
+    image = 128 + tint + 40 * wave[..., None] + rng.normal(0, 10, (num_frames, SIZE, SIZE, 3))
+    return list(image.clip(0, 255).astype(np.uint8))
