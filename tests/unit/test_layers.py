@@ -11,8 +11,8 @@ import pytest
 
 # A module may import from its own layer's package and from lower layers only.
 LAYERS = [
-    {"errors", "version", "machine", "py"},
-    {"labels", "files", "records", "runs"},
+    {"errors", "version", "machine"},
+    {"labels", "files", "records", "runs", "workers"},
     {"recipe"},
     # stages
     {
