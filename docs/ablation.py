@@ -1,0 +1,83 @@
+"""What each part of LOGO-Former adds, measured on generated clips: prints the table of docs/benchmarks.md.
+
+    dfer demo
+    python docs/ablation.py demo/data --folds 1,2
+
+Every variant is recipes/demo.yaml with one thing changed, trained on the same folds with the same seeds and tested
+on people it has never seen. Trainings that are finished are kept in --out, so an interrupted run goes on. Drawings
+say nothing about real faces; they can say whether a part does what it is there for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfer.complexity import count_gmacs
+from dfer.device import describe_machine
+from dfer.evaluate import evaluate, plan_evaluation
+from dfer.recipe import Recipe, load_recipe
+from dfer.report.tables import markdown_table
+from dfer.training import train
+from dfer.training.initial_model import build_model
+
+# A surprise clip and a fear clip hold the same frames in another order: who ignores time gets half of them right.
+TIME_ORDER_PAIR = ("surprise", "fear")
+VARIANTS = {
+    "local + global (reference)": {},
+    "local alone": {"model.attention": "local"},
+    "global alone": {"model.attention": "global"},
+    "joint: all tokens": {"model.attention": "joint"},
+    "windows of one frame": {"model.window": "[1, 2, 2]"},
+    "λ = 0": {"loss.compact_weight": "0"},
+    "λ = 0.5, logit": {"loss.compact_weight": "0.5"},
+    "λ = 0.05, center": {"loss.compact_form": "center"},
+}
+COLUMNS = ("variant", "WAR", "UAR", "time-order pair", "intra/inter", "GMACs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the store of generated clips")
+    parser.add_argument("--folds", default="1,2", help="comma-separated")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation_drawn"), help="where the runs go")
+    options = parser.parse_args()
+    folds = [int(fold) for fold in options.folds.split(",")]
+    rows = []
+    for name, changes in VARIANTS.items():
+        overrides = [f"{key}={value}" for key, value in changes.items()]
+        recipe = load_recipe(Path("recipes/demo.yaml"), [f"data.path={json.dumps(str(options.data))}", *overrides])
+        run = options.out / "_".join(["demo", *(item.replace("/", "") for item in overrides)])
+        train(recipe, folds=folds, out=run)
+        result = evaluate(plan_evaluation(run=run, folds=folds, data=options.data))
+        rows.append([name, *_figures(result, recipe)])
+        print("  ".join(rows[-1]), flush=True)
+    print("\n".join(["", f"{describe_machine()}; means over folds {options.folds}", ""]))
+    print("\n".join(markdown_table(COLUMNS, rows)))
+
+
+def _figures(result: dict[str, Any], recipe: Recipe) -> list[str]:
+    pair = [result["labels"].index(name) for name in TIME_ORDER_PAIR]
+    folds = list(result["folds"].values())
+    right, clips, ratios = 0, 0, []
+    for fold in folds:
+        confusion = np.array(fold["confusion"])
+        right += confusion[pair, pair].sum()
+        clips += confusion[pair].sum()
+        ratios.append(fold["intra_inter_ratio"])
+    model = build_model(recipe.model, result["labels"])
+    return [
+        f"{100 * result['mean']['war']:.2f}",
+        f"{100 * result['mean']['uar']:.2f}",
+        f"{100 * right / clips:.2f}",
+        f"{np.mean(ratios):.3f}",
+        f"{count_gmacs(model, recipe.model.num_frames, recipe.model.image_size):.4f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()
