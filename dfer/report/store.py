@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,6 +18,7 @@ from dfer.report.contact_sheet import contact_sheet, film_strip, text_strip
 from dfer.report.histogram import Histogram, draw_histogram, length_histogram, share_histogram
 from dfer.report.page import Card, Illustration, Page, Section, html_page
 from dfer.report.store_tables import (
+    About,
     ClipRow,
     class_table,
     failure_table,
@@ -36,34 +36,6 @@ STRIP_HW = (96, 586)  # pixels: six square crops and the gaps between them
 CROPS_SHOWN, FRAMES_SHOWN = 6, 4  # of a clip; a source's frames are wider than crops
 _JPEG_QUALITY = 80
 _SHEET_COLUMNS, _SHEET_LETTERS_PX = 2, 13
-
-
-class About(Protocol):
-    """What the report says of the store as a whole; see `dfer.store.DatasetInfo`."""
-
-    @property
-    def name(self) -> str:
-        """Of the store."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The emotions in order."""
-
-    @property
-    def crop_size(self) -> int:
-        """Side of the crops, pixels."""
-
-    @property
-    def detector(self) -> str:
-        """Its name, or "none" for sources that are crops."""
-
-    @property
-    def notice(self) -> str:
-        """What everyone who sees results must be told, or ""."""
-
-    @property
-    def tool_version(self) -> str:
-        """The dfer that wrote the store."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What a store's manifest says, counted: by status, emotion, fold and reason."""
+"""What a store's manifest says, counted: by status, emotion, fold and reason.
+
+The protocols are what this package needs to know of a store; `dfer.store` has the real things.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,34 @@ Table = list[list[str]]
 MAX_REASONS = 20
 EXAMPLES = 3
 SHOWN_RATES = 8
+
+
+class About(Protocol):
+    """What the report says of the store as a whole; see `dfer.store.DatasetInfo`."""
+
+    @property
+    def name(self) -> str:
+        """Of the store."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The emotions in order."""
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the crops, pixels."""
+
+    @property
+    def detector(self) -> str:
+        """Its name, or "none" for sources that are crops."""
+
+    @property
+    def notice(self) -> str:
+        """What everyone who sees results must be told, or ""."""
+
+    @property
+    def tool_version(self) -> str:
+        """The dfer that wrote the store."""
 
 
 class ClipRow(Protocol):
