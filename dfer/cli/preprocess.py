@@ -73,7 +73,9 @@ def preprocess(
         def on_clip(row: ManifestRow, total: int) -> None:
             nonlocal failed
             failed += row.status != "ok"
-            progress.advance(1, total, f"{failed} failed" if failed else "")
+            # A missing clip takes no time, and comes first.
+            said = f"{failed:,} failed" if failed else ""
+            progress.advance(1, total, said, skipped=row.status == "missing")
 
         summary = run(
             data,
