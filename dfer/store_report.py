@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
-from dfer.machine import usable_cores
 from dfer.report.store import CROPS_SHOWN, FRAMES_SHOWN, ShownClip, StoreReport, draw_store_report, write_store_files
 from dfer.store import ManifestRow, Store, open_store, read_clip, read_clip_record
 from dfer.video import open_frames
@@ -119,7 +118,7 @@ def _show_sources(rows: Sequence[ManifestRow], raw: Path | None) -> list[ShownCl
     finished = run_tasks(
         partial(_glimpse, base),
         readable,
-        workers=min(usable_cores(), len(readable)),
+        workers=1,  # there are few of them, and each worker takes a second to start
         timeout_s=GLIMPSE_TIMEOUT_S,
         initializer=_start_worker,
     )

@@ -266,7 +266,7 @@ def _sheet(clips: Sequence[ShownClip], strips: Sequence[NDArray[np.uint8] | None
     captions = [f"{clip.row.clip_id} · {_said(clip)}" for clip in clips]
     buffer = io.BytesIO()
     sheet = contact_sheet(images, captions, _SHEET_COLUMNS, caption_px=_SHEET_LETTERS_PX)
-    Image.fromarray(sheet).save(buffer, "png")
+    Image.fromarray(sheet).save(buffer, "png", compress_level=3)  # twice as fast as 6, a tenth larger
     return buffer.getvalue()
 
 
