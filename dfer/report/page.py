@@ -269,7 +269,7 @@ figure { margin: .8rem 0; }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto; border-radius: 6px; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .55rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+th, td { padding: .4rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th { color: var(--muted); font-weight: 600; }
 th.word, td.word { text-align: left; }
 td.long { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }

@@ -136,8 +136,7 @@ _GALLERIES = [
     ("Random clips", "From every emotion in turn; each strip is one clip over time."),
     (
         "The weakest clips",
-        "Of those that are ok: the face was detected in the smallest share of their crops, or they are the shortest. "
-        "An orange edge marks crops in which the face was not detected: its place was interpolated.",
+        "Of those that are ok: the face was detected in the smallest share of their crops, or they are the shortest.",
     ),
     (
         "Failed clips",
@@ -197,7 +196,9 @@ def _failure_section(rows: Sequence[ClipRow], num_ok: int) -> list[Section]:
 
 
 def _class_section(about: About, rows: Sequence[ClipRow], num_ok: int) -> list[Section]:
-    text = ["detected: mean share of a clip's crops in which the face was detected."] if num_ok else []
+    text = (
+        ["median: crops in a clip; detected: mean share of its crops in which the face was detected."] if num_ok else []
+    )
     return [Section("By emotion", text, table=class_table(rows, about.labels), strong_rows=1)]
 
 
@@ -246,6 +247,8 @@ def _gallery(title: str, text: str, clips: Sequence[ShownClip], strips: Sequence
         Card(clip.row.clip_id, _said(clip), None if strip is None else _jpeg(strip), instead=clip.problem)
         for clip, strip in zip(clips, strips, strict=True)
     ]
+    if any(any(clip.interpolated) for clip in clips):
+        text += " An orange edge marks crops in which the face was not detected: its place was interpolated."
     return Section(title, [text], cards=cards)
 
 

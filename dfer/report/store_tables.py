@@ -106,7 +106,7 @@ def status_bars(rows: Sequence[ClipRow]) -> list[Bar]:
 def class_table(rows: Sequence[ClipRow], labels: Sequence[str]) -> Table:
     """A row per emotion, and all of them: clips, each status that occurs, crops."""
     occurring = [status for status in STATUSES if any(row.status == status for row in rows)]
-    head = ["emotion", "clips", *map(status_name, occurring), "ok, %", "crops", "median crops", "detected, %"]
+    head = ["emotion", "clips", *map(status_name, occurring), "ok, %", "crops", "median", "detected, %"]
     if "ok" not in occurring:
         head = ["emotion", "clips", *map(status_name, occurring)]
     table = [head]
@@ -123,12 +123,12 @@ def class_table(rows: Sequence[ClipRow], labels: Sequence[str]) -> Table:
 def _crop_cells(group: Sequence[ClipRow], num_ok: int) -> list[str]:
     ok = [row for row in group if row.status == "ok"]
     if not ok:
-        return [percent(0.0 if group else None), "0", MISSING, MISSING]
+        return [percent(0.0 if group else None, 1), "0", MISSING, MISSING]
     return [
-        percent(num_ok / len(group)),
+        percent(num_ok / len(group), 1),
         f"{sum(row.num_frames for row in ok):,}",
         f"{median(row.num_frames for row in ok):g}",
-        percent(mean(row.detected for row in ok)),
+        percent(mean(row.detected for row in ok), 1),
     ]
 
 
@@ -149,7 +149,7 @@ def fold_table(rows: Sequence[ClipRow], labels: Sequence[str]) -> Table:
     for fold, split in sorted(clips, key=lambda slot: (slot[0], order.index(slot[1]) if slot[1] in order else 3)):
         by_label = [counted[fold, split, label] for label in range(len(labels))]
         total, num_ok = clips[fold, split], sum(by_label)
-        ok = [f"{num_ok:,}", percent(num_ok / total)] if any_ok else []
+        ok = [f"{num_ok:,}", percent(num_ok / total, 1)] if any_ok else []
         table.append([str(fold), split, f"{total:,}", *ok, *(f"{count:,}" for count in by_label)])
     return table
 
