@@ -28,6 +28,7 @@ from dfer.records import Prediction
 from dfer.report.demo import contact_sheet, write_demo_report
 from dfer.runs import fold_folder
 from dfer.store import ManifestRow, Store, open_store, read_clip
+from dfer.store_report import write_store_report
 from dfer.synth.dataset import generate_dataset, make_recording
 from dfer.training import TrainingObserver, train
 
@@ -112,6 +113,7 @@ def run_demo(
         summary = preprocess(
             read_dataset("dfew", raw), raw, data, Settings(detector="haar"), workers=workers, on_clip=on_clip
         )
+    write_store_report(data, raw)
     say("    " + ", ".join(f"{count} clips {status}" for status, count in sorted(summary.counts.items())))
 
     say(f"3/6 train: a small LOGO-Former, {recipe.train.epochs} epochs -> {run}")

@@ -54,10 +54,15 @@ def evaluate(
     tasks = plan_evaluation(folds=parse_folds(fold, "all"), run=run, checkpoint=checkpoint, data=data)
     for task in tasks:
         note(f"fold {task.fold}: {task.checkpoint} on {task.data}")
+    done = total = 0
     with Progress("eval", "clips") as progress:
-        result = run_evaluation(
-            tasks, device=device.value, batch_size=batch_size, on_batch=lambda done, of: progress.advance(done, of)
-        )
+
+        def on_batch(count: int, of: int) -> None:
+            nonlocal done, total
+            done, total = count + (done if done < total else 0), of  # each fold counts anew
+            progress.set(done, total)
+
+        result = run_evaluation(tasks, device=device.value, batch_size=batch_size, on_batch=on_batch)
     if json:
         write_json_result(json, [result])
     if json != "-":

@@ -34,13 +34,12 @@ class TrainingScreen:
         self._task: TaskID | None = None
 
     def __enter__(self) -> TrainingScreen:
-        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._stop()
 
     def observer(self) -> TrainingObserver:
         """What `dfer.training` tells how it goes."""
@@ -85,8 +84,13 @@ class TrainingScreen:
             "wait": progress.data_wait,
         }
         if self._task is None:
+            self._bar.start()
             self._task = self._bar.add_task("train", total=progress.steps, **fields)
         self._bar.update(self._task, completed=progress.step, total=progress.steps, **fields)
+
+    def _stop(self) -> None:
+        if self._bar.live.is_started:  # a display that never was would leave an empty line in a log
+            self._bar.stop()
 
     def epoch(self, record: dict[str, float]) -> None:
         """The line of a finished epoch."""
@@ -105,6 +109,7 @@ class TrainingScreen:
         """Where the fold's weights are, and how it ended."""
         if self._task is not None:
             self._bar.remove_task(self._task)
+            self._stop()  # a terminal has room for one display at a time, and others may follow
             self._task = None
         if record.get("already_trained"):
             note(f"fold {fold} is trained already (epoch {record['epochs']}); --no-resume trains it anew")

@@ -58,6 +58,7 @@ def preprocess(
     from dfer.preprocessing import Settings, settle_detector
     from dfer.preprocessing import preprocess as run
     from dfer.store import ManifestRow
+    from dfer.store_report import write_store_report
 
     part = parse_shard(shard)
     store = out or Path("data") / dataset
@@ -72,7 +73,9 @@ def preprocess(
         def on_clip(row: ManifestRow, total: int) -> None:
             nonlocal failed
             failed += row.status != "ok"
-            progress.advance(1, total, f"{failed} failed" if failed else "")
+            # A missing clip takes no time, and comes first.
+            said = f"{failed:,} failed" if failed else ""
+            progress.advance(1, total, said, skipped=row.status == "missing")
 
         summary = run(
             data,
@@ -85,6 +88,7 @@ def preprocess(
             overwrite=overwrite,
             on_clip=on_clip,
         )
+    report = write_store_report(store, raw, data.notices) if summary.manifest else None
     for row in summary.failures[:SHOWN_FAILURES]:
         note(f"{row.status}: {row.clip_id}: {row.detail}")
     if len(summary.failures) > SHOWN_FAILURES:
@@ -92,6 +96,8 @@ def preprocess(
     total = sum(summary.counts.values())
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), key=lambda kv: -kv[1]))
     note(f"{total} clips: {counts} ({summary.num_new} in this run) -> {store}")
+    if report:
+        note(f"report: {report}")
     tolerated = max_failures if max_failures >= 1 else max_failures * total
     if len(summary.failures) > tolerated:
         raise DferError(

@@ -1,17 +1,28 @@
-"""Progress on stderr: a bar on a terminal, a line now and then in a log file."""
+"""Progress on stderr: a bar on a terminal, a line now and then in a log file, and one at the end."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
-from tqdm import tqdm
+from rich.console import RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from dfer.cli.console import note
+from dfer.cli.console import note, stderr
+from dfer.cli.pace import Pace, say_left, say_rate
+from dfer.report.wording import lasted
 
-LOG_EVERY_S = 30.0
+PERCENT = "%"  # as the unit: what is done of one thing
+REDRAW_EVERY_S = 0.1
+LOG_FIRST_S, LOG_LAST_S = 10.0, 300.0  # pauses between lines grow from the one to the other
+LOG_PAUSE = 0.25  # of the time since the beginning
+SUMMARY_FROM_S = 10.0  # shorter work ends without a line of its own
+_BAR_WIDTHS = (30, 8)  # columns, at most and at least
 
 
 class Progress:
@@ -19,42 +30,122 @@ class Progress:
 
     Args:
         what: the work, such as "preprocess".
-        unit: what is counted, such as "clips".
+        unit: what is counted, such as "clips"; `PERCENT` for the hundredths of one thing.
+        clock: the time in seconds.
     """
 
-    def __init__(self, what: str, unit: str) -> None:
-        self._what, self._unit = what, unit
-        self._bar: tqdm[Any] | None = None
+    def __init__(self, what: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._unit, self._clock = what, unit, clock
+        self._live: Live | None = None
+        self._pace = Pace()
         self._done, self._total, self._extra = 0, 0, ""
-        self._begun = self._logged = time.monotonic()
+        self._counted = 0  # of all parts together
+        self._begun = self._logged = clock()
+        self._drawn = -REDRAW_EVERY_S
 
     def __enter__(self) -> Progress:
+        self._begun = self._logged = self._clock()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._live is not None:
+            self._live.stop()
+        if self._total and self._clock() - self._begun >= SUMMARY_FROM_S:
+            note(self._summary())
 
-    def advance(self, count: int, total: int, extra: str = "") -> None:
-        """So many more of `total` are done; `extra` stands at the end of the line."""
-        self.set(self._done + count, total, extra)
+    def advance(self, count: int, total: int, extra: str = "", *, skipped: bool = False) -> None:
+        """So many more of `total` are done.
+
+        Args:
+            count: how many more.
+            total: how many there are in all.
+            extra: stands at the end of the line, such as "3 failed".
+            skipped: they took no work, and say nothing of how fast the others will be done.
+        """
+        self._update(self._done + count, total, extra, skipped=skipped)
 
     def set(self, done: int, total: int, extra: str = "") -> None:
-        """So many of `total` are done."""
-        step, self._done, self._total, self._extra = done - self._done, done, total, extra
-        if sys.stderr.isatty():
-            if self._bar is None:
-                self._bar = tqdm(total=total, desc=self._what, unit=f" {self._unit}", leave=False, dynamic_ncols=True)
-            self._bar.set_postfix_str(extra, refresh=False)
-            self._bar.update(step)
-        elif time.monotonic() - self._logged >= LOG_EVERY_S:
-            self._log()
+        """So many of `total` are done; at the first call, those before the last one by an earlier run."""
+        if not self._total and done > 1:
+            self._update(done - 1, total, extra, skipped=True)
+        self._update(done, total, extra)
 
-    def _log(self) -> None:
-        self._logged = time.monotonic()
-        rate = self._done / max(1e-9, self._logged - self._begun)
-        left = (self._total - self._done) / max(rate, 1e-9)
-        ending = f", {self._extra}" if self._extra else ""
-        note(f"{self._what}: {self._done} of {self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left{ending}")
+    def _update(self, done: int, total: int, extra: str, *, skipped: bool = False) -> None:
+        now = self._clock()
+        step = done - self._done if done >= self._done else done  # less is done where the next part begins
+        self._pace.add(now, step, skipped=skipped)
+        self._counted += step
+        self._done, self._total, self._extra = done, total, extra
+        if _animated():
+            if now - self._drawn >= REDRAW_EVERY_S or done >= total:
+                self._drawn = now
+                self._draw()
+        elif now - self._logged >= min(LOG_LAST_S, max(LOG_FIRST_S, LOG_PAUSE * (now - self._begun))):
+            self._logged = now
+            note(f"{self._what}: {', '.join(self._parts())}")
+
+    def _draw(self) -> None:
+        if self._live is None:
+            # Without a thread that redraws: one that outlives an error would hang the program.
+            self._live = Live(console=stderr, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(progress_line(self._what, self._share(), self._parts(), stderr.width), refresh=True)
+
+    def _share(self) -> float:
+        return self._done / self._total if self._total else 0.0
+
+    def _count(self) -> str:
+        if self._unit == PERCENT:
+            return f"{100 * self._share():.0f} %"
+        return f"{self._done:,} of {self._total:,} {self._unit}"
+
+    def _parts(self) -> list[str]:
+        """How much is done, what else there is to say, how long it will take, and how fast it goes."""
+        parts = [self._count()]
+        rate = self._pace.per_second(self._clock())
+        if rate is not None and self._unit != PERCENT:
+            parts.append(say_rate(rate, self._unit))
+        if rate is not None and self._done < self._total:
+            parts.append(f"{say_left((self._total - self._done) / rate)} left")
+        return [*parts, self._extra] if self._extra else parts
+
+    def _summary(self) -> str:
+        seconds = self._clock() - self._begun
+        whole = self._done >= self._total and self._unit != PERCENT
+        count = f"{self._counted:,} {self._unit}" if whole else self._count()
+        parts = [f"{count} in {lasted(seconds)}"]
+        if self._unit != PERCENT and self._pace.worked:
+            parts.append(say_rate(self._pace.worked / seconds, self._unit))
+        return f"{self._what}: {', '.join([*parts, self._extra] if self._extra else parts)}"
+
+
+def progress_line(what: str, share: float, parts: list[str], width: int) -> RenderableType:
+    """A line of a terminal: the work, a bar, and as much of the rest as there is room for.
+
+    Args:
+        what: the work; left out where there is little room.
+        share: done so far, 0..1.
+        parts: the count, how fast it goes, how long it will take, and more; the rate goes first where room is short.
+        width: of the terminal, columns.
+    """
+    widest, narrowest = _BAR_WIDTHS
+    no_rate, ends = [*parts[:1], *parts[2:]], [*parts[:1], *parts[1:][-1:]]
+    choices = [(what, parts, narrowest), (what, no_rate, narrowest), ("", no_rate, narrowest), ("", ends, narrowest)]
+    for name, said, bar in [*choices, ("", ends, 0), ("", parts[:1], 0)]:
+        text = " · ".join(said)
+        room = width - len(text) - (len(name) + 1 if name else 0) - 1
+        if room >= bar:
+            break
+    line = Table.grid(padding=(0, 1, 0, 0))
+    cells: list[RenderableType] = [Text(name, no_wrap=True)] if name else []
+    if bar:
+        cells.append(ProgressBar(total=1.0, completed=min(1.0, share), width=min(widest, room)))
+    line.add_row(*cells, Text(text, no_wrap=True, overflow="ellipsis"))
+    return line
+
+
+def _animated() -> bool:
+    """Whether stderr is a terminal on which a line can be redrawn."""
+    return sys.stderr.isatty() and stderr.is_terminal and not stderr.is_dumb_terminal

@@ -134,9 +134,10 @@ def _crops_there(out: Path, row: ManifestRow) -> bool:
 def _prepare_folder(out: Path, info: DatasetInfo, *, overwrite: bool) -> None:
     there = read_info(out) if out.is_dir() and not overwrite else None
     if overwrite and (out / "dataset.json").exists():
-        for path in [*out.glob("progress*.jsonl"), out / "manifest.csv", out / "dataset.json"]:
+        for path in [*out.glob("progress*.jsonl"), out / "manifest.csv", out / "report.html", out / "dataset.json"]:
             path.unlink(missing_ok=True)
-        shutil.rmtree(out / "crops", ignore_errors=True)
+        for folder in ("crops", "contact_sheets"):
+            shutil.rmtree(out / folder, ignore_errors=True)
     if there is None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UsageError("this is not a store, and not empty", where=out, hint="choose another folder with --out")

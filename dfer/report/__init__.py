@@ -9,5 +9,7 @@ grid.py             an evaluation as rows of text
 tables.py           tables for the terminal, Markdown and LaTeX
 annotate.py         boxes and probabilities on video frames
 evaluation.py       the folder of `dfer eval --report`
-demo.py             the report of `dfer demo`; page.py lays it out, contact_sheet.py joins its images
+page.py             a report as one HTML file; contact_sheet.py joins images for it
+demo.py             the report of `dfer demo`
+store.py            the report of `dfer preprocess`, with store_tables.py and histogram.py
 """

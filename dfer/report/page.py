@@ -29,6 +29,23 @@ class Illustration:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One of many pictures.
+
+    Attributes:
+        name: what is shown.
+        text: more about it.
+        image: a PNG or JPEG file's content; None where nothing can be shown.
+        instead: stands in the place of a picture that is not there.
+    """
+
+    name: str
+    text: str
+    image: bytes | None
+    instead: str = ""
+
+
+@dataclass(frozen=True)
 class Bar:
     """A quantity: its name, what it says, and its share of the longest bar, 0..1."""
 
@@ -44,10 +61,12 @@ class Section:
     Attributes:
         title: heading.
         text: paragraphs.
-        illustrations: figures.
+        illustrations: figures; side by side where there is room.
         table: its head, then its rows.
         strong_rows: how many rows at the table's end are summaries.
+        word_columns: which of the table's columns hold words, not numbers; 0 is the first.
         bars: a bar chart.
+        cards: pictures with their names.
         points: a list.
         link: a file beside the report, and what to call it.
     """
@@ -57,7 +76,9 @@ class Section:
     illustrations: Sequence[Illustration] = ()
     table: Sequence[Sequence[str]] = ()
     strong_rows: int = 0
+    word_columns: Sequence[int] = (0,)
     bars: Sequence[Bar] = ()
+    cards: Sequence[Card] = ()
     points: Sequence[str] = ()
     link: tuple[str, str] | None = None
 
@@ -69,7 +90,7 @@ class Page:
     Attributes:
         title: heading.
         lead: what this is, in a sentence or two.
-        warning: what the reader must not miss.
+        warning: what the reader must not miss, or "".
         figures: numbers to show large: (value, what it is).
         closing: small print at the end.
     """
@@ -89,7 +110,7 @@ def html_page(page: Page) -> str:
         style=_STYLE,
         title=escape(page.title),
         lead=escape(page.lead),
-        warning=escape(page.warning),
+        warning=f'<p class="warning">{escape(page.warning)}</p>' if page.warning else "",
         tiles=tiles,
         sections="\n".join(map(_html_section, page.sections)),
         closing=escape(page.closing),
@@ -99,7 +120,7 @@ def html_page(page: Page) -> str:
 def markdown_page(page: Page) -> str:
     """The report as Markdown; its images are expected beside it, as NAME.png."""
     lead = escape_markdown(page.lead)
-    lines = [f"# {page.title}", "", lead, "", f"> **{page.warning}**", ""]
+    lines = [f"# {page.title}", "", lead, "", *([f"> **{page.warning}**", ""] if page.warning else [])]
     lines += markdown_table(["figure", "value"], [[what, value] for value, what in page.figures])
     for section in page.sections:
         lines += ["", f"## {section.title}", ""]
@@ -109,6 +130,7 @@ def markdown_page(page: Page) -> str:
             lines += [*markdown_table(section.table[0], section.table[1:]), ""]
         if section.bars:
             lines += [*markdown_table(["step", "time"], [[bar.name, bar.text] for bar in section.bars]), ""]
+        lines += [f"- {escape_markdown(f'{card.name}: {card.text}')}" for card in section.cards]
         lines += [f"- {escape_markdown(point)}" for point in section.points]
         if section.link:
             lines += ["", f"[{section.link[1]}]({section.link[0]})"]
@@ -119,11 +141,14 @@ def markdown_page(page: Page) -> str:
 def _html_section(section: Section) -> str:
     parts = [f"<h2>{escape(section.title)}</h2>"]
     parts += [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
-    parts += [_html_image(image) for image in section.illustrations]
+    if section.illustrations:
+        parts.append(f'<div class="figures">{"".join(map(_html_image, section.illustrations))}</div>')
     if section.table:
-        parts.append(_html_table(section.table, section.strong_rows))
+        parts.append(_html_table(section))
     if section.bars:
         parts.append(f'<div class="bars">{"".join(map(_html_bar, section.bars))}</div>')
+    if section.cards:
+        parts.append(f'<div class="cards">{"".join(map(_html_card, section.cards))}</div>')
     if section.points:
         parts.append(f"<ul>{''.join(f'<li>{escape(point)}</li>' for point in section.points)}</ul>")
     if section.link:
@@ -138,13 +163,33 @@ def _html_image(image: Illustration) -> str:
     return f'<figure><picture>{dark}<img src="{_data_address(image.png)}" alt="{escape(image.alt)}"></picture></figure>'
 
 
-def _html_table(table: Sequence[Sequence[str]], strong_rows: int) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table[0])
+def _html_table(section: Section) -> str:
+    table = section.table
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        kinds = [_cell_kind(cell, words=place in section.word_columns) for place, cell in enumerate(cells)]
+        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+
     rows = []
     for number, cells in enumerate(table[1:], start=1):
-        strong = ' class="strong"' if number >= len(table) - strong_rows else ""
-        rows.append(f"<tr{strong}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+        strong = ' class="strong"' if number >= len(table) - section.strong_rows else ""
+        rows.append(f"<tr{strong}>{row('td', cells)}</tr>")
+    head = row("th", table[0])
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _cell_kind(cell: str, *, words: bool) -> str:
+    if not words:
+        return ""
+    return ' class="word long"' if len(cell) > _LONG_CELL else ' class="word"'
+
+
+def _html_card(card: Card) -> str:
+    name, text = escape(card.name), escape(card.text)
+    picture = f'<div class="instead">{escape(card.instead)}</div>'
+    if card.image is not None:
+        picture = f'<img src="{_data_address(card.image)}" alt="{name}: {text}">'
+    return f"<figure>{picture}<figcaption><b>{name}</b> {text}</figcaption></figure>"
 
 
 def _html_bar(bar: Bar) -> str:
@@ -152,9 +197,12 @@ def _html_bar(bar: Bar) -> str:
     return f'<span>{escape(bar.name)}</span><i><b style="width:{width}"></b></i><span>{escape(bar.text)}</span>'
 
 
-def _data_address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _data_address(image: bytes) -> str:
+    kind = "jpeg" if image.startswith(b"\xff\xd8") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
+
+_LONG_CELL = 24  # letters; longer ones may break into lines
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -171,7 +219,7 @@ _PAGE = Template("""<!doctype html>
 <h1>$title</h1>
 <p class="lead">$lead</p>
 </header>
-<p class="warning">$warning</p>
+$warning
 <div class="tiles">$tiles</div>
 $sections
 <footer>$closing</footer>
@@ -194,7 +242,8 @@ h2 { font-size: 1.2rem; margin: 0 0 .5rem; letter-spacing: -.005em; }
 p { margin: 0 0 .8rem; max-width: 56rem; }
 a { color: var(--accent); }
 .lead { color: var(--muted); font-size: 1.08rem; margin: 0; }
-.warning { max-width: none; margin: 1.5rem 0; padding: .8rem 1.1rem; border: 1px solid var(--warn-rule);
+header { margin-bottom: 1.5rem; }
+.warning { max-width: none; margin: 0 0 1.5rem; padding: .8rem 1.1rem; border: 1px solid var(--warn-rule);
   border-left-width: 5px; border-radius: 8px; background: var(--warn-ground); color: var(--warn-ink);
   font-weight: 600; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .8rem; }
@@ -205,12 +254,26 @@ a { color: var(--accent); }
 section { margin-top: 1.2rem; padding: 1.4rem 1.5rem; }
 section > :last-child { margin-bottom: 0; }
 figure { margin: .8rem 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 0 1.5rem; }
+.figures figure { min-width: 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1.1rem 1.2rem;
+  margin-top: 1rem; }
+.cards figure { margin: 0; min-width: 0; }
+.cards img { width: 100%; }
+.cards figcaption { font-size: .85rem; line-height: 1.45; margin-top: .35rem; color: var(--muted);
+  overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.cards b { color: var(--ink); font-weight: 600; margin-right: .3rem; }
+.instead { display: grid; place-items: center; aspect-ratio: 586 / 96; padding: .5rem 1rem; border-radius: 6px;
+  border: 1px dashed var(--rule); background: var(--ground); color: var(--muted); font-size: .88rem;
+  line-height: 1.4; text-align: center; }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto; border-radius: 6px; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .55rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+th, td { padding: .4rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th { color: var(--muted); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th.word, td.word { text-align: left; }
+td.long { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }
+th:first-child, td:first-child { padding-left: 0; position: sticky; left: 0; background: var(--paper); }
 th:last-child, td:last-child { padding-right: 0; }
 tr.strong td { font-weight: 600; }
 tbody tr:last-child td { border-bottom: 0; }

@@ -25,8 +25,8 @@ DPI = 150
 TITLE_PT, TEXT_PT, SMALL_PT, TINY_PT = 13.0, 9.5, 8.5, 7.5
 NOTICE_PT = 8.0
 MARGIN = 0.25  # inches around everything
-# The formats we draw, without the date that some note: the same figure gives the same file.
-_METADATA = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+# The formats we draw, without the date and program that some note: the same figure gives the same file.
+_METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 _ASCENT = 0.93  # of the font's size, from the top of a line to its baseline
 _MEASURE = 10  # text is measured at ten times its size: fonts come in whole pixels
 
@@ -238,7 +238,7 @@ def png_bytes(figure: Figure) -> bytes:
     """A figure as a PNG file's content."""
     buffer = io.BytesIO()
     with _without_glyph_warnings():
-        figure.savefig(buffer, format="png", dpi=DPI)
+        figure.savefig(buffer, format="png", dpi=DPI, metadata=_METADATA[".png"])
     return buffer.getvalue()
 
 

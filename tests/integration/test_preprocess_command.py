@@ -53,6 +53,30 @@ def test_preprocess_says_what_the_store_is(drawn: Path) -> None:
     assert "drawings" in about["notice"]
 
 
+def test_preprocess_leaves_a_report(drawn: Path) -> None:
+    page = (drawn / "report.html").read_text()
+    assert "drawings only" in page
+    assert "not the official split sizes" in page
+    assert f"<b>{NO_VIDEO}</b> happy · unreadable" in page
+    assert page.count("<b>47</b><span>clips ok") == 1
+    sheets = {path.name: cv2.imread(str(path)) for path in (drawn / "contact_sheets").iterdir()}
+    assert sorted(sheets) == ["failed.png", "random.png", "worst.png"]
+    assert all(sheet.shape[1] >= 586 for sheet in sheets.values())
+
+
+def test_preprocess_of_a_shard_writes_no_report_and_starting_anew_removes_it(
+    small_raw: Path, small_drawn: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(small_drawn, store)
+    command = ("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0)
+    outcome = dfer(*command, "--overwrite", "--shard", "1/7").succeeded()
+    assert "report" not in outcome.err
+    assert sorted(path.name for path in store.iterdir()) == ["crops", "dataset.json", "progress.1-of-7.jsonl"]
+    assert f"report: {store / 'report.html'}" in dfer(*command).succeeded().err
+    assert tree(store) == tree(small_drawn)
+
+
 def test_preprocess_again_does_only_what_has_come_back(raw: Path, drawn: Path, tmp_path: Path) -> None:
     mended, store = tmp_path / "raw", tmp_path / "drawn"
     shutil.copytree(raw, mended)

@@ -22,7 +22,7 @@ LAYERS = [
     },
     {"inference"},
     # orchestrators
-    {"bench", "doctor", "evaluate", "export", "predict", "preprocessing", "training"},
+    {"bench", "doctor", "evaluate", "export", "predict", "preprocessing", "store_report", "training"},
     {"demo"},
     {"cli"},
     {"__main__", "__init__"},
