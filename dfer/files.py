@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,6 +47,32 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a kill left half-written below `folder`, where nothing else may be writing now."""
     for path in folder.rglob(".*.tmp.*"):
         path.unlink(missing_ok=True)
+
+
+def create_json(path: Path, value: Any) -> bool:
+    """Write `value` to `path` unless it is there already; of several processes that try at once, one succeeds.
+
+    Returns:
+        Whether it was this one.
+    """
+    claim = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    write_json(claim, value)
+    try:
+        path.hardlink_to(claim)  # unlike a rename, a link never replaces
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if path.exists():
+            return False
+        claim.replace(path)
+    finally:
+        claim.unlink(missing_ok=True)
+    return True
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file has a temporary name: it is being written, or was when its writer was killed."""
+    return path.match(".*.tmp.*")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -119,7 +119,7 @@ def _show_sources(rows: Sequence[ManifestRow], raw: Path | None) -> list[ShownCl
         partial(_glimpse, base),
         readable,
         workers=1,  # there are few of them, and each worker takes a second to start
-        timeout_s=GLIMPSE_TIMEOUT_S,
+        timeout_s=lambda _row: GLIMPSE_TIMEOUT_S,
         initializer=_start_worker,
     )
     with closing(finished):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -12,13 +14,30 @@ stdout = Console()
 stderr = Console(stderr=True)
 
 
+@contextmanager
+def _above_bars() -> Iterator[None]:
+    """Where a line can be printed while progress bars are on the screen."""
+    if "tqdm" not in sys.modules:  # no bar has been drawn, and importing it takes time
+        yield
+        return
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stderr):
+        yield
+
+
+def _say(text: Text) -> None:
+    with _above_bars():
+        stderr.print(text, soft_wrap=True)
+
+
 class _StderrHandler(logging.Handler):
     """`warning: ...` lines that a progress display above them survives."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        stderr.print(Text(prefix, style) + Text(record.getMessage()), soft_wrap=True)
+        _say(Text(prefix, style) + Text(record.getMessage()))
 
 
 def configure_logging(*, debug: bool) -> None:
@@ -32,11 +51,11 @@ def configure_logging(*, debug: bool) -> None:
 
 def print_error(message: str, *, hint: str | None = None) -> None:
     """The error line, and the way out."""
-    stderr.print(Text("error: ", "bold red") + Text(message), soft_wrap=True)
+    _say(Text("error: ", "bold red") + Text(message))
     if hint:
-        stderr.print(Text("hint: ", "cyan") + Text(hint), soft_wrap=True)
+        _say(Text("hint: ", "cyan") + Text(hint))
 
 
 def note(message: str) -> None:
     """One line to stderr on what is going on."""
-    stderr.print(Text(message), soft_wrap=True)
+    _say(Text(message))

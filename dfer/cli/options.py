@@ -22,6 +22,13 @@ class DetectorKind(str, Enum):
     none = "none"
 
 
+class EngineKind(str, Enum):
+    """What runs the clips."""
+
+    local = "local"
+    ray = "ray"
+
+
 class DeviceKind(str, Enum):
     """Where to compute."""
 

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dfer.cli.options import COMPUTE, OUTPUT, DetectorKind, DetectorOption, DetectorWeightsOption, parse_shard
+from dfer.cli.options import (
+    COMPUTE,
+    OUTPUT,
+    DetectorKind,
+    DetectorOption,
+    DetectorWeightsOption,
+    EngineKind,
+    parse_shard,
+)
+from dfer.errors import DferError, UsageError
+
+if TYPE_CHECKING:
+    from dfer.datasets import RawDataset
+    from dfer.preprocessing import Summary
 
 EXAMPLES = (
     "Examples: [bold]dfer preprocess dfew ./raw[/bold] writes data/dfew.\n\n"
-    "[bold]dfer preprocess folder ./my_clips --out data/mine[/bold] takes one sub-folder per emotion, or a CSV."
+    "[bold]dfer preprocess folder ./my_clips --out data/mine[/bold] takes one sub-folder per emotion, or a CSV.\n\n"
+    "[bold]dfer preprocess dfew --check[/bold] verifies data/dfew against its manifest."
 )
 SHOWN_FAILURES = 10
+SHOWN_PROBLEMS = 100
+AFTERWARDS = "After the run"
 
 
 def preprocess(
     dataset: Annotated[str, typer.Argument(help="dfew, ferv39k, mafw, ferplus or folder.")],
-    raw: Annotated[Path, typer.Argument(help="The raw data set, as its authors ship it.")],
+    raw: Annotated[
+        Path | None,
+        typer.Argument(help="The raw data set, as its authors ship it; --check can do without.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the store goes.", show_default="data/DATASET", rich_help_panel=OUTPUT)
     ] = None,
@@ -30,11 +49,28 @@ def preprocess(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes.", show_default="one per core", rich_help_panel=COMPUTE)
     ] = None,
+    engine: Annotated[
+        EngineKind,
+        typer.Option(
+            help="[bold]local[/bold]: processes on this machine; [bold]ray[/bold]: a Ray cluster that is running, "
+            "found by $RAY_ADDRESS or on this machine.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = EngineKind.local,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="The longest time for a short clip; a long one is given more.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = 120.0,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Do every N-th clip only, for job arrays; the same command without it then writes the manifest.",
+            help="Do every N-th clip only, for job arrays; --merge then writes the manifest.",
             rich_help_panel=COMPUTE,
         ),
     ] = None,
@@ -45,26 +81,52 @@ def preprocess(
         float, typer.Option(min=0, help="Failed clips that are tolerated: a share, or from 1 up a number.")
     ] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.", rich_help_panel=OUTPUT)] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write the manifest from the shards' work.", rich_help_panel=AFTERWARDS)
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Verify the store against its manifest.", rich_help_panel=AFTERWARDS)
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="With --check: remove the damaged files; the normal command then makes them again.",
+            rich_help_panel=AFTERWARDS,
+        ),
+    ] = False,
 ) -> None:
     """Turn a raw data set into aligned, packed face crops and a manifest.
 
     Every clip of the official lists gets a row, whatever happened to it. Interrupted? Run the same command again.
     """
-    from dfer.cli.console import note
+    part = parse_shard(shard)
+    chosen = [name for name, given in (("--merge", merge), ("--check", check), ("--shard", shard)) if given]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} do not go together", hint="give one of them")
+    if repair and not check:
+        raise UsageError("--repair goes with --check", hint="--check alone only looks")
+    if raw is None and not check:
+        raise UsageError("where is the raw data set?", where="RAW", hint=f"dfer preprocess {dataset} RAW")
+    store = out or Path("data") / dataset
+    data = None if raw is None else _read_lists(dataset, raw)
+    if check:
+        _check(dataset, data, store, limit=limit, repair=repair)
+        return
+    assert raw is not None  # for mypy: it is given wherever nothing is checked
+    assert data is not None
+    if merge:
+        from dfer.preprocessing import merge as run_merge
+
+        _conclude(run_merge(data, store, limit=limit), data, raw, store, max_failures)
+        return
+
     from dfer.cli.progress import Progress
-    from dfer.datasets import read_dataset
-    from dfer.errors import DferError
     from dfer.machine import usable_cores
-    from dfer.preprocessing import Settings, settle_detector
+    from dfer.preprocessing import Settings, ray_engine, settle_detector
     from dfer.preprocessing import preprocess as run
     from dfer.store import ManifestRow
-    from dfer.store_report import write_store_report
 
-    part = parse_shard(shard)
-    store = out or Path("data") / dataset
-    data = read_dataset(dataset, raw)
-    for notice in data.notices:
-        note(f"note: {notice}")
     aligned = all(clip.aligned or clip.source is None for clip in data.clips)
     kind, weights = settle_detector("none" if aligned else detector.value, detector_weights)
     failed = 0
@@ -83,11 +145,35 @@ def preprocess(
             store,
             Settings(size, kind, weights),
             workers=usable_cores() if workers is None else workers,
+            engine=ray_engine(workers) if engine is EngineKind.ray else None,
+            timeout_s=timeout,
             shard=part,
             limit=limit,
             overwrite=overwrite,
             on_clip=on_clip,
         )
+    _conclude(summary, data, raw, store, max_failures)
+
+
+def _read_lists(dataset: str, raw: Path) -> RawDataset:
+    from dfer.cli.console import note
+    from dfer.datasets import read_dataset
+
+    data = read_dataset(dataset, raw)
+    for notice in data.notices:
+        note(f"note: {notice}")
+    return data
+
+
+def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_failures: float) -> None:
+    """Write the report of a store that is finished, and tell how it went.
+
+    Raises:
+        DferError: more clips failed than are tolerated.
+    """
+    from dfer.cli.console import note
+    from dfer.store_report import write_store_report
+
     report = write_store_report(store, raw, data.notices) if summary.manifest else None
     for row in summary.failures[:SHOWN_FAILURES]:
         note(f"{row.status}: {row.clip_id}: {row.detail}")
@@ -105,3 +191,33 @@ def preprocess(
             where=summary.manifest,
             hint="see the reasons there; --max-failures sets how many are tolerated",
         )
+
+
+def _check(dataset: str, data: RawDataset | None, store: Path, *, limit: int | None, repair: bool) -> None:
+    """Verify a store; the problems go to stdout, a line each.
+
+    Raises:
+        DferError: there are any.
+    """
+    from dfer.cli.console import note
+    from dfer.cli.progress import Progress
+    from dfer.preprocessing.check import check_store, expected_clips, remove_damaged
+
+    with Progress("check", "clips") as progress:
+        report = check_store(store, expected_clips(dataset, data, limit), on_clip=progress.set)
+    for problem in report.problems[:SHOWN_PROBLEMS]:
+        typer.echo(problem)
+    if len(report.problems) > SHOWN_PROBLEMS:
+        typer.echo(f"... and {len(report.problems) - SHOWN_PROBLEMS} more problems")
+    note(f"{report.num_clips:,} clips, {report.num_crops:,} crops, {len(report.problems)} problems in {store}")
+    if not report.problems:
+        return
+    hint = None
+    if report.damaged and not repair:
+        hint = f"--check --repair removes the {len(report.damaged)} files that are damaged or needless"
+    elif report.damaged or report.lost:
+        hint = f"dfer preprocess {dataset} RAW --out {store} makes again what is missing"
+    if repair:
+        remove_damaged(report)
+        note(f"{len(report.damaged)} files that were damaged or needless are removed")
+    raise DferError(f"{len(report.problems)} problems", where=store, hint=hint)

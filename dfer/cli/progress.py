@@ -7,11 +7,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from rich.console import RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from tqdm import tqdm
 
 from dfer.cli.console import note, stderr
 from dfer.cli.pace import Pace, say_left, say_rate
@@ -36,7 +32,7 @@ class Progress:
 
     def __init__(self, what: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._what, self._unit, self._clock = what, unit, clock
-        self._live: Live | None = None
+        self._bar: _Bar | None = None
         self._pace = Pace()
         self._done, self._total, self._extra = 0, 0, ""
         self._counted = 0  # of all parts together
@@ -50,8 +46,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._bar is not None:
+            self._bar.close()
         if self._total and self._clock() - self._begun >= SUMMARY_FROM_S:
             note(self._summary())
 
@@ -87,11 +83,13 @@ class Progress:
             note(f"{self._what}: {', '.join(self._parts())}")
 
     def _draw(self) -> None:
-        if self._live is None:
-            # Without a thread that redraws: one that outlives an error would hang the program.
-            self._live = Live(console=stderr, auto_refresh=False, transient=True)
-            self._live.start()
-        self._live.update(progress_line(self._what, self._share(), self._parts(), stderr.width), refresh=True)
+        width = stderr.width
+        line = bar_format(self._what, self._parts(), width)
+        if self._bar is None:
+            # The height is of no use to one line, and some terminals give none.
+            self._bar = _Bar(total=1.0, file=sys.stderr, leave=False, bar_format=line, ncols=width, nrows=20)
+        self._bar.n, self._bar.ncols, self._bar.bar_format = min(1.0, self._share()), width, line
+        self._bar.refresh()
 
     def _share(self) -> float:
         return self._done / self._total if self._total else 0.0
@@ -121,12 +119,15 @@ class Progress:
         return f"{self._what}: {', '.join([*parts, self._extra] if self._extra else parts)}"
 
 
-def progress_line(what: str, share: float, parts: list[str], width: int) -> RenderableType:
-    """A line of a terminal: the work, a bar, and as much of the rest as there is room for.
+class _Bar(tqdm):  # type: ignore[type-arg]
+    monitor_interval = 0  # no thread that redraws: one that outlives an error would hang the program
+
+
+def bar_format(what: str, parts: list[str], width: int) -> str:
+    """tqdm's format of a line: the work, a bar, and as much of the rest as there is room for.
 
     Args:
         what: the work; left out where there is little room.
-        share: done so far, 0..1.
         parts: the count, how fast it goes, how long it will take, and more; the rate goes first where room is short.
         width: of the terminal, columns.
     """
@@ -138,12 +139,9 @@ def progress_line(what: str, share: float, parts: list[str], width: int) -> Rend
         room = width - len(text) - (len(name) + 1 if name else 0) - 1
         if room >= bar:
             break
-    line = Table.grid(padding=(0, 1, 0, 0))
-    cells: list[RenderableType] = [Text(name, no_wrap=True)] if name else []
-    if bar:
-        cells.append(ProgressBar(total=1.0, completed=min(1.0, share), width=min(widest, room)))
-    line.add_row(*cells, Text(text, no_wrap=True, overflow="ellipsis"))
-    return line
+    cells = [name.replace("{", "{{").replace("}", "}}")] if name else []
+    cells += [f"{{bar:{min(widest, room)}}}"] if bar else []
+    return " ".join([*cells, text])
 
 
 def _animated() -> bool:

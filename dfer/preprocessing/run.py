@@ -1,30 +1,40 @@
 """Raw data set -> store: decode, detect, track, align and pack every clip of the official lists.
 
-Clips are independent, so they run in worker processes, where a decoder that crashes or hangs costs one clip.
-Each finished clip is noted in a journal beside the store: a run that was killed continues where it was. The
-manifest and the crops come out the same whatever the number of workers, shards and interruptions.
+Clips are independent, so an engine runs them in worker processes, where a decoder that crashes or hangs costs one
+clip. Each finished clip is noted in a journal beside the store: a run that was killed continues where it was. The
+manifest and the crops come out the same whatever the engine, the number of workers, shards and interruptions.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfer.datasets import RawDataset
-from dfer.errors import UsageError
+from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
-from dfer.files import remove_unfinished
-from dfer.preprocessing.clip import Settings
-from dfer.preprocessing.journal import Journal, finished_rows
-from dfer.preprocessing.pool import run_clips
+from dfer.files import remove_unfinished, write_error
+from dfer.preprocessing.clip import Settings, process_clip
+from dfer.preprocessing.disk_watch import DiskWatch
+from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, build_engine
+from dfer.preprocessing.folder import claim_folder
+from dfer.preprocessing.journal import (
+    Journal,
+    finished_rows,
+    has_crops,
+    journal_path,
+    refuse_company,
+    remove_journals,
+)
 from dfer.records import ClipRecord
-from dfer.store import DatasetInfo, ManifestRow, clip_path, read_info, write_info, write_manifest
+from dfer.store import DatasetInfo, ManifestRow, clip_path, read_info, write_manifest
 from dfer.synth.dataset import generated_notice
 from dfer.version import __version__
 
+_NAMED = 10
 _RETRIED = ("missing", "unreadable")  # what a file that comes back can mend
 
 
@@ -52,6 +62,8 @@ def preprocess(
     settings: Settings,
     *,
     workers: int = 1,
+    engine: Engine | None = None,
+    timeout_s: float = TIMEOUT_S,
     shard: tuple[int, int] = (1, 1),
     limit: int | None = None,
     overwrite: bool = False,
@@ -65,17 +77,26 @@ def preprocess(
         out: the store's folder.
         settings: detector and crop size.
         workers: processes; 0 works in this one (for debugging: nothing is isolated then).
-        shard: (i, n), 1-based: work on every n-th clip only and write no manifest. The run over all clips
-            that follows finds the shards' work done and writes it.
+        engine: what runs the clips, in place of that many processes on this machine.
+        timeout_s: how long the work on a short clip may take; long ones are given more.
+        shard: (i, n), 1-based: work on every n-th clip only and write no manifest. `merge`, or a run over all
+            clips, finds the shards' work done and writes it.
         limit: at most this many clips, spread evenly over the lists.
         overwrite: start anew.
         on_clip: called with each finished row and the number of clips to do.
 
     Raises:
         UsageError: `out` holds a store made with other settings, or something else.
-        DferError: the store cannot be written (the clips finished so far are kept).
+        DferError: the store cannot be written, another run is at work in it, or the raw data set's disk has gone
+            (the clips finished so far are kept).
     """
-    clips = _spread(dataset.clips, limit)[shard[0] - 1 :: shard[1]]
+    if overwrite and shard != (1, 1):
+        raise UsageError(
+            "a shard that starts anew would delete the other shards' work",
+            where="--overwrite",
+            hint=f"delete {out} once, before the shards start",
+        )
+    clips = spread_clips(dataset.clips, limit)[shard[0] - 1 :: shard[1]]
     info = DatasetInfo(
         name=out.name,
         labels=list(dataset.labels),
@@ -86,34 +107,108 @@ def preprocess(
         notice=generated_notice(raw),
         tool_version=__version__,
     )
-    _prepare_folder(out, info, overwrite=overwrite)
-    done = finished_rows(out)
-    rows: dict[str, ManifestRow] = {}
-    todo: list[ClipRecord] = []
-    for clip in clips:
-        before = done.get(clip.clip_id)
-        if before is None or before.status in _RETRIED or not _crops_there(out, before):
-            todo.append(clip)
-        else:
-            rows[clip.clip_id] = _refresh(before, clip)
+    claim_folder(out, info, shard, overwrite=overwrite)
+    with Journal(journal_path(out, shard)) as journal:
+        rows, todo = _split_finished(clips, out)
 
-    name = "progress.jsonl" if shard == (1, 1) else f"progress.{shard[0]}-of-{shard[1]}.jsonl"
-    with Journal(out / name) as journal:
-        for row in run_clips(todo, raw, out, settings, workers):
+        def finish(row: ManifestRow) -> None:
+            if row.status != "ok":
+                _remove_crops(out, row)
             journal.append(row)
             rows[row.clip_id] = row
             on_clip(row, len(todo))
 
+        there: list[ClipRecord] = []
+        for clip in todo:
+            if clip.source is None:
+                finish(process_clip(clip, raw, out, settings, None))
+            else:
+                there.append(clip)
+        if there:
+            watch = DiskWatch(raw)
+            work = (engine or build_engine(workers))(there, Job(raw, out, settings, timeout_s))
+            with closing(work):
+                for clip, row in work:
+                    watch.judge(clip, row)
+                    finish(row)
     ordered = [rows[clip.clip_id] for clip in clips]
-    manifest = None
-    if shard == (1, 1):
-        manifest = out / "manifest.csv"
-        write_manifest(manifest, ordered)
-        for path in out.glob("progress*.jsonl"):  # the manifest holds it all now
-            path.unlink()
+    return _finish(out, ordered, len(todo), write=shard == (1, 1))
+
+
+def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summary:
+    """Write the manifest from what the shards did, without doing any work.
+
+    Args:
+        dataset: the clips of the official lists.
+        out: the store's folder.
+        limit: as the shards had it.
+
+    Raises:
+        UsageError: the store was made of another data set.
+        DataError: no store here, or some clips are not finished.
+        DferError: a shard is at work, or the manifest cannot be written.
+    """
+    info = read_info(out)
+    if info is None:
+        raise DataError(
+            "no store here", where=out, hint="run the shards first: --shard 1/N ... N/N, with the same --out"
+        )
+    if info.labels != list(dataset.labels):
+        raise UsageError(
+            f"the store is of another data set: its labels are {', '.join(info.labels)}",
+            where=out,
+            hint=f"here they are {', '.join(dataset.labels)}",
+        )
+    refuse_company(out)
+    clips = spread_clips(dataset.clips, limit)
+    rows, todo = _split_finished(clips, out, retry=False)
+    if todo:
+        raise DataError(
+            f"{len(todo):,} of {len(clips):,} clips are not finished: {_named(todo)}",
+            where=out,
+            hint="run the shards that are missing, or the same command without --merge",
+        )
+    return _finish(out, [rows[clip.clip_id] for clip in clips], 0, write=True)
+
+
+def _named(clips: list[ClipRecord]) -> str:
+    names = ", ".join(clip.clip_id for clip in clips[:_NAMED])
+    return names if len(clips) <= _NAMED else f"{names} and {len(clips) - _NAMED:,} more"
+
+
+def _split_finished(
+    clips: list[ClipRecord], out: Path, *, retry: bool = True
+) -> tuple[dict[str, ManifestRow], list[ClipRecord]]:
+    """The rows of the clips that earlier runs finished, and the clips that are left to do."""
+    done = finished_rows(out)
+    rows: dict[str, ManifestRow] = {}
+    todo: list[ClipRecord] = []
+    for clip in clips:
+        row = done.get(clip.clip_id)
+        if row is None or (retry and row.status in _RETRIED) or (row.status == "ok" and not has_crops(out, row)):
+            todo.append(clip)
+        else:
+            rows[clip.clip_id] = _refresh(row, clip)
+    return rows, todo
+
+
+def _finish(out: Path, rows: list[ManifestRow], num_new: int, *, write: bool) -> Summary:
+    manifest = out / "manifest.csv" if write else None
+    if manifest is not None:
+        write_manifest(manifest, rows)
+        remove_journals(out)  # the manifest holds it all now
         remove_unfinished(out)
-    counts = Counter(row.status for row in ordered)
-    return Summary(dict(counts), [row for row in ordered if row.status != "ok"], len(todo), manifest)
+    counts = Counter(row.status for row in rows)
+    return Summary(dict(counts), [row for row in rows if row.status != "ok"], num_new, manifest)
+
+
+def _remove_crops(out: Path, row: ManifestRow) -> None:
+    """Crops of an earlier run, which a clip that can no longer be read must not leave behind."""
+    path = clip_path(out, row.clip_id)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _refresh(row: ManifestRow, clip: ClipRecord) -> ManifestRow:
@@ -127,34 +222,8 @@ def _refresh(row: ManifestRow, clip: ClipRecord) -> ManifestRow:
     )
 
 
-def _crops_there(out: Path, row: ManifestRow) -> bool:
-    return row.status != "ok" or clip_path(out, row.clip_id).is_file()
-
-
-def _prepare_folder(out: Path, info: DatasetInfo, *, overwrite: bool) -> None:
-    there = read_info(out) if out.is_dir() and not overwrite else None
-    if overwrite and (out / "dataset.json").exists():
-        for path in [*out.glob("progress*.jsonl"), out / "manifest.csv", out / "report.html", out / "dataset.json"]:
-            path.unlink(missing_ok=True)
-        for folder in ("crops", "contact_sheets"):
-            shutil.rmtree(out / folder, ignore_errors=True)
-    if there is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError("this is not a store, and not empty", where=out, hint="choose another folder with --out")
-        write_info(out, info)
-        return
-    ours, theirs = asdict(info), asdict(there)
-    different = [key for key in ours if key != "tool_version" and ours[key] != theirs[key]]
-    if different:
-        changes = ", ".join(f"{key} {theirs[key]!r:.40} -> {ours[key]!r:.40}" for key in different)
-        raise UsageError(
-            f"the store was made with other settings: {changes}",
-            where=out,
-            hint="use the same settings, another --out, or --overwrite to start anew",
-        )
-
-
-def _spread(clips: list[ClipRecord], limit: int | None) -> list[ClipRecord]:
+def spread_clips(clips: list[ClipRecord], limit: int | None) -> list[ClipRecord]:
+    """At most `limit` of the clips, spread evenly over them."""
     if limit is None or limit >= len(clips):
         return clips
     return [clips[n * len(clips) // limit] for n in range(limit)]

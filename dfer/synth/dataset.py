@@ -24,7 +24,7 @@ from dfer.synth.identity import draw_identity
 from dfer.synth.plan import NUM_FOLDS, ClipPlan, clip_rng, person_rng, plan_clips
 from dfer.synth.render import Puppet
 from dfer.synth.scene import draw_scene
-from dfer.workers import ProcessExpired, run_tasks
+from dfer.workers import WorkerDiedError, run_tasks
 
 # Raise when the same seed gives other files than before.
 GENERATOR_VERSION = 1
@@ -130,7 +130,7 @@ def _make_all(plans: Sequence[ClipPlan], out: Path, seed: int, workers: int) -> 
         for _, future in finished:
             try:
                 future.result()
-            except ProcessExpired as error:
+            except WorkerDiedError as error:
                 raise DferError(
                     "a drawing process died", where=out, hint="run the same command again: what is finished is kept"
                 ) from error
