@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Frames = list[NDArray[np.uint8]]
 FPS = 25
+_SAME_BYTES = {"fflags": "+bitexact"}  # no random ids: the seed alone decides
 _QUIET = {"libx265": {"x265-params": "log-level=none"}}
 
 
@@ -64,7 +65,7 @@ def encode(
     times: list[int] | None = None,
 ) -> Path:
     """Write a video; `times` are the frames' times in milliseconds, else there are 25 a second."""
-    with av.open(str(path), "w") as output:
+    with av.open(str(path), "w", options=_SAME_BYTES) as output:
         stream = output.add_stream(codec, rate=FPS, options=_QUIET.get(codec, {}))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pix_fmt
@@ -206,7 +207,7 @@ def _false(folder: Path, mp4: bytes, frames: Frames, rng: np.random.Generator) -
 def _no_video(folder: Path, frames: Frames) -> Iterator[tuple[str, Path]]:
     for codec, suffix in (("aac", "mp4"), ("aac", "mkv"), ("mp2", "mpg"), ("pcm_s16le", "avi"), ("libopus", "webm")):
         path = folder / f"audio-{codec}-{suffix}.{suffix}"
-        with av.open(str(path), "w") as output:
+        with av.open(str(path), "w", options=_SAME_BYTES) as output:
             stream = output.add_stream(codec, rate=48000, layout="mono")
             for n in range(20):
                 samples = np.zeros((1, 960), np.int16)
@@ -217,7 +218,7 @@ def _no_video(folder: Path, frames: Frames) -> Iterator[tuple[str, Path]]:
         yield "audio only", path
     for suffix in ("mp4", "mkv", "avi"):
         path = folder / f"no-frames-{suffix}.{suffix}"
-        with av.open(str(path), "w") as output:
+        with av.open(str(path), "w", options=_SAME_BYTES) as output:
             stream = output.add_stream("mpeg4", rate=FPS)
             stream.width, stream.height = 64, 64
             output.start_encoding()
@@ -227,7 +228,7 @@ def _no_video(folder: Path, frames: Frames) -> Iterator[tuple[str, Path]]:
         (folder / f"picture-{kind}.mp4").write_bytes(picture)
         yield "another kind of file", folder / f"picture-{kind}.mp4"
     with zipfile.ZipFile(folder / "archive.mp4", "w") as archive:
-        archive.writestr("clip.mp4", b"0" * 1000)
+        archive.writestr(zipfile.ZipInfo("clip.mp4"), b"0" * 1000)
     yield "another kind of file", folder / "archive.mp4"
 
 
