@@ -175,7 +175,7 @@ def decode_decord(probe: Probe, num_threads: int = 1) -> Decode:
                     f"decord cannot decode frame {position}: {_reason(error)}", where=probe.path
                 ) from error
             position += 1
-            if rgb.shape[:2] != probe.size_hw:
+            if rgb.shape != (*probe.size_hw, 3):  # narrow frames come with their padding
                 raise VideoError(f"decord gives frames of shape {rgb.shape}", where=probe.path)
             yield index, rgb
 
@@ -252,6 +252,8 @@ def _video_stream(container: Any, path: Path) -> Any:
     if stream is None or container.format.name in _TEXT_FORMATS or stream.disposition.value & _ATTACHED_PICTURE:
         kind = "audio only" if container.streams.audio else "not a video"
         raise VideoError(f"no video stream: {kind}", where=path, hint="give a video, a frame folder or an image")
+    if stream.codec_context is None:
+        raise VideoError("no decoder for this kind of video", where=path, hint=_HINT)
     return stream
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from dfer.errors import DferError
@@ -23,6 +25,7 @@ from dfer.version import __version__
 from dfer.workers import Worker, stop_workers, wait_for
 
 _NODES_LOST = 5  # times a clip is run again because its node was lost
+_ANSWER_S = 10.0
 _IN_FLIGHT_PER_CORE = 2  # the next task lies ready on the node when one ends
 
 
@@ -74,7 +77,7 @@ def _in_flight(
         while True:
             cores = int(ray.cluster_resources().get("CPU", 1))  # nodes come and go
             room = (limit or max(1, cores) * _IN_FLIGHT_PER_CORE) - len(waiting)
-            for clip, _ in zip(remaining, range(room), strict=False):
+            for clip in islice(remaining, max(0, room)):
                 waiting[submit(clip)] = clip
             if not waiting:
                 return
@@ -122,13 +125,15 @@ def _cluster(ray: Any) -> Generator[None, None, None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS") or "auto"
+    where = "on this machine" if address == "auto" else f"at {address}"
+    host, _, port = address.rpartition(":")
     try:
+        if host and port.isdecimal() and "/" not in host:
+            socket.create_connection((host, int(port)), _ANSWER_S).close()  # Ray itself tries for two minutes
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:
-        where = "on this machine" if address == "auto" else f"at {address}"
-        reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise DferError(
-            f"no Ray cluster answers {where}: {reason:.120}",
+            f"no Ray cluster answers {where}",
             hint="start one with `ray start --head`, or set RAY_ADDRESS=HOST:6379",
         ) from error
     try:

@@ -96,6 +96,8 @@ def answer_within(patience_s: float, ask: Callable[[], Value]) -> Value:
     try:
         return answer.result(patience_s)
     except FutureTimeoutError:
+        if answer.done():  # it was the asking that timed out
+            raise
         raise TimeoutError(errno.ETIMEDOUT, "it does not answer") from None
 
 

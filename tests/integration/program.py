@@ -89,10 +89,10 @@ def start(*arguments: object, cwd: Path | None = None, **options: Any) -> subpro
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Outcome:
+def finish(process: subprocess.Popen[str], patience_s: float = PATIENCE_S) -> Outcome:
     """Wait for the end, also of all workers: they hold the pipes too."""
     try:
-        out, err = process.communicate(timeout=PATIENCE_S)
+        out, err = process.communicate(timeout=patience_s)
     except subprocess.TimeoutExpired as error:
         alive = process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
@@ -102,9 +102,11 @@ def finish(process: subprocess.Popen[str]) -> Outcome:
     return Outcome(process.returncode, out, err)
 
 
-def dfer_process(*arguments: object, cwd: Path | None = None, **options: Any) -> Outcome:
+def dfer_process(
+    *arguments: object, cwd: Path | None = None, patience_s: float = PATIENCE_S, **options: Any
+) -> Outcome:
     """Run a command in a process of its own."""
-    return finish(start(*arguments, cwd=cwd, **options))
+    return finish(start(*arguments, cwd=cwd, **options), patience_s)
 
 
 def wait_until(reached: Callable[[], object], process: subprocess.Popen[str]) -> None:
