@@ -2,75 +2,93 @@
 
 from __future__ import annotations
 
-import heapq
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from dfer.faces.appearance import likeness
+from dfer.faces.appearance import Look, likeness
 from dfer.faces.sightings import Sightings
 
-# Of 1,300 pairs of different people in FER+ none is as alike as this; one person's face is, in most pairs of shots
-# of one scene. Two tracks for one person cost less than one track for two people.
+# Of 1,300 pairs of different people in FER+ none is as alike as this; one person in two shots of a scene mostly is.
+# Two tracks for one person cost less than one track for two people.
 MIN_LIKENESS = 0.8
-# The next best candidate of the same shot must be less alike by this much.
+# A rival, seen at the same time, must be less alike by this much.
 _MIN_LEAD = 0.05
+_MAX_LOOKS = 16  # of a person, spread over the shots
+
+
+@dataclass
+class _Person:
+    parts: list[Sightings]
+    looks: list[Look] = field(default_factory=list)
+
+    def add(self, part: Sightings) -> None:
+        self.parts.append(part)
+        self.looks += part.looks
+        while len(self.looks) > _MAX_LOOKS:
+            self.looks = self.looks[::2]
+
+    def meets(self, other: Sightings) -> bool:
+        """Whether both are seen at the same time."""
+        return any(_meet(part, other) for part in self.parts)
 
 
 def join_sightings(found: list[Sightings]) -> list[Sightings]:
-    """Join faces by how they look, the most alike first, never two that are seen at the same time.
+    """Join faces by how they look, never two that are seen at the same time.
+
+    A face is compared with the people seen before it. Where two people of one shot are about equally alike to it,
+    or it and another face of its shot to one person, it stays on its own.
 
     Args:
         found: a face per person and shot.
 
     Returns:
-        The joined faces, sightings in the order of time. Whom a face belongs to is left open where two faces of
-        one shot are about equally alike to it.
+        The joined faces, each with its sightings in the order of time.
     """
-    groups = {number: [number] for number in range(len(found))}
-    group_of = list(range(len(found)))
-    candidates = _candidates(found)
-    heapq.heapify(candidates)
-    while candidates:
-        _, one, other = heapq.heappop(candidates)
-        kept, merged = group_of[one], group_of[other]
-        if kept == merged or any(_meet(found[a], found[b]) for a in groups[kept] for b in groups[merged]):
-            continue
-        for number in groups[merged]:
-            group_of[number] = kept
-        groups[kept] += groups.pop(merged)
-    return [_joined([found[number] for number in sorted(members)]) for members in groups.values()]
+    people: list[_Person] = []
+    for batch in _batches(sorted(found, key=lambda face: face.frames[0])):
+        alike = [[likeness(face.looks, person.looks) for person in people] for face in batch]
+        newcomers = []
+        chosen: list[tuple[_Person, Sightings]] = []
+        for number, face in enumerate(batch):
+            values = [0.0 if person.meets(face) else value for person, value in zip(people, alike[number], strict=True)]
+            best = max(range(len(people)), key=values.__getitem__, default=None)
+            if best is None or values[best] < MIN_LIKENESS or _has_rival(number, best, batch, people, alike):
+                newcomers.append(face)
+            else:
+                chosen.append((people[best], face))
+        for person, face in chosen:
+            if person.meets(face):  # another face of the batch has just become this person
+                newcomers.append(face)
+            else:
+                person.add(face)
+        for face in newcomers:
+            person = _Person([])
+            person.add(face)
+            people.append(person)
+    return [_joined(person.parts) for person in people]
 
 
-def _candidates(found: list[Sightings]) -> list[tuple[float, int, int]]:
-    """(minus likeness, first, second) of the pairs that may be one person and that nothing speaks against."""
-    means = [np.mean([look.colour for look in face.looks], axis=0) for face in found]
-    alike: dict[tuple[int, int], float] = {}
-    for one in range(len(found)):
-        # The cheap test first: a film has thousands of faces.
-        near = np.flatnonzero(np.asarray(means[one + 1 :]) @ means[one] > 0.5) + one + 1 if one + 1 < len(found) else ()
-        for other in map(int, near):
-            value = likeness(found[one].looks, found[other].looks)
-            if value >= MIN_LIKENESS - _MIN_LEAD:
-                alike[one, other] = value
-    rivals: dict[int, list[tuple[int, float]]] = {}
-    for (one, other), value in alike.items():
-        rivals.setdefault(one, []).append((other, value))
-        rivals.setdefault(other, []).append((one, value))
+def _has_rival(number: int, best: int, batch: list[Sightings], people: list[_Person], alike: list[list[float]]) -> bool:
+    """Whether another face could as well be this person, or this face another person."""
+    limit = alike[number][best] - _MIN_LEAD
+    others = (n for n, face in enumerate(batch) if n != number and _meet(face, batch[number]))
+    if any(alike[n][best] > limit for n in others):
+        return True
+    return any(
+        value > limit and n != best and any(people[n].meets(part) for part in people[best].parts)
+        for n, value in enumerate(alike[number])
+    )
 
-    def ambiguous(face: int, chosen: int, value: float) -> bool:
-        return any(
-            other != chosen and value - rival < _MIN_LEAD and _meet(found[other], found[chosen])
-            for other, rival in rivals[face]
-        )
 
-    return [
-        (-value, one, other)
-        for (one, other), value in alike.items()
-        if value >= MIN_LIKENESS
-        and not _meet(found[one], found[other])
-        and not ambiguous(one, other, value)
-        and not ambiguous(other, one, value)
-    ]
+def _batches(faces: list[Sightings]) -> list[list[Sightings]]:
+    """Faces in the order of time, those that overlap together."""
+    batches: list[list[Sightings]] = []
+    end = -1
+    for face in faces:
+        if face.frames[0] > end:
+            batches.append([])
+        batches[-1].append(face)
+        end = max(end, face.frames[-1])
+    return batches
 
 
 def _meet(one: Sightings, other: Sightings) -> bool:
@@ -79,11 +97,8 @@ def _meet(one: Sightings, other: Sightings) -> bool:
 
 
 def _joined(parts: list[Sightings]) -> Sightings:
-    if len(parts) == 1:
-        return parts[0]
-    parts = sorted(parts, key=lambda part: part.frames[0])
     whole = Sightings()
-    for part in parts:
+    for part in sorted(parts, key=lambda part: part.frames[0]):
         whole.frames += part.frames
         whole.visits += part.visits
         whole.shots += part.shots

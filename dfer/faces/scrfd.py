@@ -22,7 +22,7 @@ INPUT_SIDES = (320, 640)
 # about its own size, kept between these: the landmarks are then within 3% of the inter-ocular distance of those
 # found at 640x640.
 CLOSE_UP = 1.4
-FACE_SIDES = (96, 224)
+FACE_SIDES = (96, 256)
 MIN_SCORE = 0.5
 
 _STRIDE = 32  # the network halves its input five times
