@@ -22,8 +22,8 @@ LAYERS = [
     },
     {"inference"},
     # orchestrators
-    {"bench", "doctor", "evaluate", "export", "predict", "preprocessing", "training"},
-    {"demo"},
+    {"doctor", "evaluate", "export", "predict", "preprocessing", "training"},
+    {"bench", "demo"},
     {"cli"},
     {"__main__", "__init__"},
 ]  # fmt: skip
