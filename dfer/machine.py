@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 from pathlib import Path
@@ -21,6 +22,26 @@ def free_memory_bytes() -> int:
     except OSError:
         pass
     return 4 << 30
+
+
+def peak_memory_bytes(pid: int | None = None) -> int | None:
+    """The most physical memory a process has held so far, this one by default; None where it cannot be told.
+
+    Not `getrusage`, which counts what the parent held before the process began.
+    """
+    try:
+        for line in Path(f"/proc/{'self' if pid is None else pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def child_peaks_bytes() -> list[int]:
+    """`peak_memory_bytes` of the worker processes of this one, as far as it can be told."""
+    peaks = [peak_memory_bytes(child.pid) for child in multiprocessing.active_children()]
+    return [peak for peak in peaks if peak is not None]
 
 
 def cpu_name() -> str:

@@ -68,6 +68,7 @@ class FaceTrack:
         landmarks: float32 [N, 5, 2] (or [N, 2, 2] for eye pairs), pixels, as in `Face`.
         detected: bool [N]; False where the detector looked and did not find the face: a gap that was filled.
         score: mean confidence of the detections.
+        sharpness: median over the detections; see `dfer.faces.appearance.measure_sharpness`.
     """
 
     track_id: int
@@ -76,6 +77,7 @@ class FaceTrack:
     landmarks: NDArray[np.float32]
     detected: NDArray[np.bool_]
     score: float
+    sharpness: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ clip alone. Any ZIP and JPEG reader opens it. `clip.json` gives each crop's sour
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
-from dfer.files import write_bytes, write_json, write_text
+from dfer.files import atomic_path, write_json, write_text
 from dfer.records import STATUSES
 
 STORE_FORMAT = "dfer.store/1"
@@ -154,8 +154,58 @@ def clip_path(root: Path, clip_id: str) -> Path:
     return root.joinpath("crops", *parts[:-1], f"{parts[-1]}.zip")
 
 
+class ClipWriter:
+    """Takes a clip's crops one by one; see `clip_writer`.
+
+    Attributes:
+        record: of the crops so far.
+        sha256: of the file, once it is finished.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.record = CropRecord([], [], [], [])
+        self.sha256 = ""
+        self._path, self._archive = path, archive
+
+    def add(
+        self, crop: NDArray[np.uint8], *, frame: int, time_s: float, box_xyxy: Sequence[float], detected: bool
+    ) -> None:
+        """Write a crop, uint8 [S, S, 3] RGB, and note where it comes from."""
+        ok, encoded = cv2.imencode(
+            ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        )
+        if not ok:
+            raise DataError("cannot encode a crop", where=self._path)
+        self._archive.writestr(zipfile.ZipInfo(f"{len(self.record.frames):06d}.jpg", _EPOCH), encoded.tobytes())
+        self.record.frames.append(frame)
+        self.record.times_s.append(time_s)
+        self.record.boxes_xyxy.append(list(box_xyxy))
+        self.record.detected.append(detected)
+
+
+@contextmanager
+def clip_writer(path: Path) -> Iterator[ClipWriter]:
+    """Pack a clip's crops as they come: memory does not grow with their number.
+
+    The file is there when the block has ended without an error, and not before.
+
+    Args:
+        path: the ZIP to write; see `clip_path`.
+
+    Raises:
+        DferError: it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            writer = ClipWriter(path, archive)
+            yield writer
+            archive.writestr(zipfile.ZipInfo("clip.json", _EPOCH), json.dumps(asdict(writer.record)))
+        with temporary.open("rb") as written:
+            writer.sha256 = _sha256(written)
+
+
 def write_clip(path: Path, crops: Iterable[NDArray[np.uint8]], record: CropRecord) -> str:
-    """Pack a clip's crops.
+    """Pack a clip's crops, as `clip_writer` does.
 
     Args:
         path: the ZIP to write; see `clip_path`.
@@ -165,19 +215,16 @@ def write_clip(path: Path, crops: Iterable[NDArray[np.uint8]], record: CropRecor
     Returns:
         SHA-256 of the file.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with clip_writer(path) as writer:
         for number, crop in enumerate(crops):
-            ok, encoded = cv2.imencode(
-                ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            writer.add(
+                crop,
+                frame=record.frames[number],
+                time_s=record.times_s[number],
+                box_xyxy=record.boxes_xyxy[number],
+                detected=record.detected[number],
             )
-            if not ok:
-                raise DataError("cannot encode a crop", where=path)
-            archive.writestr(zipfile.ZipInfo(f"{number:06d}.jpg", _EPOCH), encoded.tobytes())
-        archive.writestr(zipfile.ZipInfo("clip.json", _EPOCH), json.dumps(asdict(record)))
-    data = buffer.getvalue()
-    write_bytes(path, data)
-    return hashlib.sha256(data).hexdigest()
+    return writer.sha256
 
 
 def read_clip(path: Path, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
@@ -288,6 +335,13 @@ def open_store(root: Path) -> Store:
         unfinished = "an unfinished store" if info else "no store"
         raise DataError(f"{unfinished} here", where=root, hint="write it with `dfer preprocess DATASET RAW`")
     return Store(root, info, read_manifest(root / "manifest.csv"))
+
+
+def _sha256(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _parse_row(values: dict[Any, str]) -> ManifestRow:

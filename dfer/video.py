@@ -70,6 +70,9 @@ class FrameSource:
         Yields:
             The index and the RGB uint8 [H, W, 3] frame. Frames that cannot be decoded are left out, which is
             logged and noted in `warnings`.
+
+        Raises:
+            VideoError: the source cannot be read any more.
         """
         wanted = np.arange(self.num_frames) if indices is None else np.unique(np.fromiter(indices, np.int64))
         if len(wanted) == 0:
@@ -77,9 +80,12 @@ class FrameSource:
         if wanted[0] < 0 or wanted[-1] >= self.num_frames:
             raise IndexError(f"frame {wanted[0]}..{wanted[-1]} of {self.num_frames}: {self.path}")
         count = 0
-        for index, frame in self.decode(wanted):
-            count += 1
-            yield index, frame
+        try:
+            for index, frame in self.decode(wanted):
+                count += 1
+                yield index, frame
+        except OSError as error:  # of the decoder's, not of the caller's: the file has gone meanwhile
+            raise VideoError(f"cannot read: {(error.strerror or str(error)).lower()}", where=self.path) from error
         if count < len(wanted):
             note = f"only {count} of {len(wanted)} frames could be decoded"
             if note not in self.warnings:

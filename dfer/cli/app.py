@@ -55,7 +55,7 @@ app.command("train", rich_help_panel=PIPELINE, epilog=train.EXAMPLES)(train.trai
 app.command("eval", rich_help_panel=PIPELINE, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("export", rich_help_panel=PIPELINE, epilog=export.EXAMPLES)(export.export)
 app.command("synth", rich_help_panel=START, epilog=synth.EXAMPLES)(synth.synth)
-app.command("bench", rich_help_panel=MACHINE, epilog=bench.EXAMPLES)(bench.bench)
+app.add_typer(bench.app, name="bench", rich_help_panel=MACHINE, epilog=bench.EXAMPLES)
 app.command("doctor", rich_help_panel=START, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dfer.cli.options import DeviceKind, DeviceOption
+from dfer.cli.options import COMPUTE, OUTPUT, DetectorWeightsOption, DeviceKind, DeviceOption
 
-EXAMPLES = "Example: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]"
+EXAMPLES = (
+    "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
+    "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing."
+)
+PREPROCESS_EXAMPLES = (
+    "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or with generated clips "
+    "[bold]dfer bench preprocess[/bold]\n\n"
+    "[bold]dfer bench preprocess face.mp4 --memory --minutes 120[/bold] measures a worker's memory."
+)
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+JsonOption = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="The figures as JSON; - is stdout.", rich_help_panel=OUTPUT)
+]
 
 
+@app.callback(invoke_without_command=True)
 def bench(
+    context: typer.Context,
     device: DeviceOption = DeviceKind.auto,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each figure.")] = 5.0,
-    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="The figures as JSON; - is stdout.")] = None,
+    json: JsonOption = None,
 ) -> None:
-    """Measure speed, parameters and GMACs of the models on this machine."""
-    from dfer.bench import bench_models
+    """Measure speed, parameters and GMACs of the models on this machine; or, by name, of something else."""
+    if context.invoked_subcommand is not None:
+        return
+    from dfer.bench.models import bench_models
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
     from dfer.report.tables import bench_table
@@ -28,3 +45,44 @@ def bench(
         write_json_result(json, [result])
     if json != "-":
         stdout.print(bench_table(result))
+
+
+@app.command("preprocess", epilog=PREPROCESS_EXAMPLES)
+def preprocess(
+    videos: Annotated[list[Path] | None, typer.Argument(help="Videos to measure with; generated ones by default.")] = (
+        None
+    ),
+    detector_weights: DetectorWeightsOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes.", show_default="one per core", rich_help_panel=COMPUTE)
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="How many times the workers do each video.")] = 5,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Measure a worker's memory over a long 1080p video instead.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Length of the video for --memory.")] = 120.0,
+    json: JsonOption = None,
+) -> None:
+    """Measure preprocessing beside a plain loop: speed, landmarks and memory."""
+    from dfer.bench.memory import bench_memory
+    from dfer.bench.preprocess import bench_preprocess
+    from dfer.cli.console import note, stdout
+    from dfer.cli.output import write_json_result
+    from dfer.errors import UsageError
+    from dfer.machine import usable_cores
+    from dfer.preprocessing import settle_detector
+    from dfer.report.preprocess_bench import memory_table, preprocess_bench_table
+
+    if memory and len(videos or []) != 1:
+        raise UsageError("--memory takes one video, with a face", where="--memory")
+    _, weights = settle_detector("scrfd", detector_weights)
+    assert weights is not None  # SCRFD has them
+    if memory:
+        result = bench_memory((videos or [])[0], weights, minutes=minutes, on_step=note)
+    else:
+        count = workers or usable_cores()
+        result = bench_preprocess(videos or [], weights, workers=count, repeat=repeat, on_step=note)
+    if json:
+        write_json_result(json, [result])
+    if json != "-":
+        stdout.print(memory_table(result) if memory else preprocess_bench_table(result))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from dfer.faces.scrfd import ScrfdDetector
 from dfer.faces.weights import WEIGHTS_HINT, download_detector_weights, find_detector_weights
 from dfer.records import Face
 
-__all__ = ["KINDS", "Detector", "build_detector", "find_detector_weights"]
+__all__ = ["KINDS", "CloseUpDetector", "Detector", "build_detector", "find_detector_weights"]
 
 KINDS = ("auto", "scrfd", "haar")
 
@@ -34,6 +34,21 @@ class Detector(Protocol):
 
     def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
         """All faces of an RGB uint8 [H, W, 3] frame, the most prominent (score x area) first."""
+        ...
+
+
+@runtime_checkable
+class CloseUpDetector(Protocol):
+    """A detector that can also look closely around a face that it knows: cheaper, and more exact."""
+
+    name: str
+
+    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
+        """As `Detector.detect`."""
+        ...
+
+    def detect_around(self, frame_rgb: NDArray[np.uint8], box_xyxy: NDArray[np.float64]) -> Face | None:
+        """The face nearest to where `box_xyxy` [4] lies, or None."""
         ...
 
 

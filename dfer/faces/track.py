@@ -5,59 +5,25 @@ The frames are seen once and none is kept but the last, so memory does not grow 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from dfer.faces.cuts import CutDetector
 from dfer.faces.detect import Detector
+from dfer.faces.identity import join_sightings
+from dfer.faces.sightings import Shots, Sightings
 from dfer.faces.smooth import interpolate, smooth
-from dfer.records import Face, FaceTrack
+from dfer.records import FaceTrack
 
 # Every fourth frame: on real clips of 24 to 30 frames a second the landmarks between lie within 2% of the
 # inter-ocular distance of those detected there.
 EVERY = 4
 MAX_GAP_S = 0.5  # a face lost for longer is not invented in between
 RESUME_S = 2.0  # a face that comes back to its place within this time is the same one
-# A face moves at most this far between two visits, in sizes of its box; and grows or shrinks by this factor.
-_MAX_SHIFT = 0.7
-_MAX_GROWTH = 1.8
-_NO_MATCH = 1e6
-
-
-@dataclass
-class _Sightings:
-    """One face within one shot, as detected.
-
-    Attributes:
-        frames: ascending.
-        visits: the number of the visit (frame in which the detector ran) of each sighting.
-    """
-
-    shot: int
-    frames: list[int] = field(default_factory=list)
-    visits: list[int] = field(default_factory=list)
-    faces: list[Face] = field(default_factory=list)
-
-    def add(self, frame: int, visit: int, face: Face) -> None:
-        self.frames.append(frame)
-        self.visits.append(visit)
-        self.faces.append(face)
-
-    def expected_box(self, frame: int) -> NDArray[np.float64]:
-        """Where the face should be, if it moves on as it did between its last two sightings."""
-        last = self.faces[-1].box_xyxy.astype(np.float64)
-        if len(self.faces) < 2:
-            return last
-        before = self.faces[-2].box_xyxy.astype(np.float64)
-        shift = (_centre(last) - _centre(before)) / (self.frames[-1] - self.frames[-2])
-        # Speed is not trusted for long: people turn round.
-        ahead = min(frame - self.frames[-1], self.frames[-1] - self.frames[-2])
-        return last + np.tile(shift * ahead, 2)
+# A face counts fully when it is much sharper than this; see `dfer.faces.appearance.measure_sharpness`.
+_BLURRED = 0.1
 
 
 def track_faces(
@@ -72,8 +38,9 @@ def track_faces(
     """Find all faces of a video and follow each.
 
     The detector visits every `every`-th frame, and the first and last frame of each shot, so that all frames but
-    those lie between two visits. Between its sightings a face's box and landmarks are interpolated, after a
-    smoothing that is symmetric in time, so that it adds no lag.
+    those lie between two visits. A detector that can looks closely around the faces it knows, and searches the
+    whole frame for others in every fourth visit, and whenever a face is lost. Between its sightings a face's box
+    and landmarks are interpolated, after a smoothing that is symmetric in time, so that it adds no lag.
 
     Args:
         frames: (index, RGB uint8 [H, W, 3]), indices ascending; those left out could not be decoded, and no track
@@ -85,10 +52,11 @@ def track_faces(
         min_sightings: a face must be found in this many visits, unless the video has fewer.
 
     Returns:
-        A track per person and shot, in the order of first appearance. `detected` is False in those frames where
-        a visit in between did not find the face.
+        A track per person, in the order of first appearance. A person who is not surely the same after a cut or a
+        long absence gets a new one. `detected` is False in those frames where a visit in between did not find
+        the face.
     """
-    cuts, shots = CutDetector(), _Shots(detector, resume=round(RESUME_S * fps))
+    cuts, shots = CutDetector(), Shots(detector, resume=round(RESUME_S * fps))
     previous: tuple[int, NDArray[np.uint8]] | None = None
     since_visit = 0
     undecoded: list[int] = []
@@ -108,14 +76,14 @@ def track_faces(
         shots.visit(*previous)
 
     required = min(min_sightings, len(shots.visited))
-    found = [face for face in shots.found if len(face.frames) >= required]
+    found = join_sightings([face for face in shots.found if len(face.frames) >= required])
     found.sort(key=lambda face: face.frames[0])
     max_gap = max(every, round(max_gap_s * fps))
     return [_to_track(number, face, max_gap, undecoded) for number, face in enumerate(found)]
 
 
 def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], num_frames: int) -> FaceTrack | None:
-    """The track that the clip is about: large, near the middle, and there for long.
+    """The track that the clip is about: large, near the middle, sharp, and there for long.
 
     Args:
         tracks: as `track_faces` gives them.
@@ -123,8 +91,8 @@ def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], num
         num_frames: of the video.
 
     Returns:
-        The track with the highest product of relative face size, centrality and share of the frames; of equals
-        the first. None if there are no tracks.
+        The track with the highest product of relative face size, centrality, share of the frames, sharpness (from
+        0 for a flat image to 1) and the detector's score; of equals the first. None if there are no tracks.
     """
     return max(tracks, key=lambda track: _prominence(track, size_hw, num_frames), default=None)
 
@@ -136,63 +104,19 @@ def _prominence(track: FaceTrack, size_hw: tuple[int, int], num_frames: int) -> 
     # A face at the rim counts half as much as one in the middle.
     centrality = 1 - 0.5 * np.clip(np.linalg.norm(offsets, axis=1) / np.sqrt(2), 0, 1)
     persistence = len(track.frames) / max(num_frames, 1)
-    return float(np.mean(sizes * centrality) / min(size_hw) * persistence * track.score)
+    sharpness = track.sharpness / (track.sharpness + _BLURRED)
+    return float(np.mean(sizes * centrality) / min(size_hw) * persistence * sharpness * track.score)
 
 
-class _Shots:
-    """Runs the detector and sorts its faces to persons, shot by shot."""
-
-    def __init__(self, detector: Detector, resume: int) -> None:
-        self.found: list[_Sightings] = []
-        self.visited: list[int] = []
-        self._detector = detector
-        self._resume = resume
-        self._shot = 0
-
-    def cut(self) -> None:
-        """What comes is a new shot: positions before the cut mean nothing after it."""
-        self._shot += 1
-
-    def visit(self, index: int, frame: NDArray[np.uint8]) -> None:
-        """Detect in a frame, once."""
-        if self.visited and self.visited[-1] == index:
-            return
-        self.visited.append(index)
-        faces = self._detector.detect(frame)
-        alive = [known for known in self.found if known.shot == self._shot and index - known.frames[-1] <= self._resume]
-        costs = np.array([[_cost(known, face, index) for face in faces] for known in alive])
-        rows, columns = linear_sum_assignment(costs) if costs.size else ((), ())
-        unknown = set(range(len(faces)))
-        for row, column in zip(rows, columns, strict=True):
-            if costs[row, column] < _NO_MATCH:
-                alive[row].add(index, len(self.visited), faces[column])
-                unknown.discard(column)
-        for column in sorted(unknown):
-            newcomer = _Sightings(self._shot)
-            newcomer.add(index, len(self.visited), faces[column])
-            self.found.append(newcomer)
-
-
-def _cost(known: _Sightings, face: Face, index: int) -> float:
-    """How unlikely it is that `face` is the one known: shift in face sizes plus change of size."""
-    expected, box = known.expected_box(index), face.box_xyxy.astype(np.float64)
-    sizes = [math.sqrt(max(float(np.prod(b[2:] - b[:2])), 1e-6)) for b in (expected, box)]
-    shift = float(np.linalg.norm(_centre(box) - _centre(expected))) / (sum(sizes) / 2)
-    growth = max(sizes) / min(sizes)
-    if shift > _MAX_SHIFT or growth > _MAX_GROWTH:
-        return _NO_MATCH
-    return shift + math.log(growth)
-
-
-def _to_track(track_id: int, face: _Sightings, max_gap: int, undecoded: list[int]) -> FaceTrack:
+def _to_track(track_id: int, face: Sightings, max_gap: int, undecoded: list[int]) -> FaceTrack:
     seen = np.asarray(face.frames, np.int64)
-    visits = np.asarray(face.visits)
+    visits, shots = np.asarray(face.visits), np.asarray(face.shots)
     boxes = np.stack([f.box_xyxy for f in face.faces]).astype(np.float64)
     landmarks = np.stack([f.landmarks for f in face.faces]).astype(np.float64)
     values = np.concatenate([boxes, landmarks.reshape(len(seen), -1)], axis=1)
 
-    # Each stretch is a run of sightings with no gap too long to fill.
-    ends = np.flatnonzero(np.diff(seen) > max_gap) + 1
+    # Each stretch is a run of sightings within one shot, with no gap too long to fill.
+    ends = np.flatnonzero((np.diff(seen) > max_gap) | (np.diff(shots) > 0)) + 1
     frames, rows, detected = [], [], []
     for part in np.split(np.arange(len(seen)), ends):
         at = np.arange(seen[part[0]], seen[part[-1]] + 1)
@@ -211,6 +135,7 @@ def _to_track(track_id: int, face: _Sightings, max_gap: int, undecoded: list[int
         landmarks=filled[:, 4:].reshape(len(filled), *landmarks.shape[1:]),
         detected=np.concatenate(detected),
         score=float(np.mean([f.score for f in face.faces])),
+        sharpness=float(np.median(face.sharpness)),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,26 @@ from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
 from dfer.faces.detect import Detector, build_detector, find_detector_weights
 from dfer.faces.track import choose_main_track, track_faces
-from dfer.records import ClipRecord
-from dfer.store import CropRecord, ManifestRow, clip_path, write_clip
-from dfer.video import FrameSource, open_frames
+from dfer.records import ClipRecord, FaceTrack
+from dfer.store import ManifestRow, clip_path, clip_writer
+from dfer.video import Frame, FrameSource, open_frames
 
 MIN_FACE_FRAMES = 2  # a face glimpsed once shows no dynamics; stills are exempt
+
+
+# The frames of a video that takes no more than this are kept from detection to alignment, else decoded twice.
+KEPT_BYTES = 384 * 2**20
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """A crop on its way to the store."""
+
+    pixels: NDArray[np.uint8]
+    frame: int
+    time_s: float
+    box_xyxy: list[float]
+    detected: bool
 
 
 @dataclass(frozen=True)
@@ -81,23 +98,30 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         source = open_frames(clip.source)
         row = replace(row, fps=source.fps)
         if clip.aligned or detector is None:
-            crops, record = _aligned_crops(source, settings.size)
+            crops = _aligned_crops(source, settings.size)
         else:
-            found = _main_face_crops(source, settings.size, detector)
-            if found is None:
+            track = _main_track(source, detector)
+            if track is None:
                 return replace(row, status="no_face", detail=f"no face in {source.num_frames} frames")
-            crops, record = found
+            crops = _face_crops(source, settings.size, *track)
+        # Crops are written as they come, so that a long video takes no more memory than a short one.
+        required = min(MIN_FACE_FRAMES, source.num_frames)
+        first = list(islice(crops, required))
+        if len(first) < required:
+            return replace(row, status="too_short", detail=f"a face in {len(first)} of {source.num_frames} frames")
+        with clip_writer(clip_path(out, clip.clip_id)) as writer:
+            for crop in chain(first, crops):
+                writer.add(
+                    crop.pixels, frame=crop.frame, time_s=crop.time_s, box_xyxy=crop.box_xyxy, detected=crop.detected
+                )
     except VideoError as error:
         return replace(row, status="unreadable", detail=error.what)
-    if len(crops) < min(MIN_FACE_FRAMES, source.num_frames):
-        return replace(row, status="too_short", detail=f"a face in {len(crops)} of {source.num_frames} frames")
-    digest = write_clip(clip_path(out, clip.clip_id), crops, record)
     return replace(
         row,
         status="ok",
-        num_frames=len(crops),
-        detected=float(np.mean(record.detected)),
-        sha256=digest,
+        num_frames=len(writer.record.frames),
+        detected=float(np.mean(writer.record.detected)),
+        sha256=writer.sha256,
     )
 
 
@@ -115,37 +139,48 @@ def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:
     )
 
 
-def _main_face_crops(
-    source: FrameSource, size: int, detector: Detector
-) -> tuple[list[NDArray[np.uint8]], CropRecord] | None:
-    tracks = track_faces(source.iter_frames(), detector, fps=source.fps)
-    track = choose_main_track(tracks, source.size_hw, source.num_frames)
-    if track is None:
-        return None
-    # A second pass over the video: decoding is cheap beside detection, keeping all frames is not.
-    place_of = {int(frame): place for place, frame in enumerate(track.frames)}
-    crops, places = [], []
-    for index, frame in source.iter_frames(track.frames.tolist()):
-        places.append(place_of[index])
-        crops.append(align_face(frame, track.landmarks[places[-1]], size))
-    return crops, CropRecord(
-        frames=[int(track.frames[place]) for place in places],
-        times_s=[round(float(source.times_s[track.frames[place]]), 4) for place in places],
-        boxes_xyxy=[[round(float(value), 1) for value in track.boxes_xyxy[place]] for place in places],
-        detected=[bool(track.detected[place]) for place in places],
-    )
-
-
-def _aligned_crops(source: FrameSource, size: int) -> tuple[list[NDArray[np.uint8]], CropRecord]:
+def _main_track(source: FrameSource, detector: Detector) -> tuple[FaceTrack, dict[int, Frame]] | None:
+    """The main face, and the frames where they are few enough to be kept."""
+    kept: dict[int, Frame] = {}
     height, width = source.size_hw
-    crops = [resize_crop(frame, size) for _, frame in source.iter_frames()]
-    count = len(crops)
-    return crops, CropRecord(
-        frames=list(range(count)),
-        times_s=[round(float(value), 4) for value in source.times_s[:count]],
-        boxes_xyxy=[[0.0, 0.0, float(width), float(height)]] * count,
-        detected=[True] * count,
-    )
+    keeping = source.num_frames * height * width * 3 <= KEPT_BYTES
+
+    def watched() -> Iterator[tuple[int, Frame]]:
+        for index, frame in source.iter_frames():
+            if keeping:
+                kept[index] = frame
+            yield index, frame
+
+    tracks = track_faces(watched(), detector, fps=source.fps)
+    track = choose_main_track(tracks, source.size_hw, source.num_frames)
+    return None if track is None else (track, kept)
+
+
+def _face_crops(source: FrameSource, size: int, track: FaceTrack, kept: dict[int, Frame]) -> Iterator[_Crop]:
+    # A long video is decoded a second time: that is cheap beside detection, keeping all frames is not.
+    frames = ((int(n), kept.pop(int(n))) for n in track.frames) if kept else source.iter_frames(track.frames.tolist())
+    place_of = {int(frame): place for place, frame in enumerate(track.frames)}
+    for index, frame in frames:
+        place = place_of[index]
+        yield _Crop(
+            pixels=align_face(frame, track.landmarks[place], size),
+            frame=index,
+            time_s=round(float(source.times_s[index]), 4),
+            box_xyxy=[round(float(value), 1) for value in track.boxes_xyxy[place]],
+            detected=bool(track.detected[place]),
+        )
+
+
+def _aligned_crops(source: FrameSource, size: int) -> Iterator[_Crop]:
+    height, width = source.size_hw
+    for index, frame in source.iter_frames():
+        yield _Crop(
+            pixels=resize_crop(frame, size),
+            frame=index,
+            time_s=round(float(source.times_s[index]), 4),
+            box_xyxy=[0.0, 0.0, float(width), float(height)],
+            detected=True,
+        )
 
 
 def _relative(source: Path, raw: Path) -> str:

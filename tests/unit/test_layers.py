@@ -22,8 +22,8 @@ LAYERS = [
     },
     {"inference"},
     # orchestrators
-    {"bench", "doctor", "evaluate", "export", "predict", "preprocessing", "store_report", "training"},
-    {"demo"},
+    {"doctor", "evaluate", "export", "predict", "preprocessing", "store_report", "training"},
+    {"bench", "demo"},
     {"cli"},
     {"__main__", "__init__"},
 ]  # fmt: skip

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dfer.faces.align import TEMPLATE_5PT
 from dfer.faces.cuts import CutDetector
-from dfer.faces.detect import Detector, build_detector
+from dfer.faces.detect import Detector, build_detector, find_detector_weights
+from dfer.faces.scrfd import ScrfdDetector
 from dfer.faces.smooth import interpolate, smooth
 from dfer.faces.track import EVERY, choose_main_track, track_faces
 from dfer.records import Face, FaceTrack
@@ -309,13 +310,21 @@ class TestRealClips:
         source = open_frames(real_clips / "no_face.mp4")
         assert track_faces(source.iter_frames(), real_detector, fps=source.fps) == []
 
-    def test_landmarks_are_those_of_detection_in_every_frame(self, real_clips: Path, scrfd_weights: Path) -> None:
-        detector = build_detector("scrfd", scrfd_weights)
-        frames = list(open_frames(real_clips / "WolfgangLanger_Pexels.mp4").iter_frames(range(300, 400)))
-        (track,) = track_faces(iter(frames), detector, fps=24, every=EVERY)
-        detected = np.stack([detector.detect(frame)[0].landmarks for _, frame in frames])
+    @pytest.mark.parametrize("name", ["WolfgangLanger_Pexels.mp4", "single_face.mp4"])
+    def test_landmarks_are_those_of_detection_in_every_frame(
+        self, name: str, real_clips: Path, scrfd_weights: Path
+    ) -> None:
+        """Of detection at insightface's usual 640x640, at several times the cost; the speed is not bought with it."""
+        weights = find_detector_weights(scrfd_weights)
+        assert weights is not None
+        every_frame = ScrfdDetector(weights, input_sides=(640,))
+        source = open_frames(real_clips / name)
+        (track,) = track_faces(source.iter_frames(), build_detector("scrfd", scrfd_weights), fps=source.fps)
+        places = range(0, len(track.frames), 3)
+        frames = dict(source.iter_frames(track.frames[::3]))
+        detected = np.stack([every_frame.detect(frames[int(track.frames[n])])[0].landmarks for n in places])
 
         distance = np.linalg.norm(detected[:, 1] - detected[:, 0], axis=1)
-        errors = np.linalg.norm(track.landmarks - detected, axis=2).mean(1) / distance
+        errors = np.linalg.norm(track.landmarks[::3] - detected, axis=2).mean(1) / distance
         assert np.median(errors) < 0.03
-        assert np.percentile(errors, 90) < 0.06
+        assert np.percentile(errors, 90) < 0.07

@@ -1,0 +1,1 @@
+"""Measurements of this machine: the models, and preprocessing."""
