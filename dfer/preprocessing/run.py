@@ -86,7 +86,7 @@ def preprocess(
         on_clip: called with each finished row and the number of clips to do.
 
     Raises:
-        UsageError: `out` holds a store made with other settings, or something else.
+        UsageError: `out` holds a store made with other settings or of more clips than `limit`, or something else.
         DferError: the store cannot be written, another run is at work in it, or the raw data set's disk has gone
             (the clips finished so far are kept).
     """
@@ -96,7 +96,10 @@ def preprocess(
             where="--overwrite",
             hint=f"delete {out} once, before the shards start",
         )
-    clips = spread_clips(dataset.clips, limit)[shard[0] - 1 :: shard[1]]
+    limited = spread_clips(dataset.clips, limit)
+    if limit is not None and not overwrite:
+        _refuse_to_drop(out, limited, limit)
+    clips = limited[shard[0] - 1 :: shard[1]]
     info = DatasetInfo(
         name=out.name,
         labels=list(dataset.labels),
@@ -133,6 +136,16 @@ def preprocess(
                     finish(row)
     ordered = [rows[clip.clip_id] for clip in clips]
     return _finish(out, ordered, len(todo), write=shard == (1, 1))
+
+
+def _refuse_to_drop(out: Path, limited: list[ClipRecord], limit: int) -> None:
+    left_out = finished_rows(out).keys() - {clip.clip_id for clip in limited}
+    if left_out:
+        raise UsageError(
+            f"the store holds {len(left_out):,} clips that --limit {limit} would drop",
+            where=out,
+            hint="choose another folder with --out, or a higher limit",
+        )
 
 
 def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summary:

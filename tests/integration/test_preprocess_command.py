@@ -84,6 +84,13 @@ def test_starting_anew_removes_the_former_report(small_raw: Path, small_drawn: P
     assert (store / "report.html").read_bytes() != (small_drawn / "report.html").read_bytes()
 
 
+def test_a_limit_does_not_drop_what_is_finished(small_raw: Path, small_drawn: Path) -> None:
+    before = tree(small_drawn)
+    command = ("preprocess", "dfew", small_raw, "--out", small_drawn, "--detector", "haar", "--limit", 2)
+    dfer(*command).failed(2, "the store holds 12 clips that --limit 2 would drop", hint="--out")
+    assert tree(small_drawn) == before
+
+
 def test_preprocess_again_does_only_what_has_come_back(raw: Path, drawn: Path, tmp_path: Path) -> None:
     mended, store = tmp_path / "raw", tmp_path / "drawn"
     shutil.copytree(raw, mended)
