@@ -13,6 +13,8 @@ from typing import Any
 
 from dfer.errors import DferError
 
+_unfinished: set[Path] = set()  # what this process is writing
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -30,6 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     temporary = Path(name)
+    _unfinished.add(temporary)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
@@ -41,6 +44,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+        _unfinished.discard(temporary)
+
+
+def remove_own_unfinished() -> None:
+    """Remove what this process has half written, before it ends at once."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            path.unlink()
 
 
 def remove_unfinished(folder: Path) -> None:

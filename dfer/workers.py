@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from dfer.errors import DferError
+from dfer.files import remove_own_unfinished
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -215,10 +216,6 @@ class _End:
 _END = _End()
 
 
-class _Stopped(SystemExit):
-    """Raised in a worker that is told to end, so that it removes what it has half written."""
-
-
 def _work(
     pipe: Connection,
     function: Callable[[Any], Any],
@@ -228,7 +225,9 @@ def _work(
     """The life of a worker process: one message when it is ready, then one for each task."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise _Stopped
+        # No exception: raised in a finaliser, it would be swallowed.
+        remove_own_unfinished()
+        os._exit(1)
 
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
