@@ -69,6 +69,7 @@ def encode(
         stream = output.add_stream(codec, rate=FPS, options=_QUIET.get(codec, {}))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pix_fmt
+        stream.codec_context.thread_count = 1
         if times is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for number, frame in enumerate(frames):
