@@ -68,7 +68,7 @@ class TrainingScreen:
         resumed = f", going on after epoch {facts['epochs_done']}" if facts["epochs_done"] else ""
         note(
             f"fold {fold}: {facts['num_train']} clips to train on, {facts['num_val']} to choose by; "
-            f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['precision']}, clips {facts['feed']}, "
+            f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['precision']}, "
             f"on {facts['machine']}{resumed}"
         )
         if facts["data"]["notice"]:
