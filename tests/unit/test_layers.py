@@ -22,8 +22,8 @@ LAYERS = [
     },
     {"inference"},
     # orchestrators
-    {"bench", "doctor", "evaluate", "export", "predict", "preprocessing", "training"},
-    {"demo"},
+    {"bench", "doctor", "evaluate", "export", "plain_loop", "predict", "preprocessing", "training"},
+    {"bench_training", "demo"},
     {"cli"},
     {"__main__", "__init__"},
 ]  # fmt: skip
