@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dfer.errors import UsageError
 from dfer.files import write_text
@@ -156,6 +156,12 @@ class TrainSection(_Section):
     )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(0, description="decoding threads; 0: one per core")
     save_minutes: Positive = Field(5.0, description="longest time between two saves of the training state")
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _on_and_off(cls, value: object) -> object:
+        """YAML reads on and off as truth values."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class Recipe(_Section):
