@@ -9,6 +9,7 @@ import torch
 
 from dfer.batches import DEVICE_SHARE, Feed, FeedKind, build_feed, choose_feed, crop_bytes
 from dfer.device import free_device_memory
+from dfer.errors import DferError
 from dfer.machine import free_memory_bytes, usable_cores
 from dfer.recipe import TrainSection
 from dfer.store import ManifestRow, Store
@@ -50,6 +51,9 @@ def open_feeds(
         device: the training device.
         peers: each process on this machine holds its own copy, and takes its share of the cores.
         on_load: called with the crops decoded so far and all.
+
+    Raises:
+        DferError: the device has no room for what the recipe puts there.
     """
     needed = crop_bytes(store, [*train_rows, *val_rows])
     memory = settings.memory_gb * 1e9 if settings.memory_gb else free_memory_bytes() / 3
@@ -60,7 +64,7 @@ def open_feeds(
     if kind == "auto":
         kind = choose_feed(max(peers.from_all(needed)), device_bytes=room[0], memory_bytes=room[1])
     workers = settings.workers or max(1, usable_cores() // peers.local_count)
-    total, loaded = sum(row.num_frames for row in [*train_rows, *val_rows]), 0
+    total = sum(row.num_frames for row in [*train_rows, *val_rows])
 
     def opened(rows: Sequence[ManifestRow], before: int) -> Feed:
         return build_feed(
@@ -68,8 +72,15 @@ def open_feeds(
             on_load=lambda done, _total: on_load(before + done, total),
         )  # fmt: skip
 
-    train = opened(train_rows, loaded)
-    val = opened(val_rows, sum(row.num_frames for row in train_rows))
+    try:
+        train = opened(train_rows, 0)
+        val = opened(val_rows, sum(row.num_frames for row in train_rows))
+    except torch.OutOfMemoryError as error:
+        raise DferError(
+            f"the decoded crops need {needed / 1e9:.1f} GB, which the device does not have",
+            where=str(device),
+            hint="train.feed=auto chooses a place that has room",
+        ) from error
     return Feeds(train, val, kind, needed, room)
 
 

@@ -12,28 +12,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfer.batches import Feed, in_batches, on_device, training_plan
 from dfer.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.device import choose_precision, used_memory
 from dfer.errors import DferError
 from dfer.files import remove_unfinished, write_json, write_text
-from dfer.model import LogoFormer
 from dfer.recipe import Recipe, save_recipe
 from dfer.report.figures import plot_curves
 from dfer.runs import fold_folder
 from dfer.store import ManifestRow, Store
 from dfer.training.clock import EpochClock
-from dfer.training.distributed import Peers, synchronise_batch_norm
+from dfer.training.distributed import Peers
 from dfer.training.divergence import DivergenceWatch
 from dfer.training.events import EventLog
 from dfer.training.feeds import describe_feed, open_feeds
-from dfer.training.initial_model import build_model
 from dfer.training.interrupt import Interrupt
+from dfer.training.learner import build_learner
 from dfer.training.memory import out_of_memory
 from dfer.training.observer import StepProgress, TrainingObserver
-from dfer.training.optimization import TrainingLoss, build_optimizer
 from dfer.training.record import checkpoint_info, describe_environment, timestamp
 from dfer.training.splits import fold_rows
 from dfer.training.state import TrainingState, deciding_keys, load_state
@@ -89,28 +86,17 @@ class FoldTrainer:
         self.fingerprint = store.fingerprint()
 
         torch.manual_seed(seed_of(recipe.train.seed, fold, 0, 0))  # the weights' random start
-        model = build_model(recipe.model, store.info.labels).to(device)
-        synchronised = synchronise_batch_norm(model, device, self.peers)
-        assert isinstance(synchronised, LogoFormer)
-        self.model = synchronised
-        counts = torch.bincount(torch.tensor([row.label for row in self.train_rows]), minlength=len(store.info.labels))
-        self.loss = TrainingLoss(recipe.loss, counts=counts, dim=self.model.config.dim).to(device)
-        self.optimizer = build_optimizer(self.model, recipe.optim)
-        self.average: AveragedModel | None = None
-        if recipe.train.ema_decay:
-            decay = get_ema_multi_avg_fn(recipe.train.ema_decay)
-            self.average = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True)
-        self.stepper = Stepper(
-            recipe, self.model, self.loss, self.optimizer, self.average,
-            device=device, dtype=self.dtype, fold=fold, peers=self.peers,
-        )  # fmt: skip
+        self.learner = build_learner(recipe, store.info.labels, self.train_rows, device=device, peers=self.peers)
+        self.model = self.learner.model
+        self.stepper = Stepper(recipe, self.learner, device=device, dtype=self.dtype, fold=fold, peers=self.peers)
         self.state = TrainingState(deciding_keys(recipe), self.fingerprint)
         saved = None
         if resume and self.peers.rank == 0 and self._state_path.exists():
             saved = load_state(self._state_path, recipe, self.fingerprint)
         saved = self.peers.from_first(saved)
         if saved is not None:
-            self._restore(saved)
+            self.learner.restore_from(saved)
+            self.state = saved
         self._interrupt = Interrupt()
         self._watch = DivergenceWatch(len(store.info.labels))
         self._stop_agreed = False
@@ -193,7 +179,7 @@ class FoldTrainer:
             self._clock.waited_s += outcome.waited_s
             if unread is not None:
                 self._read(unread, len(batches))
-            unread = _Done(number, rows, outcome.totals, self.optimizer.param_groups[-1]["lr"])
+            unread = _Done(number, rows, outcome.totals, self.learner.optimizer.param_groups[-1]["lr"])
             late = self.peers.rank == 0 and time.monotonic() - saved > 60 * settings.save_minutes
             if (self._stops or late) and number + 1 < len(batches):
                 self._read(unread, len(batches))
@@ -242,7 +228,7 @@ class FoldTrainer:
     def _finish_epoch(self, val_feed: Feed) -> None:
         state = self.state
         clips = state.sums["clips"]
-        if not all(bool(torch.isfinite(value).all()) for value in self.model.parameters()):
+        if not self.learner.is_finite():
             raise self._diverged("weights are no numbers", f"the end of epoch {state.epoch + 1}", "")
         seconds, figures = self._clock.seconds, self._clock.figures()
         record: dict[str, float] = {
@@ -250,11 +236,11 @@ class FoldTrainer:
             "train_loss": state.sums["loss"] / clips,
             "train_entropy": state.sums["entropy"] / clips,
             "train_compact": state.sums["compact"] / clips,
-            "lr": self.optimizer.param_groups[-1]["lr"],
+            "lr": self.learner.optimizer.param_groups[-1]["lr"],
             "epoch_s": round(seconds, 3),
             **{name: round(value, 4) for name, value in figures.items()},
             **validate(
-                self._evaluated_model(), val_feed, self.val_rows, self.recipe, device=self.device, peers=self.peers
+                self.learner.evaluated, val_feed, self.val_rows, self.recipe, device=self.device, peers=self.peers
             ),
         }
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
@@ -269,10 +255,10 @@ class FoldTrainer:
 
     def _write_epoch(self, record: dict[str, float], *, best: bool) -> None:
         info = self._checkpoint("last", record)
-        save_checkpoint(self.folder / "last.safetensors", self._weights(), info)
+        save_checkpoint(self.folder / "last.safetensors", self.learner.weights, info)
         if best:
             info = self._checkpoint(self._selection, record)
-            save_checkpoint(self.folder / "best.safetensors", self._weights(), info)
+            save_checkpoint(self.folder / "best.safetensors", self.learner.weights, info)
         lines = "".join(json.dumps(line) + "\n" for line in self.state.history)
         write_text(self.folder / "metrics.jsonl", lines)
         self._save_state()
@@ -291,7 +277,7 @@ class FoldTrainer:
         def trial(clips: int) -> None:
             self.stepper.probe(clips, self.store.info.crop_size)
 
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.optimizer.zero_grad(set_to_none=True)
         return out_of_memory(
             trial if self.peers.alone else None,  # batch norm would wait for the others
             batch=self.recipe.train.batch_size,
@@ -310,14 +296,6 @@ class FoldTrainer:
     def _selection(self) -> str:
         return "best on test" if self.recipe.train.select == "test" else "best on validation"
 
-    def _evaluated_model(self) -> LogoFormer:
-        module = self.model if self.average is None else self.average.module
-        assert isinstance(module, LogoFormer)
-        return module
-
-    def _weights(self) -> dict[str, Tensor]:
-        return self._evaluated_model().state_dict()
-
     def _finished_record(self) -> dict[str, Any] | None:
         """run.json, where this fold was trained to the end."""
         path = self.folder / "run.json"
@@ -329,19 +307,8 @@ class FoldTrainer:
     def _save_state(self) -> None:
         if self.peers.rank:
             return
-        self.state.model = self.model.state_dict()
-        self.state.optimizer = self.optimizer.state_dict()
-        self.state.loss = self.loss.state_dict()
-        self.state.average = None if self.average is None else self.average.state_dict()
+        self.learner.save_to(self.state)
         self.state.save(self._state_path)
-
-    def _restore(self, state: TrainingState) -> None:
-        self.model.load_state_dict(state.model)
-        self.optimizer.load_state_dict(state.optimizer)
-        self.loss.load_state_dict(state.loss)
-        if self.average is not None and state.average is not None:
-            self.average.load_state_dict(state.average)
-        self.state = state
 
     def _checkpoint(self, selection: str, record: dict[str, float]) -> CheckpointInfo:
         return checkpoint_info(

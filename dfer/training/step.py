@@ -10,15 +10,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from dfer.batches import cut
-from dfer.model import LogoFormer
 from dfer.pixels import AugmentDraw, Augmenter, mix_targets
 from dfer.recipe import Recipe
 from dfer.training.compiled import Compiled
 from dfer.training.distributed import Peers
-from dfer.training.optimization import TrainingLoss, lr_factor
+from dfer.training.learner import Learner
+from dfer.training.optimization import lr_factor
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,7 @@ class Stepper:
 
     Args:
         recipe: how.
-        model: what the optimizer and the average were made of.
-        loss: of the batch.
-        optimizer: its groups hold their own `base_lr`.
-        average: the weights' moving average, or None.
+        learner: what a step changes.
         device: where the model is.
         dtype: of autocast.
         fold: 1-based; with the seed it decides all draws.
@@ -69,23 +65,20 @@ class Stepper:
     def __init__(
         self,
         recipe: Recipe,
-        model: LogoFormer,
-        loss: TrainingLoss,
-        optimizer: torch.optim.Optimizer,
-        average: AveragedModel | None,
+        learner: Learner,
         *,
         device: torch.device,
         dtype: torch.dtype,
         fold: int,
         peers: Peers,
     ) -> None:
-        self.recipe, self.model, self.loss, self.optimizer, self.average = recipe, model, loss, optimizer, average
+        self.recipe, self.learner, self.model = recipe, learner, learner.model
         self.device, self.dtype, self.fold, self.peers = device, dtype, fold, peers
         self.augment = Augmenter(recipe.augment, recipe.model.image_size)
-        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._features: Callable[[Tensor], Tensor] = model.forward_features
+        self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self._features: Callable[[Tensor], Tensor] = self.model.forward_features
         if compiles(recipe.train.compile, device, peers):
-            self._features = Compiled(model.forward_features)
+            self._features = Compiled(self.model.forward_features)
 
     def parts(self, size: int) -> list[Part]:
         """This process's parts of a batch; all processes have equally many, and no clip is in two.
@@ -118,13 +111,13 @@ class Stepper:
         """
         progress = epoch + step / steps
         factor = lr_factor(self.recipe.optim, progress, self.recipe.train.epochs)
-        for group in self.optimizer.param_groups:
+        for group in self.learner.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         draw, targets = self._draw(labels, epoch, step)
         totals = torch.zeros(3, device=self.device)
         totals[2] = float(stop)
         waited = 0.0
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.optimizer.zero_grad(set_to_none=True)
         for part in self.parts(len(labels)):
             asked = time.monotonic()
             frames = next(batches)
@@ -137,9 +130,9 @@ class Stepper:
         self.peers.sum([*self._gradients(), totals])
         if self.recipe.optim.clip_grad_norm:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.optim.clip_grad_norm)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        self.learner.optimizer.step()
+        if self.learner.average is not None:
+            self.learner.average.update_parameters(self.model)
         return StepOutcome(totals, waited)
 
     def probe(self, clips: int, crop_size: int) -> None:
@@ -152,7 +145,7 @@ class Stepper:
         frames = torch.zeros(shape, dtype=torch.uint8, device=self.device)
         draw, targets = self._draw([0] * clips, 0, 0)
         self._losses(frames, draw, targets, targets, 0.0).sum().backward()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.optimizer.zero_grad(set_to_none=True)
 
     def _draw(self, labels: Sequence[int], epoch: int, step: int) -> tuple[AugmentDraw, Tensor]:
         """What the whole batch is changed by, and its classes after mixing, [B, C]; seeds dropout as well."""
@@ -168,7 +161,7 @@ class Stepper:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             features = self._features(clips)
             logits = self.model.head(features)
-        return torch.stack(self.loss(logits, targets, features, batch=batch, epoch=epoch))
+        return torch.stack(self.learner.loss(logits, targets, features, batch=batch, epoch=epoch))
 
     def _gradients(self) -> list[Tensor]:
         for parameter in self._parameters:

@@ -22,6 +22,7 @@ from dfer.training import FoldTrainer
 from dfer.training.compiled import Compiled
 from dfer.training.distributed import Peers
 from dfer.training.divergence import PATIENCE, DivergenceWatch
+from dfer.training.learner import Learner
 from dfer.training.memory import largest_fitting, out_of_memory
 from dfer.training.optimization import TrainingLoss, build_optimizer, class_weights
 from dfer.training.step import Stepper, compiles
@@ -48,10 +49,8 @@ def stepper(recipe: Recipe, peers: Peers | None = None) -> Stepper:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()
     loss = TrainingLoss(recipe.loss, counts=torch.tensor([5, 3, 9]), dim=16)
-    optimizer = build_optimizer(model, recipe.optim)
-    return Stepper(
-        recipe, model, loss, optimizer, None, device=CPU, dtype=torch.float32, fold=1, peers=peers or Peers()
-    )
+    learner = Learner(model, loss, build_optimizer(model, recipe.optim), None)
+    return Stepper(recipe, learner, device=CPU, dtype=torch.float32, fold=1, peers=peers or Peers())
 
 
 def gradients_of_a_step(recipe: Recipe, size: int) -> tuple[Tensor, Tensor]:
