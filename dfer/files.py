@@ -13,6 +13,7 @@ from typing import Any
 
 from dfer.errors import DferError
 
+_TEMPORARY = ".*.tmp.*"  # the names that `atomic_path` gives
 _unfinished: set[Path] = set()  # what this process is writing
 
 
@@ -56,7 +57,7 @@ def remove_own_unfinished() -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a kill left half-written below `folder`, where nothing else may be writing now."""
-    for path in folder.rglob(".*.tmp.*"):
+    for path in folder.rglob(_TEMPORARY):
         path.unlink(missing_ok=True)
 
 
@@ -83,7 +84,7 @@ def create_json(path: Path, value: Any) -> bool:
 
 def is_unfinished(path: Path) -> bool:
     """Whether a file has a temporary name: it is being written, or was when its writer was killed."""
-    return path.match(".*.tmp.*")
+    return path.match(_TEMPORARY)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
