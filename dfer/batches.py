@@ -8,15 +8,18 @@ Shape letters: B clips, T frames, H x W pixels of a crop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dfer.errors import DataError
 from dfer.store import ManifestRow, Store, read_clip
 
 
@@ -49,19 +52,62 @@ def sample_frames(
     return (starts[:, None] + np.arange(run)).reshape(-1).astype(np.int64)
 
 
-class MemoryFeed:
-    """All crops decoded in memory: the fastest, when they fit."""
+Plan = Sequence[tuple[int, NDArray[np.int64]]]  # clips, and which frames of each
+FeedKind = Literal["device", "memory", "stream"]
+# The share of a GPU's free memory that crops may take: the rest is the model's.
+DEVICE_SHARE = 0.6
 
-    def __init__(self, store: Store, rows: Sequence[ManifestRow], workers: int) -> None:
-        paths = [store.clip_path(row.clip_id) for row in rows]
+
+class ResidentFeed:
+    """All crops decoded beforehand, in one flat tensor on the training device or in main memory.
+
+    Args:
+        store: where the crops are.
+        rows: the clips; a plan's clip numbers index them.
+        device: where the crops shall lie.
+        workers: decoding threads.
+        on_load: called with the crops loaded so far and all.
+
+    Raises:
+        DataError: the store does not hold what its manifest says.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: Sequence[ManifestRow],
+        device: torch.device,
+        workers: int,
+        on_load: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
+        self.starts = np.concatenate([[0], np.cumsum([row.num_frames for row in rows])]).astype(np.int64)
+        size = store.info.crop_size
+        self.crops = torch.empty(int(self.starts[-1]), size, size, 3, dtype=torch.uint8, device=device)
+
+        def load(clip: int) -> int:
+            path = store.clip_path(rows[clip].clip_id)
+            crops = read_clip(path)
+            if crops.shape != (rows[clip].num_frames, size, size, 3):
+                raise DataError(f"{len(crops)} crops of {crops.shape[1:3]}, unlike the manifest", where=path)
+            self.crops[self.starts[clip] : self.starts[clip + 1]] = torch.from_numpy(crops)
+            return len(crops)
+
+        done = 0
         with ThreadPoolExecutor(max(1, workers)) as pool:  # JPEG decoding releases the GIL
-            self._clips = list(pool.map(read_clip, paths))
+            try:
+                for count in pool.map(load, range(len(rows))):
+                    done += count
+                    on_load(done, len(self.crops))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
-    def batches(self, plan: Sequence[tuple[int, NDArray[np.int64]]], batch_size: int) -> Iterator[Tensor]:
-        """uint8 [B, T, H, W, 3] for each batch of (clip, frames) in the plan."""
-        for start in range(0, len(plan), batch_size):
-            chosen = plan[start : start + batch_size]
-            yield torch.from_numpy(np.stack([self._clips[clip][frames] for clip, frames in chosen]))
+    def batches(self, parts: Iterable[Plan]) -> Iterator[Tensor]:
+        """uint8 [B, T, H, W, 3] for each part of a plan, where the crops lie."""
+        for part in parts:
+            index = torch.from_numpy(np.stack([self.starts[clip] + frames for clip, frames in part]))
+            frames = self.crops.index_select(0, index.flatten().to(self.crops.device))
+            yield frames.view(*index.shape, *frames.shape[1:])
 
 
 class StreamFeed:
@@ -73,14 +119,13 @@ class StreamFeed:
         self._paths: list[Path] = [store.clip_path(row.clip_id) for row in rows]
         self._workers = max(1, workers)
 
-    def batches(self, plan: Sequence[tuple[int, NDArray[np.int64]]], batch_size: int) -> Iterator[Tensor]:
-        """uint8 [B, T, H, W, 3] for each batch of (clip, frames) in the plan."""
+    def batches(self, parts: Iterable[Plan]) -> Iterator[Tensor]:
+        """uint8 [B, T, H, W, 3] for each part of a plan, in main memory."""
         pool = ThreadPoolExecutor(self._workers)
         try:
             queue: list[list[Future[NDArray[np.uint8]]]] = []
-            for start in range(0, len(plan), batch_size):
-                chosen = plan[start : start + batch_size]
-                queue.append([pool.submit(read_clip, self._paths[clip], frames) for clip, frames in chosen])
+            for part in parts:
+                queue.append([pool.submit(read_clip, self._paths[clip], frames) for clip, frames in part])
                 if len(queue) > self.AHEAD:
                     yield _stacked(queue.pop(0))
             while queue:
@@ -89,29 +134,106 @@ class StreamFeed:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-Feed = MemoryFeed | StreamFeed
+Feed = ResidentFeed | StreamFeed
 
 
-def build_feed(store: Store, rows: Sequence[ManifestRow], *, memory_bytes: float, workers: int) -> Feed:
-    """The fastest feed that fits.
+def crop_bytes(store: Store, rows: Sequence[ManifestRow]) -> int:
+    """Memory that the decoded crops of clips take."""
+    return sum(row.num_frames for row in rows) * store.info.crop_size**2 * 3
+
+
+def choose_feed(needed: float, *, memory_bytes: float, device_bytes: float = 0.0) -> FeedKind:
+    """The fastest feed that fits: the crops on the device, else in main memory, else streamed.
+
+    Args:
+        needed: bytes of all decoded crops.
+        memory_bytes: what they may take of main memory.
+        device_bytes: what they may take of the device's own memory, 0 without one.
+    """
+    if needed <= device_bytes:
+        return "device"
+    return "memory" if needed <= memory_bytes else "stream"
+
+
+def build_feed(
+    store: Store,
+    rows: Sequence[ManifestRow],
+    *,
+    kind: FeedKind,
+    workers: int,
+    device: torch.device | None = None,
+    on_load: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Feed:
+    """Open clips for reading.
 
     Args:
         store: where the crops are.
         rows: the clips, all of status "ok"; a plan's clip numbers index them.
-        memory_bytes: what decoded crops may take.
+        kind: where the decoded crops lie, see `choose_feed`.
         workers: decoding threads.
+        device: the training device, for the kind "device".
+        on_load: called with the crops loaded so far and all; not for the kind "stream".
     """
-    needed = sum(row.num_frames for row in rows) * store.info.crop_size**2 * 3
-    return (MemoryFeed if needed <= memory_bytes else StreamFeed)(store, rows, workers)
+    if kind == "stream":
+        return StreamFeed(store, rows, workers)
+    where = device if kind == "device" and device is not None else torch.device("cpu")
+    return ResidentFeed(store, rows, where, workers, on_load)
+
+
+def on_device(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Batches on the device. To a GPU, the next one is read, pinned and copied while this one is computed on."""
+    if device.type != "cuda":
+        yield from (frames.to(device) for frames in batches)
+        return
+    stream = torch.cuda.Stream(device)
+
+    def upload(frames: Tensor) -> Tensor:
+        if frames.is_cuda:
+            return frames
+        with torch.cuda.stream(stream):
+            moved = frames.pin_memory().to(device, non_blocking=True)
+        stream.synchronize()  # this thread waits, not the one that computes
+        return moved
+
+    for frames in one_ahead(batches, upload):
+        frames.record_stream(torch.cuda.current_stream(device))
+        yield frames
+
+
+def one_ahead(batches: Iterator[Tensor], work: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    """Each batch after `work` on it; a thread gets and works on the next one while the caller has this one."""
+
+    def following() -> Tensor | None:
+        frames = next(batches, None)
+        return None if frames is None else work(frames)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(following)
+        while (frames := ahead.result()) is not None:
+            ahead = pool.submit(following)
+            yield frames
 
 
 def _stacked(futures: list[Future[NDArray[np.uint8]]]) -> Tensor:
     return torch.from_numpy(np.stack([future.result() for future in futures]))
 
 
-def training_plan(
-    lengths: Sequence[int], num_frames: int, segments: int, seed: Sequence[int]
-) -> list[tuple[int, NDArray[np.int64]]]:
+def cut(count: int, parts: int, unit: int = 1) -> list[slice]:
+    """`parts` slices of nearly equal length that cover `count` things, cut between units of `unit` things alone.
+
+    Some are empty where there are fewer units than parts.
+    """
+    units = -(-count // unit)
+    edges = [min(count, unit * (units * number // parts)) for number in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def in_batches(plan: Plan, batch_size: int) -> list[Plan]:
+    """A plan in batches; the last one may be smaller."""
+    return [plan[start : start + batch_size] for start in range(0, len(plan), batch_size)]
+
+
+def training_plan(lengths: Sequence[int], num_frames: int, segments: int, seed: Sequence[int]) -> Plan:
     """An epoch's clips in random order, with random frames.
 
     Args:
@@ -125,6 +247,6 @@ def training_plan(
     return [(int(clip), sample_frames(lengths[clip], num_frames, segments, rng)) for clip in order]
 
 
-def evaluation_plan(lengths: Sequence[int], num_frames: int, segments: int) -> list[tuple[int, NDArray[np.int64]]]:
+def evaluation_plan(lengths: Sequence[int], num_frames: int, segments: int) -> Plan:
     """Every clip once, in order, with the centred frames."""
     return [(clip, sample_frames(length, num_frames, segments)) for clip, length in enumerate(lengths)]

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from dfer.errors import UsageError
-from dfer.machine import cpu_flags, cpu_name, usable_cores
+from dfer.machine import cpu_flags, cpu_name, usable_cores, used_memory_bytes
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device to compute on.
 
     Args:
-        name: "auto" (a GPU if there is one), "cpu" or "cuda".
+        name: "auto" (a GPU if there is one), "cpu" or "cuda"; under `torchrun` each process has a GPU of its own.
 
     Raises:
         UsageError: "cuda" is asked for and there is none.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device here", where="--device cuda", hint="`dfer doctor` says what torch sees")
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return torch.device(name)
 
 
@@ -37,6 +41,16 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     native = cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}
     return torch.bfloat16 if native else torch.float32
+
+
+def free_device_memory(device: torch.device) -> int:
+    """Bytes of the device's own memory that are free; 0 for a CPU, which has none."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+def used_memory(device: torch.device) -> int:
+    """Bytes taken: by tensors on a GPU, at most so far; in main memory by this process, now."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else used_memory_bytes()
 
 
 def describe_machine(device: torch.device | None = None) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.batches import build_feed
+from dfer.batches import build_feed, choose_feed, crop_bytes
 from dfer.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.device import choose_device
 from dfer.errors import DataError, UsageError
@@ -152,7 +152,8 @@ def _evaluate_fold(
     readable = [row for row in rows if row.status == "ok"]
     if info.data.get("fingerprint") != store.fingerprint():
         logger.warning("%s was trained on other data than %s", task.checkpoint, store.root)
-    feed = build_feed(store, readable, memory_bytes=free_memory_bytes() / 3, workers=usable_cores())
+    kind = choose_feed(crop_bytes(store, readable), memory_bytes=free_memory_bytes() / 3)
+    feed = build_feed(store, readable, kind=kind, workers=usable_cores())
     outputs = run_clips(
         model,
         feed,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dfer.batches import Feed, evaluation_plan
+from dfer.batches import Feed, evaluation_plan, in_batches, on_device
 from dfer.model import LogoFormer
 from dfer.pixels import prepare_clips
 from dfer.store import ManifestRow
@@ -62,8 +62,8 @@ def run_clips(
     logits = np.zeros((len(rows), config.num_classes), np.float32)
     features = np.zeros((len(rows), config.dim), np.float32)
     done = 0
-    for frames in feed.batches(plan, batch_size):
-        pooled = model.forward_features(prepare_clips(frames.to(device), config.image_size))
+    for frames in on_device(feed.batches(in_batches(plan, batch_size)), device):
+        pooled = model.forward_features(prepare_clips(frames, config.image_size))
         features[done : done + len(frames)] = pooled.float().cpu().numpy()
         logits[done : done + len(frames)] = model.head(pooled).float().cpu().numpy()
         done += len(frames)

@@ -8,9 +8,9 @@ Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
@@ -24,8 +24,36 @@ PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
+class AugmentDraw:
+    """What was drawn for a batch: a row per clip, so that any part of the batch can be computed anywhere.
+
+    Attributes:
+        theta: affine map from the model's input to the crop, float [B, 2, 3].
+        colour: factors of brightness, contrast and saturation, float [B, 3].
+        grey: whether colour is dropped, bool [B].
+        erased: the blanked rectangle as shares of the side: start and end, of rows and columns, float [B, 2, 2].
+        own: what a clip keeps of itself when it is blended with its partner, float [B].
+        swapped: the rectangle taken from the partner, pixels as `erased`, float [B, 2, 2].
+    """
+
+    theta: Tensor
+    colour: Tensor
+    grey: Tensor
+    erased: Tensor
+    own: Tensor
+    swapped: Tensor
+
+    def part(self, clips: slice) -> AugmentDraw:
+        """The draw of some of the clips; for mixed clips, cut between pairs."""
+        return AugmentDraw(**{field.name: getattr(self, field.name)[clips] for field in fields(self)})
+
+
+@dataclass(frozen=True)
 class Augmenter:
     """Random changes, one draw per clip, the same for all its frames.
+
+    Clips 2k and 2k + 1 of a batch are a pair that mixup and cutmix mix, each keeping the same share of itself: a
+    plan is in random order, so its neighbours are strangers. An odd last clip stays itself.
 
     Args:
         settings: how much of each.
@@ -35,18 +63,23 @@ class Augmenter:
     settings: AugmentSection
     image_size: int
 
+    @property
+    def mixes(self) -> bool:
+        """Whether clips are mixed in pairs."""
+        return self.settings.mixup > 0 or self.settings.cutmix > 0
+
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment and normalise a batch.
+        """Draw for a batch, and apply it; see `draw` and `apply`."""
+        return self.apply(frames, self.draw(len(frames), generator))
+
+    def draw(self, batch: int, generator: torch.Generator) -> AugmentDraw:
+        """Draw for a batch of B clips.
 
         Args:
-            frames: uint8 [B, T, H, W, 3].
+            batch: B.
             generator: on the CPU; the draws are tiny and so the same on every device.
-
-        Returns:
-            float32 [B, T, 3, S, S], normalised, on the device of `frames`.
         """
-        batch, time = frames.shape[:2]
-        settings, device = self.settings, frames.device
+        settings = self.settings
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             return low + (high - low) * torch.rand(batch, *shape, generator=generator)
@@ -66,31 +99,87 @@ class Augmenter:
             ],
             1,
         )
+        colour = uniform(1 - settings.jitter, 1 + settings.jitter, 3)
+        grey = uniform(0, 1) < settings.grayscale
+        side = uniform(0.14, 0.45, 2) * (uniform(0, 1, 1) < settings.erase)  # 2 to 20 % of the area
+        start = uniform(0, 1, 2) * (1 - side)
+        own, swapped = self._draw_mix(batch, generator)
+        return AugmentDraw(theta, colour, grey, torch.stack([start, start + side], 2), own, swapped)
+
+    def _draw_mix(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The share each clip keeps, and the rectangle it takes from its partner, empty under mixup."""
+        own, swapped = torch.ones(batch), torch.zeros(batch, 2, 2)
+        kinds = [kind for kind in ("mixup", "cutmix") if getattr(self.settings, kind) > 0]
+        if not kinds:
+            return own, swapped
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        for first in range(0, batch - 1, 2):
+            kind = kinds[rng.integers(len(kinds))]
+            alpha = getattr(self.settings, kind)
+            share = rng.beta(alpha, alpha)
+            pair = slice(first, first + 2)
+            if kind == "mixup":
+                own[pair] = share
+                continue
+            half = math.sqrt(1 - share) * self.image_size / 2
+            centre = rng.uniform(0, self.image_size, 2)
+            box = np.stack([centre - half, centre + half], 1).round().clip(0, self.image_size)
+            swapped[pair] = torch.from_numpy(box).float()
+            own[pair] = float(1 - (box[:, 1] - box[:, 0]).prod() / self.image_size**2)
+        return own, swapped
+
+    def apply(self, frames: Tensor, draw: AugmentDraw) -> Tensor:
+        """Augment and normalise clips.
+
+        Args:
+            frames: uint8 [B, T, H, W, 3].
+            draw: what was drawn for these clips.
+
+        Returns:
+            float32 [B, T, 3, S, S], normalised, on the device of `frames`.
+        """
+        batch, time = frames.shape[:2]
+        settings, device = self.settings, frames.device
         images = rearrange(frames, "b t h w c -> (b t) c h w").float()
         size = [len(images), 3, self.image_size, self.image_size]
-        grid = F.affine_grid(repeat(theta, "b i j -> (b t) i j", t=time).to(device), size, align_corners=False)
+        grid = F.affine_grid(repeat(draw.theta.to(device), "b i j -> (b t) i j", t=time), size, align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         clips = rearrange(images, "(b t) c h w -> b t c h w", b=batch) / 255
 
         if settings.jitter:
-            low, high = 1 - settings.jitter, 1 + settings.jitter
-            brightness, contrast, saturation = (uniform(low, high, 1, 1, 1, 1).to(device) for _ in range(3))
-            clips = _jitter_colours(clips, brightness, contrast, saturation)
+            clips = _jitter_colours(clips, *draw.colour.to(device).view(batch, 3, 1, 1, 1, 1).unbind(1))
         if settings.grayscale:
-            grey = (uniform(0, 1, 1, 1, 1, 1) < settings.grayscale).to(device)
+            grey = draw.grey.to(device).view(batch, 1, 1, 1, 1)
             clips = torch.where(grey, _luma(clips).expand_as(clips), clips)
         clips = _normalise(clips)
         if settings.erase:
-            clips = clips * ~self._blanked(uniform).to(device)
-        return clips
+            clips = clips * ~_inside(draw.erased.to(device) * (self.image_size - 1), self.image_size)
+        return self._mix(clips, draw) if self.mixes else clips
 
-    def _blanked(self, uniform: Callable[..., Tensor]) -> Tensor:
-        """bool [B, 1, 1, S, S]: a rectangle of 2 to 20 % of the area in some clips, none in the others."""
-        side = uniform(0.14, 0.45, 2) * (uniform(0, 1, 1) < self.settings.erase)
-        start = uniform(0, 1, 2) * (1 - side)
-        line = torch.linspace(0, 1, self.image_size)
-        inside = (line >= start[..., None]) & (line < (start + side)[..., None])
-        return (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None, None]
+    def _mix(self, clips: Tensor, draw: AugmentDraw) -> Tensor:
+        inside = _inside(draw.swapped.to(clips.device), self.image_size)
+        blended = (draw.swapped == 0).all(2).all(1)  # under cutmix the rest of the frame is all its own
+        share = torch.where(blended, draw.own, 1.0).to(clips.device).view(-1, 1, 1, 1, 1)
+        return torch.lerp(clips[partners(len(clips))], clips, torch.where(inside, 0.0, share))
+
+
+def partners(count: int) -> Tensor:
+    """The partner of each clip in mixing, int64 [B]: of clip 2k, clip 2k + 1; an odd last clip is its own."""
+    index = torch.arange(count) ^ 1
+    return torch.where(index < count, index, count - 1)
+
+
+def mix_targets(targets: Tensor, draw: AugmentDraw) -> Tensor:
+    """The classes of mixed clips, probabilities float [B, C]: of each clip by the share of it that is seen."""
+    own = draw.own.to(targets)[:, None]
+    return torch.lerp(targets[partners(len(targets))], targets, own)
+
+
+def _inside(edges: Tensor, size: int) -> Tensor:
+    """bool [B, 1, 1, S, S]: the pixels of a rectangle, of its start and end in rows and columns, [B, 2, 2]."""
+    line = torch.arange(size, device=edges.device)
+    inside = (line >= edges[:, :, :1]) & (line < edges[:, :, 1:])
+    return (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None, None]
 
 
 def prepare_clips(frames: Tensor, image_size: int) -> Tensor:

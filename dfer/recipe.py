@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dfer.errors import UsageError
 from dfer.files import write_text
@@ -56,6 +56,12 @@ class AugmentSection(_Section):
     jitter: Fraction = Field(0.0, description="largest relative change of brightness, contrast, saturation")
     grayscale: Fraction = Field(0.0, description="probability of dropping colour")
     erase: Fraction = Field(0.0, description="probability of blanking a rectangle")
+    mixup: NonNegative = Field(
+        0.0, description="α of the Beta distribution that pairs of clips are blended by; 0 turns it off"
+    )
+    cutmix: NonNegative = Field(
+        0.0, description="α of the Beta distribution of the area that pairs of clips exchange; 0 turns it off"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> AugmentSection:
@@ -88,11 +94,21 @@ class ModelSection(_Section):
 
 
 class LossSection(_Section):
-    """Cross-entropy + compact_weight * compact."""
+    """The loss `name` + compact_weight * compact."""
 
+    name: Literal["cross_entropy", "focal", "ldam"] = "cross_entropy"
+    focal_gamma: NonNegative = Field(2.0, description="focal: how much less a good answer weighs")
+    ldam_margin: NonNegative = Field(0.5, description="LDAM: margin of the rarest class, in logits")
+    ldam_scale: Positive = Field(1.0, description="LDAM: factor of the logits")
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    class_weights: Literal["none", "balanced", "sqrt"] = Field(
-        "none", description="weigh a class by 1 / frequency, or its square root"
+    class_weights: Literal["none", "balanced", "sqrt", "effective"] = Field(
+        "none", description="weigh a class by 1 / frequency, its square root, or 1 / effective number of clips"
+    )
+    effective_beta: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.999, description="class_weights: effective: β of the effective number (1 - β^n) / (1 - β)"
+    )
+    reweight_epoch: Annotated[int, Field(ge=0)] = Field(
+        0, description="epochs before class_weights begin to count (deferred re-weighting)"
     )
     compact_weight: NonNegative = Field(0.1, description="λ of the compact loss; 0 turns it off")
     compact_form: Literal["logit", "center"] = "logit"
@@ -106,6 +122,10 @@ class OptimSection(_Section):
     weight_decay: NonNegative = 0.05
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     stem_lr_scale: NonNegative = Field(1.0, description="learning rate of the stem relative to the rest")
+    stem_layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="factor of the learning rate from each stage of the stem to the one below it"
+    )
+    accumulate: Count = Field(1, description="parts a batch is computed in, one after another, to save memory")
     schedule: Literal["cosine", "step"] = "cosine"
     warmup_epochs: NonNegative = 0.0
     step_epochs: Count = Field(40, description="step schedule: epochs between decays")
@@ -123,15 +143,25 @@ class TrainSection(_Section):
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="auto: bf16 autocast where the device computes in it, else float32"
     )
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on a GPU alone")
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="moving average of the weights")
     select: Literal["val", "test"] = Field(
         "val", description="what `best` is chosen on; test only to compare with published tables, and marked"
     )
+    feed: Literal["auto", "device", "memory", "stream"] = Field(
+        "auto", description="where decoded crops lie: the first of GPU, main memory, nowhere that has room"
+    )
     memory_gb: NonNegative = Field(
-        0.0, description="memory for decoded crops; 0: a third of what is free. Above it, crops are streamed"
+        0.0, description="main memory for decoded crops; 0: a third of what is free. Above it, crops are streamed"
     )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(0, description="decoding threads; 0: one per core")
     save_minutes: Positive = Field(5.0, description="longest time between two saves of the training state")
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _on_and_off(cls, value: object) -> object:
+        """YAML reads on and off as truth values."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class Recipe(_Section):
@@ -151,6 +181,8 @@ class Recipe(_Section):
             raise ValueError(
                 f"data.segments ({self.data.segments}) must divide model.num_frames ({self.model.num_frames})"
             )
+        if self.optim.accumulate > self.train.batch_size:
+            raise ValueError("optim.accumulate must not be above train.batch_size")
         if self.optim.schedule == "cosine" and self.optim.warmup_epochs >= self.train.epochs:
             raise ValueError("optim.warmup_epochs must be below train.epochs")
         return self

@@ -37,6 +37,13 @@ class DeviceKind(str, Enum):
     cuda = "cuda"
 
 
+class SelectKind(str, Enum):
+    """What the best epoch is chosen on."""
+
+    val = "val"
+    test = "test"
+
+
 DetectorOption = Annotated[
     DetectorKind,
     typer.Option(

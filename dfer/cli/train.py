@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, parse_folds
+from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, SelectKind, parse_folds
 
 EXAMPLES = (
     "Examples: [bold]dfer train recipes/dfew.yaml --fold all[/bold]\n\n"
@@ -30,14 +30,24 @@ def train(
         bool, typer.Option("--resume/--no-resume", help="Go on where this run stopped.", rich_help_panel=COMPUTE)
     ] = True,
     device: DeviceOption = DeviceKind.auto,
+    select: Annotated[
+        SelectKind | None,
+        typer.Option(
+            help="What [bold]best[/bold] is chosen on; [bold]test[/bold] only to compare with published tables, "
+            "which it is marked in.",
+            show_default="val",
+            rich_help_panel=WHICH,
+        ),
+    ] = None,
 ) -> None:
     """Train LOGO-Former by a recipe.
 
-    A finished fold is not trained again; an interrupted one goes on at the step where it stopped.
+    A finished fold is not trained again; an interrupted one goes on at the step where it stopped. Several GPUs:
+    [bold]torchrun --nproc-per-node 8 -m dfer train ...[/bold]
     """
     from dfer.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = load_recipe(recipe, [*(overrides or []), *([f"train.select={select.value}"] if select else [])])
     folds = parse_folds(fold, "1")
 
     from dfer.cli.live import TrainingScreen

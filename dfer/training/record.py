@@ -5,14 +5,22 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 
+from dfer.checkpoint import CheckpointInfo
+from dfer.decoders import NOMINAL_FPS
 from dfer.device import describe_machine
+from dfer.model import ModelConfig
+from dfer.recipe import Recipe
+from dfer.store import ManifestRow, Store
 from dfer.version import __version__
 
 _PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")
@@ -31,6 +39,47 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "command": " ".join(sys.argv),
     }
+
+
+def checkpoint_info(
+    recipe: Recipe,
+    store: Store,
+    rows: Sequence[ManifestRow],
+    config: ModelConfig,
+    *,
+    fold: int,
+    fingerprint: str,
+    selection: str,
+    record: dict[str, float],
+) -> CheckpointInfo:
+    """What a checkpoint carries with it.
+
+    Args:
+        recipe: it was trained by.
+        store: it was trained on.
+        rows: the clips it was trained on.
+        config: of the model.
+        fold: 1-based.
+        fingerprint: of the data.
+        selection: why this epoch.
+        record: the epoch's line of metrics.jsonl.
+    """
+    info = store.info
+    return CheckpointInfo(
+        model_name=recipe.model.name,
+        model_config=asdict(config),
+        labels=info.labels,
+        alignment=info.alignment,
+        crop_size=info.crop_size,
+        segments=recipe.data.segments,
+        clip_s=round(median(row.num_frames / (row.fps or NOMINAL_FPS) for row in rows), 3),
+        data={"name": info.name, "fingerprint": fingerprint, "fold": fold, "detector": info.detector},
+        notice=info.notice,
+        selection=selection,
+        epoch=int(record["epoch"]),
+        metrics={name: value for name, value in record.items() if name.startswith(("train_", "val_"))},
+        dfer_version=__version__,
+    )
 
 
 def git_commit() -> str | None:

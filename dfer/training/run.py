@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from dfer.device import choose_device
 from dfer.recipe import Recipe
 from dfer.runs import RUNS, fold_folder
 from dfer.store import open_store
+from dfer.training.distributed import join_processes
 from dfer.training.fold import FoldTrainer
 from dfer.training.observer import TrainingObserver
 
@@ -25,6 +27,8 @@ def train(
     observer: TrainingObserver | None = None,
 ) -> list[dict[str, Any]]:
     """Train folds of the recipe's store; a finished fold is not trained again.
+
+    Under `torchrun`, all processes call this, and share every batch.
 
     Args:
         recipe: how, and on what.
@@ -45,9 +49,15 @@ def train(
     store = open_store(Path(recipe.data.path))
     run = out or RUNS / recipe.name
     records = []
-    for fold in folds or sorted({number for row in store.rows for number in row.folds}):
-        if not resume:
-            shutil.rmtree(fold_folder(run, fold), ignore_errors=True)
-        trainer = FoldTrainer(recipe, store, fold, run, device=chosen, resume=resume, observer=observer)
-        records.append(trainer.train())
+    with join_processes(chosen) as peers:
+        if peers.rank:  # the first process speaks for all
+            observer = None
+            logging.getLogger("dfer").setLevel(logging.ERROR)
+        for fold in folds or sorted({number for row in store.rows for number in row.folds}):
+            if not resume and peers.rank == 0:
+                shutil.rmtree(fold_folder(run, fold), ignore_errors=True)
+            trainer = FoldTrainer(
+                recipe, store, fold, run, device=chosen, resume=resume, observer=observer, peers=peers
+            )
+            records.append(trainer.train())
     return records

@@ -6,7 +6,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dfer.store import ManifestRow
+from dfer.errors import DataError
+from dfer.recipe import Recipe
+from dfer.store import ManifestRow, Store
+
+
+def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow], list[ManifestRow]]:
+    """Train and validation rows that can be read; the test list stays untouched unless the recipe asks for it.
+
+    Raises:
+        DataError: the store has no such fold, or no readable training clip in it.
+    """
+    train = _readable(store.select(fold, "train"))
+    if not train:
+        raise DataError(f"fold {fold} has no training clip that could be read", where=store.root)
+    if recipe.train.select == "test":
+        return train, _readable(store.select(fold, "test"))
+    official = _readable(store.select(fold, "val"))
+    if official:
+        return train, official
+    return split_validation(train, recipe.data.val_fraction, recipe.train.seed)
+
+
+def _readable(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    return [row for row in rows if row.status == "ok"]
 
 
 def split_validation(

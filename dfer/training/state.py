@@ -18,7 +18,7 @@ from dfer.recipe import Recipe
 
 STATE_FORMAT = "dfer.state/1"
 # Keys that change how a run is computed but not what it computes.
-_INCIDENTAL = {"workers", "memory_gb", "save_minutes"}
+_INCIDENTAL = {"workers", "memory_gb", "save_minutes", "feed"}
 
 
 @dataclass

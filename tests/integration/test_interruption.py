@@ -139,7 +139,11 @@ def figures(folder: Path) -> list[dict[str, float]]:
     """The lines of metrics.jsonl, less what the clock says."""
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [
-        {name: value for name, value in record.items() if name not in ("epoch_s", "clips_per_s", "data_wait")}
+        {
+            name: value
+            for name, value in record.items()
+            if name not in ("epoch_s", "clips_per_s", "data_wait", "step_ms")
+        }
         for record in records
     ]
 

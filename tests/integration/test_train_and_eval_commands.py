@@ -24,7 +24,7 @@ def test_train_without_options_trains_fold_1_into_runs_name(tiny_recipe: Path, f
     outcome = dfer("train", tiny_recipe).succeeded()
     folder = Path("runs/tiny/fold1")
     assert sorted(path.name for path in folder.iterdir()) == (
-        ["best.safetensors", "last.safetensors", "metrics.jsonl", "recipe.yaml", "run.json", "state.pt"]
+        ["best.safetensors", "curves.png", "last.safetensors", "metrics.jsonl", "recipe.yaml", "run.json", "state.pt"]
     )  # fmt: skip
     assert not Path("runs/tiny/fold2").exists()
     assert "fold 1 done: best on validation" in outcome.err
@@ -168,3 +168,26 @@ def test_eval_prints_a_table_and_writes_a_report(trained: Path) -> None:
     text = Path("report/README.md").read_text()
     for image in re.findall(r"\]\((.*?)\)", text):
         assert Path("report", image).is_file()
+
+
+def test_all_folds_resume_and_a_finished_one_is_not_trained_again(tiny_recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    dfer("train", tiny_recipe, "--fold", 1, "--out", run, "--device", "cpu").succeeded()
+    weights = run / "fold1" / "last.safetensors"
+    before = weights.stat().st_mtime_ns
+    outcome = dfer("train", tiny_recipe, "--fold", "all", "--out", run, "--device", "cpu").succeeded()
+    assert "fold 1 is trained already" in outcome.err
+    assert "fold 2 done" in outcome.err
+    assert outcome.err.count("epoch   1  loss") == 1
+    assert weights.stat().st_mtime_ns == before
+    again = dfer("train", tiny_recipe, "--fold", "all", "--out", run, "--device", "cpu").succeeded()
+    assert again.err.count("is trained already") == 2
+
+
+def test_selection_on_test_is_an_option_and_is_marked_in_the_table(tiny_recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    dfer("train", tiny_recipe, "--select", "test", "--out", run, "--device", "cpu").succeeded()
+    assert "select: test" in (run / "fold1" / "recipe.yaml").read_text()
+    assert json.loads((run / "fold1" / "run.json").read_text())["selection"] == "best on test"
+    assert "†" in dfer("eval", "--run", run).succeeded().out
+    dfer("train", tiny_recipe, "--out", run, "--device", "cpu").failed(2, "train.select was 'test', is 'val'")

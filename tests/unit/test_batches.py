@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from dfer.batches import MemoryFeed, StreamFeed, build_feed, evaluation_plan, sample_frames, training_plan
-from dfer.store import Store
+from dfer.batches import (
+    FeedKind,
+    ResidentFeed,
+    build_feed,
+    choose_feed,
+    crop_bytes,
+    cut,
+    evaluation_plan,
+    in_batches,
+    one_ahead,
+    sample_frames,
+    training_plan,
+)
+from dfer.errors import DataError
+from dfer.store import Store, read_clip
 from tests.stores import small_store
 
 
@@ -67,18 +82,76 @@ def store(tmp_path: Path) -> Store:
     return small_store(tmp_path / "store", clips_per_class=2, num_frames=9)
 
 
-def test_both_feeds_give_the_same_batches(store: Store) -> None:
-    plan = training_plan([row.num_frames for row in store.rows], 4, 2, (0,))
-    memory = list(MemoryFeed(store, store.rows, 2).batches(plan, 3))
-    stream = list(StreamFeed(store, store.rows, 2).batches(plan, 3))
-    assert [batch.shape[0] for batch in memory] == [batch.shape[0] for batch in stream]
-    assert sum(batch.shape[0] for batch in memory) == len(store.rows)
-    for ours, theirs in zip(memory, stream, strict=True):
-        assert ours.dtype == theirs.dtype
-        assert (ours == theirs).all()
+def test_all_feeds_give_the_same_batches(store: Store) -> None:
+    plan = in_batches(training_plan([row.num_frames for row in store.rows], 4, 2, (0,)), 3)
+    resident = list(build_feed(store, store.rows, kind="memory", workers=2).batches(plan))
+    device = torch.device("cpu")
+    on_the_device = list(build_feed(store, store.rows, kind="device", workers=1, device=device).batches(plan))
+    stream = list(build_feed(store, store.rows, kind="stream", workers=2).batches(plan))
+    assert [len(batch) for batch in stream] == [3, 3]
+    for part, ours, theirs, third in zip(plan, resident, stream, on_the_device, strict=True):
+        expected = [read_clip(store.clip_path(store.rows[clip].clip_id), frames) for clip, frames in part]
+        for batch in (ours, theirs, third):
+            assert batch.dtype == torch.uint8
+            assert np.array_equal(batch.numpy(), np.stack(expected))
 
 
-def test_a_feed_is_chosen_by_the_memory_it_needs(store: Store) -> None:
-    needed = sum(row.num_frames for row in store.rows) * store.info.crop_size**2 * 3
-    assert isinstance(build_feed(store, store.rows, memory_bytes=needed, workers=1), MemoryFeed)
-    assert isinstance(build_feed(store, store.rows, memory_bytes=needed - 1, workers=1), StreamFeed)
+@pytest.mark.parametrize(
+    ("device_bytes", "memory_bytes", "expected"),
+    [(100, 0, "device"), (99, 100, "memory"), (0, 100, "memory"), (99, 99, "stream")],
+)
+def test_a_feed_is_chosen_by_the_memory_it_needs(device_bytes: int, memory_bytes: int, expected: str) -> None:
+    assert choose_feed(100, device_bytes=device_bytes, memory_bytes=memory_bytes) == expected
+
+
+def test_a_resident_feed_tells_how_loading_goes(store: Store) -> None:
+    told: list[tuple[int, int]] = []
+    feed = build_feed(store, store.rows, kind="memory", workers=2, on_load=lambda *counts: told.append(counts))
+    total = crop_bytes(store, store.rows) // (store.info.crop_size**2 * 3)
+    assert told == [(9 * (number + 1), total) for number in range(len(store.rows))]
+    assert isinstance(feed, ResidentFeed)
+    assert feed.crops.numel() == crop_bytes(store, store.rows)
+
+
+@pytest.mark.parametrize("kind", ["memory", "stream"])
+def test_damaged_crops_end_a_feed_with_the_name(store: Store, kind: FeedKind) -> None:
+    store.clip_path("c3").write_bytes(b"rubbish")
+    plan = in_batches(evaluation_plan([row.num_frames for row in store.rows], 4, 2), 2)
+    with pytest.raises(DataError, match=r"c3\.zip"):
+        list(build_feed(store, store.rows, kind=kind, workers=2).batches(plan))
+
+
+def test_the_next_batch_is_worked_on_while_this_one_is_used() -> None:
+    worked: list[int] = []
+    arrived = threading.Event()
+
+    def work(frames: torch.Tensor) -> torch.Tensor:
+        worked.append(int(frames))
+        if len(worked) == 2:
+            arrived.set()
+        return frames * 10
+
+    batches = one_ahead(iter([torch.tensor(n) for n in range(4)]), work)
+    assert int(next(batches)) == 0
+    assert arrived.wait(5), "nobody works on the next batch"
+    assert [int(frames) for frames in batches] == [10, 20, 30]
+
+
+def test_an_error_of_the_thread_that_works_ahead_arrives() -> None:
+    def fail(_frames: torch.Tensor) -> torch.Tensor:
+        raise DataError("damaged")
+
+    with pytest.raises(DataError, match="damaged"):
+        list(one_ahead(iter([torch.zeros(1)]), fail))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 31])
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("unit", [1, 2])
+def test_cutting_neither_repeats_nor_drops(count: int, parts: int, unit: int) -> None:
+    pieces = cut(count, parts, unit)
+    assert len(pieces) == parts
+    assert [item for piece in pieces for item in range(count)[piece]] == list(range(count))
+    assert all(piece.start % unit == 0 for piece in pieces if piece.start < count)
+    sizes = [piece.stop - piece.start for piece in pieces]
+    assert max(sizes) - min(sizes) <= 2 * unit - 1

@@ -14,7 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfer.errors import UsageError
-from dfer.losses import CenterCompactness, CompactLoss, logit_compactness
+from dfer.losses import (
+    CenterCompactness,
+    CompactLoss,
+    cross_entropy_costs,
+    focal_costs,
+    ldam_costs,
+    ldam_margins,
+    logit_compactness,
+)
 from dfer.metrics import intra_inter_ratio
 
 C, D = 5, 6
@@ -334,3 +342,50 @@ def test_processes_share_their_centers(tmp_path: Path) -> None:
         centers, seen = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert centers.tolist() == [[2.0, 1.0], [5.0, 6.0], [9.0, 9.0]]
         assert seen.all()
+
+
+# ------------------------------------------------------------------------------- the classification losses
+
+
+def softmax(row: list[float]) -> list[float]:
+    total = sum(math.exp(value) for value in row)
+    return [math.exp(value) / total for value in row]
+
+
+def test_cross_entropy_costs_are_the_losses_of_each_class() -> None:
+    logits, _, _ = batch()
+    for label in range(C):
+        expected = F.cross_entropy(logits, torch.full((len(logits),), label), reduction="none")
+        assert torch.allclose(cross_entropy_costs(logits)[:, label], expected)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+def test_focal_costs_equal_the_formula(gamma: float) -> None:
+    logits, _, _ = batch()
+    costs = focal_costs(logits, gamma)
+    for row, cost in zip(logits.tolist(), costs.tolist(), strict=True):
+        for q, value in zip(softmax(row), cost, strict=True):
+            assert value == pytest.approx(-((1 - q) ** gamma) * math.log(q))
+
+
+def test_focal_costs_of_a_certain_answer_have_a_gradient() -> None:
+    logits = torch.tensor([[60.0, 0.0, 0.0]], requires_grad=True)
+    focal_costs(logits, 0.5).sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_ldam_costs_equal_the_formula() -> None:
+    logits, _, _ = batch()
+    margins = [0.5, 0.1, 0.0, 0.3, 0.2]
+    costs = ldam_costs(logits, torch.tensor(margins), scale=3.0)
+    for row, cost in zip(logits.tolist(), costs.tolist(), strict=True):
+        for label, value in enumerate(cost):
+            lowered = [3 * (z - (margins[label] if index == label else 0)) for index, z in enumerate(row)]
+            assert value == pytest.approx(-math.log(softmax(lowered)[label]), rel=1e-6)
+
+
+def test_margins_follow_the_fourth_root_and_an_absent_class_has_none() -> None:
+    margins = ldam_margins(torch.tensor([16, 256, 0, 1]), 0.5)
+    assert margins.tolist() == pytest.approx([0.25, 0.125, 0.0, 0.5])
+    assert ldam_margins(torch.zeros(3, dtype=torch.int64), 0.5).tolist() == [0, 0, 0]

@@ -105,6 +105,14 @@ def test_a_saved_recipe_loads_as_itself(minimal: Path, tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "saved.yaml") == recipe
 
 
+@pytest.mark.parametrize("word", ["auto", "on", "off"])
+def test_on_and_off_are_words(minimal: Path, tmp_path: Path, word: str) -> None:
+    recipe = load_recipe(minimal, [f"train.compile={word}"])
+    assert recipe.train.compile == word
+    save_recipe(recipe, tmp_path / "saved.yaml")
+    assert load_recipe(tmp_path / "saved.yaml") == recipe
+
+
 def test_the_paper_recipe_is_the_published_one(checkout: Path) -> None:
     recipe = load_recipe(checkout / "recipes" / "paper_dfew.yaml")
     assert (recipe.optim.name, recipe.optim.lr, recipe.optim.momentum, recipe.optim.weight_decay) == (

@@ -1,0 +1,75 @@
+"""Every shipped recipe: it loads and does a step of its model on small frames; ablations change one thing each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dfer.batches import build_feed, training_plan
+from dfer.model import logo_former_s
+from dfer.recipe import load_recipe, shipped_recipes
+from dfer.store import Store
+from dfer.training import FoldTrainer
+from tests.stores import small_store
+
+ROOT = shipped_recipes()
+NAMES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
+ABLATIONS = [name for name in NAMES if name.startswith("ablations/")]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("data") / "tiny", clips_per_class=2, num_frames=20, num_folds=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
+    changes = [f"data.path={store.root}", "data.val_fraction=0", "train.batch_size=1", "model.image_size=48"]
+    recipe = load_recipe(ROOT / name, changes)
+    if recipe.model.backbone:  # a stand-in for weights that are not ours to ship
+        weights = tmp_path / recipe.model.backbone
+        torch.save(logo_former_s().stem.state_dict(), weights)
+        recipe = load_recipe(ROOT / name, [*changes, f"model.backbone={weights}"])
+    trainer = FoldTrainer(recipe, store, 1, tmp_path / "run", device=torch.device("cpu"))
+    before = {key: value.clone() for key, value in trainer.model.named_parameters()}
+    feed = build_feed(store, trainer.train_rows, kind="stream", workers=1)
+    lengths = [row.num_frames for row in trainer.train_rows]
+    plan = training_plan(lengths, recipe.model.num_frames, recipe.data.segments, [0])[:1]
+    row = trainer.train_rows[plan[0][0]]
+    # Half way through the run, where no schedule rests at zero.
+    middle = recipe.train.epochs // 2
+    outcome = trainer.stepper.run(feed.batches([plan]), [row.label], epoch=middle, step=0, steps=1, stop=False)
+    assert torch.isfinite(outcome.totals).all()
+    changed = [key for key, value in trainer.model.named_parameters() if not torch.equal(value, before[key])]
+    assert any(key.startswith("stem.") for key in changed)
+    assert any(key.startswith("head.") for key in changed)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_changes_one_thing_of_the_reference(name: str, checkout: Path) -> None:
+    reference = load_recipe(ROOT / "dfew.yaml").model_dump()
+    ablation = load_recipe(ROOT / name).model_dump()
+    assert ablation.pop("name") == f"ablation_{Path(name).stem}"
+    different = [
+        f"{section}.{key}"
+        for section, values in ablation.items()
+        for key, value in values.items()
+        if reference[section][key] != value
+    ]
+    assert len(different) == (name != "ablations/local_global.yaml"), different
+    command = f"dfer train recipes/{name} --fold all"
+    assert command in (ROOT / name).read_text()
+    assert f"| `{Path(name).name}` |" in (checkout / "docs" / "recipes.md").read_text()
+
+
+def test_the_ablations_cover_what_the_paper_varies() -> None:
+    recipes = [load_recipe(ROOT / name) for name in ABLATIONS]
+    assert {recipe.model.attention for recipe in recipes} == {"local", "global", "local_global", "joint"}
+    assert len({recipe.model.window for recipe in recipes}) >= 3
+    assert len({recipe.model.depth for recipe in recipes}) >= 2
+    assert {recipe.model.num_frames for recipe in recipes} >= {8, 16, 32}
+    assert {recipe.loss.compact_weight for recipe in recipes} >= {0.0, 0.1, 0.5}
+    assert {recipe.loss.compact_form for recipe in recipes} == {"logit", "center"}
+    assert {recipe.model.backbone is None for recipe in recipes} == {True, False}
