@@ -2,7 +2,7 @@
 
 Two layouts are in circulation: torchvision's state dict, and a training checkpoint of the face-recognition network
 whose `state_dict` entry holds the same names behind `module.`. Either also holds what the stem does not have:
-layer4 and the heads.
+layer4 and the heads. The stem of a checkpoint of `dfer train` serves as well.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 NOT_IN_STEM = ("layer4.", "fc.", "feature.")
 # Files written before PyTorch 0.4.1 have no such counters; with a fixed momentum they change nothing.
 OPTIONAL = "num_batches_tracked"
+_OWN = "stem."
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     odd = [str(name) for name, value in nested.items() if not isinstance(value, Tensor)]
     if odd:
         raise CheckpointError(f"expected tensors alone, but {odd[0]!r} is none", where=path)
+    own = [name for name in nested if str(name).startswith(_OWN)]
+    if own:  # a checkpoint of ours: its stem has torchvision's names
+        return {str(name).removeprefix(_OWN): nested[name] for name in own}
     return {str(name).removeprefix("module."): tensor for name, tensor in nested.items()}

@@ -227,8 +227,8 @@ def _measure_engine(
             parts = [batch[part.clips] for batch in batches for part in trainer.stepper.parts(len(batch))]
             frames = on_device(feeds.train.batches(parts), device)
             for number, batch in enumerate(batches):
-                labels = [rows[clip].label for clip, _ in batch]
-                outcome = trainer.stepper.run(frames, labels, epoch=0, step=number, steps=len(batches), stop=False)
+                chosen = [rows[clip] for clip, _ in batch]
+                outcome = trainer.stepper.run(frames, chosen, epoch=0, step=number, steps=len(batches), stop=False)
                 yield len(batch), outcome.waited_s
 
     dtype = "bfloat16" if trainer.dtype == torch.bfloat16 else "float32"

@@ -68,8 +68,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", tuple(self.window))  # JSON and YAML give a list
-        counts = ("num_frames", "image_size", "dim", "depth", "heads", "stem_width")
+        counts = ("num_frames", "image_size", "dim", "heads", "stem_width")
         checks = {f"{name} must be at least 1": getattr(self, name) >= 1 for name in counts}
+        checks["depth must be at least 0"] = self.depth >= 0
         checks |= {
             f"num_classes must be at least 2, got {self.num_classes}": self.num_classes >= 2,
             f"heads ({self.heads}) must divide dim ({self.dim})": self.heads < 1 or not self.dim % self.heads,
@@ -411,7 +412,7 @@ class LogoFormer(nn.Module):
         self.spatial_positions = nn.Parameter(torch.empty(side, side, dim))
         self.temporal_positions = nn.Parameter(torch.empty(num_frames, dim))
         self.dropout = nn.Dropout(dropout)
-        drop_paths = torch.linspace(0, drop_path, depth).tolist() if depth > 1 else [drop_path]
+        drop_paths = torch.linspace(0, drop_path, depth).tolist() if depth != 1 else [drop_path]
         self.blocks = nn.Sequential(*(build_block(self.config, drop_path=rate) for rate in drop_paths))
         self.pool = POOLS[pool](self.config)
         self.norm = nn.LayerNorm(dim)

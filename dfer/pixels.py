@@ -13,9 +13,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor
 
+from dfer.clip_effects import EffectsDraw, apply_effects, blend_onsets, draw_effects, move
 from dfer.recipe import AugmentSection
 
 # ImageNet's statistics: what the ResNet-18 weights in circulation expect.
@@ -34,6 +35,7 @@ class AugmentDraw:
         erased: the blanked rectangle as shares of the side: start and end, of rows and columns, float [B, 2, 2].
         own: what a clip keeps of itself when it is blended with its partner, float [B].
         swapped: the rectangle taken from the partner, pixels as `erased`, float [B, 2, 2].
+        effects: what changes along the clip, and the recording's quality; None where the recipe asks for none.
     """
 
     theta: Tensor
@@ -42,15 +44,20 @@ class AugmentDraw:
     erased: Tensor
     own: Tensor
     swapped: Tensor
+    effects: EffectsDraw | None = None
 
     def part(self, clips: slice) -> AugmentDraw:
-        """The draw of some of the clips; for mixed clips, cut between pairs."""
-        return AugmentDraw(**{field.name: getattr(self, field.name)[clips] for field in fields(self)})
+        """The draw of some of the clips; where pairs are mixed, cut between pairs."""
+        own = {field.name: getattr(self, field.name)[clips] for field in fields(self) if field.name != "effects"}
+        effects = self.effects
+        if effects is not None:
+            effects = EffectsDraw(**{field.name: getattr(effects, field.name)[clips] for field in fields(effects)})
+        return AugmentDraw(**own, effects=effects)
 
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Random changes, one draw per clip, the same for all its frames.
+    """Random changes, one draw per clip; all but motion, light and covering hands are the same for all its frames.
 
     Clips 2k and 2k + 1 of a batch are a pair that mixup and cutmix mix, each keeping the same share of itself: a
     plan is in random order, so its neighbours are strangers. An odd last clip stays itself.
@@ -58,15 +65,22 @@ class Augmenter:
     Args:
         settings: how much of each.
         image_size: S.
+        num_frames: T.
     """
 
     settings: AugmentSection
     image_size: int
+    num_frames: int = 1
 
     @property
     def mixes(self) -> bool:
-        """Whether clips are mixed in pairs."""
+        """Whether the classes of clips are mixed in pairs."""
         return self.settings.mixup > 0 or self.settings.cutmix > 0
+
+    @property
+    def pairs(self) -> bool:
+        """Whether clips need their partners, for mixing or for onsets."""
+        return self.mixes or self.settings.onset > 0
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """Draw for a batch, and apply it; see `draw` and `apply`."""
@@ -104,7 +118,9 @@ class Augmenter:
         side = uniform(0.14, 0.45, 2) * (uniform(0, 1, 1) < settings.erase)  # 2 to 20 % of the area
         start = uniform(0, 1, 2) * (1 - side)
         own, swapped = self._draw_mix(batch, generator)
-        return AugmentDraw(theta, colour, grey, torch.stack([start, start + side], 2), own, swapped)
+        erased = torch.stack([start, start + side], 2)
+        effects = draw_effects(settings, batch, self.num_frames, generator) if settings.has_effects else None
+        return AugmentDraw(theta, colour, grey, erased, own, swapped, effects)
 
     def _draw_mix(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The share each clip keeps, and the rectangle it takes from its partner, empty under mixup."""
@@ -142,10 +158,15 @@ class Augmenter:
         settings, device = self.settings, frames.device
         images = rearrange(frames, "b t h w c -> (b t) c h w").float()
         size = [len(images), 3, self.image_size, self.image_size]
-        grid = F.affine_grid(repeat(draw.theta.to(device), "b i j -> (b t) i j", t=time), size, align_corners=False)
+        theta = draw.theta[:, None] if draw.effects is None else move(draw.theta, draw.effects.path)
+        theta = theta.expand(-1, time, -1, -1).flatten(0, 1).to(device)
+        grid = F.affine_grid(theta, size, align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         clips = rearrange(images, "(b t) c h w -> b t c h w", b=batch) / 255
 
+        if draw.effects is not None:
+            clips = blend_onsets(clips, draw.effects, partners(batch))
+            clips = apply_effects(clips, draw.effects)
         if settings.jitter:
             clips = _jitter_colours(clips, *draw.colour.to(device).view(batch, 3, 1, 1, 1, 1).unbind(1))
         if settings.grayscale:

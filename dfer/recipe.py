@@ -63,6 +63,21 @@ class AugmentSection(_Section):
         0.0, description="α of the Beta distribution of the area that pairs of clips exchange; 0 turns it off"
     )
 
+    motion: Fraction = Field(
+        0.0, description="how far a face drifts within a clip, in half sides; scale and angle go with it"
+    )
+    light: Fraction = Field(0.0, description="largest change of brightness from the middle to a side, drifting")
+    tint: Fraction = Field(0.0, description="largest change of each colour's gain, as a logarithm")
+    sharpness: NonNegative = Field(0.0, description="how much is sharpened, or blurred, at most")
+    noise: Fraction = Field(0.0, description="largest standard deviation of noise, of full brightness")
+    cover: Fraction = Field(0.0, description="probability of a skin-coloured patch, like a hand, that moves")
+    onset: Fraction = Field(0.0, description="probability that a clip begins or ends with another face, blended in")
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether anything of `dfer.clip_effects` is asked for."""
+        return any((self.motion, self.light, self.tint, self.sharpness, self.noise, self.cover, self.onset))
+
     @model_validator(mode="after")
     def _ordered(self) -> AugmentSection:
         if not 0 < self.crop_scale[0] <= self.crop_scale[1]:
@@ -84,7 +99,7 @@ class ModelSection(_Section):
     attention: Literal["local_global", "local", "global", "joint"] = "local_global"
     pool: Literal["mean", "class_token"] = "mean"
     dim: Count | None = None
-    depth: Count | None = None
+    depth: Annotated[int, Field(ge=0)] | None = Field(None, description="blocks; 0 is the stem alone")
     heads: Count | None = None
     stem_width: Count | None = Field(None, description="channels of the first stage; ResNet-18 has 64")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -100,6 +115,7 @@ class LossSection(_Section):
     focal_gamma: NonNegative = Field(2.0, description="focal: how much less a good answer weighs")
     ldam_margin: NonNegative = Field(0.5, description="LDAM: margin of the rarest class, in logits")
     ldam_scale: Positive = Field(1.0, description="LDAM: factor of the logits")
+    soft_labels: bool = Field(False, description="learn the annotators' votes, where the store has them")
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     class_weights: Literal["none", "balanced", "sqrt", "effective"] = Field(
         "none", description="weigh a class by 1 / frequency, its square root, or 1 / effective number of clips"

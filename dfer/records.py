@@ -30,6 +30,7 @@ class ClipRecord:
         folds: fold number (1-based) -> "train" or "test".
         aligned: the source holds aligned face crops already.
         subject: who is seen, where the data set tells (to cut subject-disjoint validation splits).
+        votes: how many annotators chose each label, where the data set tells; empty elsewhere.
     """
 
     clip_id: str
@@ -39,6 +40,7 @@ class ClipRecord:
     folds: dict[int, str]
     aligned: bool = False
     subject: str | None = None
+    votes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

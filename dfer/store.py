@@ -44,6 +44,7 @@ _COLUMNS = (
     "source",
     "sha256",
 )
+_OPTIONAL = ("subject", "votes")  # columns of those data sets that tell
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold; ours must not depend on the clock
 
 
@@ -85,6 +86,7 @@ class ManifestRow:
         source: path of the source, relative to the raw data set.
         sha256: of the clip's ZIP.
         folds: fold number -> "train" or "test".
+        votes: how many annotators chose each label; empty where it is not known.
     """
 
     clip_id: str
@@ -99,6 +101,7 @@ class ManifestRow:
     source: str = ""
     sha256: str = ""
     subject: str = ""
+    votes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class Store:
         digest = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
         for row in self.rows:
             digest.update(f"{row.clip_id}\0{row.label}\0{row.sha256}\0{sorted(row.folds.items())}\n".encode())
+            if row.votes:
+                digest.update(f"{row.votes}\n".encode())
         return digest.hexdigest()
 
 
@@ -299,13 +304,14 @@ def read_info(root: Path) -> DatasetInfo | None:
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Write the manifest: the contract's columns, then a train|test column per fold."""
-    table = pd.DataFrame([asdict(row) for row in rows], columns=[*_COLUMNS, "subject", "folds"])
+    table = pd.DataFrame([asdict(row) for row in rows], columns=[*_COLUMNS, *_OPTIONAL, "folds"])
+    table["votes"] = [" ".join(map(str, row.votes)) for row in rows]
     table["fps"] = [f"{row.fps:.6g}" for row in rows]
     table["detected"] = [f"{row.detected:.4f}" for row in rows]
     for fold in sorted({fold for row in rows for fold in row.folds}):
         table[f"fold_{fold}"] = [row.folds.get(fold, "") for row in rows]
-    unused = ["folds"] if any(row.subject for row in rows) else ["folds", "subject"]
-    write_text(path, table.drop(columns=unused).to_csv(index=False, lineterminator="\n"))
+    unused = [name for name in _OPTIONAL if not any(getattr(row, name) for row in rows)]
+    write_text(path, table.drop(columns=["folds", *unused]).to_csv(index=False, lineterminator="\n"))
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -359,6 +365,7 @@ def _parse_row(values: dict[Any, str]) -> ManifestRow:
         source=values["source"],
         sha256=values["sha256"],
         subject=values.get("subject") or "",
+        votes=tuple(int(count) for count in values.get("votes", "").split()),
         folds={int(key[5:]): value for key, value in values.items() if key.startswith("fold_") and value},
     )
 

@@ -1,6 +1,7 @@
 """FER+: 35,710 still faces (FER2013's images), each with the votes of ten annotators. For pretraining.
 
-A label is made from the votes by FER+'s own majority rule; the votes themselves are kept for soft labels.
+A label is made from the votes by FER+'s own majority rule; the votes for the seven emotions are kept beside it, for
+soft labels.
 """
 
 from __future__ import annotations
@@ -77,26 +78,17 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
                     label_name=emotion,
                     source=images.get(clip_id),
                     folds={1: split},
-                    aligned=True,  # 48x48 faces, too small to detect anything in
+                    votes=_votes_by_emotion(counts),
                 )
             )
     num_missing = sum(clip.source is None for clip in clips)
     return RawDataset("ferplus", DFEW_LABELS, clips, 1, _notices(sizes, left_out, num_missing))
 
 
-def read_votes(raw: Path) -> dict[str, tuple[int, ...]]:
-    """The votes on every image, those that `read_ferplus` leaves out among them.
-
-    Args:
-        raw: as for `read_ferplus`.
-
-    Returns:
-        Clip id -> votes in the order of `VOTES`, ten or fewer in all.
-
-    Raises:
-        DataError: no lists, or a row that holds no votes.
-    """
-    return {clip_id: votes for file in _lists(raw).values() for clip_id, votes in _votes(file).items()}
+def _votes_by_emotion(votes: Sequence[int]) -> tuple[int, ...]:
+    """The votes for DFEW's seven emotions in their order, single ones left out as `majority` does."""
+    counted = {canonical_emotion(name): count for name, count in zip(VOTES, votes, strict=True) if count > 1}
+    return tuple(counted.get(emotion, 0) for emotion in DFEW_LABELS)
 
 
 def majority(votes: Sequence[int]) -> str | None:

@@ -136,6 +136,7 @@ def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:
         detail=detail,
         source="" if clip.source is None else _relative(clip.source, raw),
         subject=clip.subject or "",
+        votes=clip.votes,
     )
 
 

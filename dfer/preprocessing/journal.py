@@ -142,6 +142,7 @@ def _read(path: Path) -> Iterator[ManifestRow]:
         try:
             values = json.loads(line)
             values["folds"] = {int(fold): split for fold, split in values["folds"].items()}
+            values["votes"] = tuple(values["votes"])
             yield ManifestRow(**values)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue

@@ -232,6 +232,7 @@ def _refresh(row: ManifestRow, clip: ClipRecord) -> ManifestRow:
         label_name=clip.label_name,
         folds=clip.folds,
         subject=clip.subject or "",
+        votes=clip.votes,
     )
 
 

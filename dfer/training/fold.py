@@ -170,7 +170,7 @@ class FoldTrainer:
             rows = [self.train_rows[clip] for clip, _ in batch]
             outcome = self.stepper.run(
                 frames,
-                [row.label for row in rows],
+                rows,
                 epoch=state.epoch,
                 step=number,
                 steps=len(batches),

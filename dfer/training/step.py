@@ -14,6 +14,7 @@ from torch import Tensor
 from dfer.batches import cut
 from dfer.pixels import AugmentDraw, Augmenter, mix_targets
 from dfer.recipe import Recipe
+from dfer.store import ManifestRow
 from dfer.training.compiled import Compiled
 from dfer.training.distributed import Peers
 from dfer.training.learner import Learner
@@ -74,7 +75,7 @@ class Stepper:
     ) -> None:
         self.recipe, self.learner, self.model = recipe, learner, learner.model
         self.device, self.dtype, self.fold, self.peers = device, dtype, fold, peers
-        self.augment = Augmenter(recipe.augment, recipe.model.image_size)
+        self.augment = Augmenter(recipe.augment, recipe.model.image_size, recipe.model.num_frames)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._features: Callable[[Tensor], Tensor] = self.model.forward_features
         if compiles(recipe.train.compile, device, peers):
@@ -86,7 +87,7 @@ class Stepper:
         Args:
             size: clips in the whole batch.
         """
-        unit = 2 if self.augment.mixes else 1
+        unit = 2 if self.augment.pairs else 1
         most = -(-size // (unit * self.peers.count))  # units of the largest share
         share = cut(size, self.peers.count, unit)[self.peers.rank]
         inner = cut(share.stop - share.start, min(self.recipe.optim.accumulate, most), unit)
@@ -94,13 +95,13 @@ class Stepper:
         return [Part(part) if part.stop > part.start else Part(slice(0, unit), counts=False) for part in parts]
 
     def run(
-        self, batches: Iterator[Tensor], labels: Sequence[int], *, epoch: int, step: int, steps: int, stop: bool
+        self, batches: Iterator[Tensor], rows: Sequence[ManifestRow], *, epoch: int, step: int, steps: int, stop: bool
     ) -> StepOutcome:
         """One step.
 
         Args:
             batches: gives uint8 [B, T, H, W, 3] for each of this process's parts.
-            labels: of the whole batch.
+            rows: the clips of the whole batch.
             epoch: epochs finished.
             step: steps finished in this one.
             steps: in an epoch.
@@ -113,12 +114,13 @@ class Stepper:
         factor = lr_factor(self.recipe.optim, progress, self.recipe.train.epochs)
         for group in self.learner.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-        draw, targets = self._draw(labels, epoch, step)
+        targets = class_targets(rows, self.model.config.num_classes, soft=self.recipe.loss.soft_labels)
+        draw, targets = self._draw(targets, epoch, step)
         totals = torch.zeros(3, device=self.device)
         totals[2] = float(stop)
         waited = 0.0
         self.learner.optimizer.zero_grad(set_to_none=True)
-        for part in self.parts(len(labels)):
+        for part in self.parts(len(rows)):
             asked = time.monotonic()
             frames = next(batches)
             waited += time.monotonic() - asked
@@ -143,16 +145,16 @@ class Stepper:
         """
         shape = (clips, self.recipe.model.num_frames, crop_size, crop_size, 3)
         frames = torch.zeros(shape, dtype=torch.uint8, device=self.device)
-        draw, targets = self._draw([0] * clips, 0, 0)
+        draw, targets = self._draw(torch.eye(self.model.config.num_classes)[[0] * clips], 0, 0)
         self._losses(frames, draw, targets, targets, 0.0).sum().backward()
         self.learner.optimizer.zero_grad(set_to_none=True)
 
-    def _draw(self, labels: Sequence[int], epoch: int, step: int) -> tuple[AugmentDraw, Tensor]:
+    def _draw(self, targets: Tensor, epoch: int, step: int) -> tuple[AugmentDraw, Tensor]:
         """What the whole batch is changed by, and its classes after mixing, [B, C]; seeds dropout as well."""
         place = (self.recipe.train.seed, self.fold, epoch + 1, step)
-        draw = self.augment.draw(len(labels), torch.Generator().manual_seed(seed_of(*place) ^ 0x5EED))
+        draw = self.augment.draw(len(targets), torch.Generator().manual_seed(seed_of(*place) ^ 0x5EED))
         torch.manual_seed(seed_of(*place, *([self.peers.rank] if self.peers.rank else [])))
-        targets = F.one_hot(torch.tensor(labels), self.model.config.num_classes).float().to(self.device)
+        targets = targets.to(self.device)
         return draw, mix_targets(targets, draw) if self.augment.mixes else targets
 
     def _losses(self, frames: Tensor, draw: AugmentDraw, targets: Tensor, batch: Tensor, epoch: float) -> Tensor:
@@ -168,6 +170,22 @@ class Stepper:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+
+
+def class_targets(rows: Sequence[ManifestRow], num_classes: int, *, soft: bool) -> Tensor:
+    """What clips should be answered with, probabilities float [B, C].
+
+    Args:
+        rows: the clips.
+        num_classes: C.
+        soft: take the shares of the votes, where they are known, in place of the label.
+    """
+    targets = F.one_hot(torch.tensor([row.label for row in rows]), num_classes).float()
+    for number, row in enumerate(rows):
+        if soft and any(row.votes):
+            votes = torch.tensor(row.votes, dtype=torch.float32)
+            targets[number] = votes / votes.sum()
+    return targets
 
 
 def compiles(setting: str, device: torch.device, peers: Peers) -> bool:

@@ -18,7 +18,7 @@ LAYERS = [
     {
         "backbone", "batches", "checkpoint", "complexity", "datasets", "decoders", "device", "faces", "losses",
         "metrics",
-        "model", "pixels", "report", "store", "synth", "video", "video_writer", "weights",
+        "model", "pixels", "clip_effects", "report", "store", "synth", "video", "video_writer", "weights",
     },
     {"inference"},
     # orchestrators
@@ -32,6 +32,7 @@ SIDEWAYS = {
     "backbone": {"model", "weights"},
     "batches": {"store"},
     "checkpoint": {"model", "pixels"},
+    "pixels": {"clip_effects"},
     "complexity": {"model"},
     "model": {"weights"},
     "video": {"decoders", "video_writer"},

@@ -40,7 +40,7 @@ def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
     row = trainer.train_rows[plan[0][0]]
     # Half way through the run, where no schedule rests at zero.
     middle = recipe.train.epochs // 2
-    outcome = trainer.stepper.run(feed.batches([plan]), [row.label], epoch=middle, step=0, steps=1, stop=False)
+    outcome = trainer.stepper.run(feed.batches([plan]), [row], epoch=middle, step=0, steps=1, stop=False)
     assert torch.isfinite(outcome.totals).all()
     changed = [key for key, value in trainer.model.named_parameters() if not torch.equal(value, before[key])]
     assert any(key.startswith("stem.") for key in changed)

@@ -17,7 +17,7 @@ from torch import Tensor
 from dfer.errors import DferError
 from dfer.model import LogoFormer
 from dfer.recipe import LossSection, OptimSection, Recipe
-from dfer.store import Store
+from dfer.store import ManifestRow, Store
 from dfer.training import FoldTrainer
 from dfer.training.compiled import Compiled
 from dfer.training.distributed import Peers
@@ -57,8 +57,8 @@ def gradients_of_a_step(recipe: Recipe, size: int) -> tuple[Tensor, Tensor]:
     step = stepper(recipe)
     frames = torch.randint(0, 256, (size, 4, 48, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     batches = iter([frames[part.clips] for part in step.parts(size)])
-    labels = [n % 3 for n in range(size)]
-    outcome = step.run(batches, labels, epoch=1, step=2, steps=5, stop=False)
+    rows = [ManifestRow(f"{n}", n % 3, "happy", "ok", {}) for n in range(size)]
+    outcome = step.run(batches, rows, epoch=1, step=2, steps=5, stop=False)
     return torch.cat([parameter.grad.flatten() for parameter in step._parameters if parameter.grad is not None]), (
         outcome.totals
     )
