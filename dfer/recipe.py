@@ -154,6 +154,9 @@ class TrainSection(_Section):
     """The loop."""
 
     epochs: Count = 50
+    epoch_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="share of the train list seen in an epoch, another one each time"
+    )
     batch_size: Count = 32
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     precision: Literal["auto", "float32", "bf16"] = Field(

@@ -158,6 +158,7 @@ class FoldTrainer:
         lengths = [row.num_frames for row in self.train_rows]
         seed = (settings.seed, self.fold, state.epoch)
         plan = training_plan(lengths, self.recipe.model.num_frames, self.recipe.data.segments, seed)
+        plan = plan[: max(1, round(settings.epoch_share * len(plan)))]
         batches = in_batches(plan, settings.batch_size)
         left = batches[state.step :]
         parts = [batch[part.clips] for batch in left for part in self.stepper.parts(len(batch))]

@@ -115,6 +115,13 @@ def test_the_face_recognition_checkpoint(model: LogoFormer, tmp_path: Path) -> N
     assert all(name.endswith("num_batches_tracked") for name in report.missing)
 
 
+def test_the_stem_of_a_checkpoint_of_ours(model: LogoFormer, tmp_path: Path) -> None:
+    alone = LogoFormer(num_classes=7, num_frames=1, image_size=48, dim=16, depth=0, heads=2, stem_width=WIDTH)
+    save_file(alone.state_dict(), tmp_path / "best.safetensors")
+    load_backbone(model, tmp_path / "best.safetensors")
+    assert_stem_is(model, alone.stem.state_dict())
+
+
 def test_only_the_stem_changes(model: LogoFormer, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     load_backbone(model, saved(tmp_path / "r18.pth", resnet18()))

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from dfer.batches import build_feed, training_plan
+from dfer.checkpoint import save_checkpoint
 from dfer.model import logo_former_s
 from dfer.recipe import load_recipe, shipped_recipes
 from dfer.store import Store
 from dfer.training import FoldTrainer
+from dfer.training.record import checkpoint_info
 from tests.stores import small_store
 
 ROOT = shipped_recipes()
@@ -28,10 +30,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
     changes = [f"data.path={store.root}", "data.val_fraction=0", "train.batch_size=1", "model.image_size=48"]
     recipe = load_recipe(ROOT / name, changes)
-    if recipe.model.backbone:  # a stand-in for weights that are not ours to ship
-        weights = tmp_path / recipe.model.backbone
-        torch.save(logo_former_s().stem.state_dict(), weights)
-        recipe = load_recipe(ROOT / name, [*changes, f"model.backbone={weights}"])
+    # Stand-ins for weights that are not ours to ship, or that another recipe gives.
+    if recipe.model.backbone:
+        torch.save(logo_former_s().stem.state_dict(), tmp_path / "stem.pth")
+        changes.append(f"model.backbone={tmp_path / 'stem.pth'}")
+    if recipe.model.init:
+        start = logo_former_s(num_frames=2, num_classes=len(store.info.labels))
+        info = checkpoint_info(
+            recipe, store, store.rows, start.config, fold=1, fingerprint="", selection="last", record={"epoch": 1}
+        )
+        save_checkpoint(tmp_path / "start.safetensors", start.state_dict(), info)
+        changes.append(f"model.init={tmp_path / 'start.safetensors'}")
+    recipe = load_recipe(ROOT / name, changes)
     trainer = FoldTrainer(recipe, store, 1, tmp_path / "run", device=torch.device("cpu"))
     before = {key: value.clone() for key, value in trainer.model.named_parameters()}
     feed = build_feed(store, trainer.train_rows, kind="stream", workers=1)

@@ -103,7 +103,7 @@ def test_the_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     contract = ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source"]
     assert header[: len(contract)] == contract
     assert header[-2:] == ["fold_1", "fold_2"]
-    odd = replace(store.rows[0], clip_id='a "quoted", name', detail="two\nlines", subject="s1")
+    odd = replace(store.rows[0], clip_id='a "quoted", name', detail="two\nlines", subject="s1", votes=(3, 0, 7))
     write_manifest(tmp_path / "odd.csv", [odd])
     assert read_manifest(tmp_path / "odd.csv") == [odd]
 
@@ -128,9 +128,10 @@ def test_the_fingerprint_follows_labels_lists_and_crops(tmp_path: Path) -> None:
         replace(store, rows=[replace(store.rows[0], label=2), *store.rows[1:]]),
         replace(store, rows=[replace(store.rows[0], sha256="0"), *store.rows[1:]]),
         replace(store, rows=[replace(store.rows[0], folds={1: "test"}), *store.rows[1:]]),
+        replace(store, rows=[replace(store.rows[0], votes=(1, 2, 3)), *store.rows[1:]]),
         replace(store, info=replace(store.info, labels=["sad", "happy", "neutral"])),
     ]
-    assert len({other.fingerprint() for other in changed} | {same}) == 5
+    assert len({other.fingerprint() for other in changed} | {same}) == 6
 
 
 @pytest.mark.parametrize(

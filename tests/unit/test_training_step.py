@@ -25,7 +25,7 @@ from dfer.training.divergence import PATIENCE, DivergenceWatch
 from dfer.training.learner import Learner
 from dfer.training.memory import largest_fitting, out_of_memory
 from dfer.training.optimization import TrainingLoss, build_optimizer, class_weights
-from dfer.training.step import Stepper, compiles
+from dfer.training.step import Stepper, class_targets, compiles
 from tests.stores import small_store
 from tests.unit.test_training import tiny_recipe
 
@@ -311,3 +311,14 @@ def test_a_loss_that_runs_away_ends_the_run(store: Store, tmp_path: Path) -> Non
     with pytest.raises(DferError, match=r"the loss is 1e\+03 in step after step at epoch \d+, step \d+ \(clips c"):
         trainer.train()
     assert steps < 10 + PATIENCE + 3
+
+
+def test_soft_labels_are_the_shares_of_the_votes() -> None:
+    rows = [
+        ManifestRow("voted", 1, "sad", "ok", {}, votes=(0, 6, 2)),
+        ManifestRow("unknown", 2, "neutral", "ok", {}),
+        ManifestRow("slips", 0, "happy", "ok", {}, votes=(0, 0, 0)),
+    ]
+    soft = class_targets(rows, 3, soft=True)
+    assert soft.tolist() == [[0.0, 0.75, 0.25], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    assert class_targets(rows, 3, soft=False).argmax(1).tolist() == [1, 2, 0]
