@@ -17,6 +17,7 @@ Legend of the shapes that stand beside the lines:
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,13 +148,43 @@ def pad_to_windows(x: Tensor, window: Grid) -> Tensor:
     return F.pad(x, (0, 0, 0, w, 0, h, 0, t)) if t or h or w else x
 
 
+def cut_windows(x: Tensor, window: Grid) -> Tensor:
+    """The windows of a grid, padded where they do not divide it: [B, T, H, W, D] to [(B K), n, D]."""
+    t, h, w = window
+    cut = "b (nt t) (nh h) (nw w) d -> (b nt nh nw) (t h w) d"
+    return rearrange(pad_to_windows(x, window), cut, t=t, h=h, w=w)
+
+
 def padding_mask(grid: Grid, window: Grid, *, device: torch.device) -> Tensor | None:
     """Which tokens of each window are real, bool [K, n]; None where the window divides the grid: all are."""
     if not any(size % length for size, length in zip(grid, window, strict=True)):
         return None
-    real = pad_to_windows(torch.ones(1, *grid, 1, dtype=torch.bool, device=device), window)
-    t, h, w = window
-    return rearrange(real, "1 (nt t) (nh h) (nw w) 1 -> (nt nh nw) (t h w)", t=t, h=h, w=w)
+    return cut_windows(torch.ones(1, *grid, 1, dtype=torch.bool, device=device), window)[:, :, 0]
+
+
+# Up to so many keys, and while training on a CPU, plain products: torch's fused attention takes up to six times as
+# long there, backward and in bf16, and saves no memory worth the name.
+FEW_KEYS = 128
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention of each head.
+
+    Args:
+        q: queries [..., N, D/M].
+        k: keys [..., K, D/M].
+        v: values [..., K, D/M].
+        mask: which keys count, bool, broadcast to [..., N, K]; None for all.
+
+    Returns:
+        The values' means, weighted for each query, [..., N, D/M].
+    """
+    if q.device.type != "cpu" or not q.requires_grad or k.shape[-2] > FEW_KEYS:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(v.dtype) @ v
 
 
 class LocalAttention(nn.Module):
@@ -180,17 +211,15 @@ class LocalAttention(nn.Module):
         t, h, w = self.window or (T, H, W)
         t, h, w = min(t, T), min(h, H), min(w, W)  # beyond the grid there is only padding
 
-        qkv = pad_to_windows(self.query_key_value(x), (t, h, w))  # B T⁺ H⁺ W⁺ 3D
-        nt, nh, nw = qkv.shape[1] // t, qkv.shape[2] // h, qkv.shape[3] // w
-        qkv = rearrange(qkv, "b (nt t) (nh h) (nw w) c -> (b nt nh nw) (t h w) c", t=t, h=h, w=w)  # (B K) n 3D
+        qkv = cut_windows(self.query_key_value(x), (t, h, w))  # (B K) n 3D
         q, k, v = rearrange(qkv, "k n (three m d) -> three k m n d", three=3, m=self.heads)  # (B K) M n D/M
         mask = padding_mask((T, H, W), (t, h, w), device=x.device)  # K n
         if mask is not None:
             mask = mask.repeat(B, 1)[:, None, None, :]  # (B K) 1 1 n
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B K) M n D/M
+        y = attend(q, k, v, mask)  # (B K) M n D/M
         to_grid = "(b nt nh nw) m (t h w) d -> b (nt t) (nh h) (nw w) (m d)"
-        y = rearrange(y, to_grid, nt=nt, nh=nh, nw=nw, t=t, h=h, w=w)[:, :T, :H, :W]  # B T H W D
-        result: Tensor = self.dropout(self.output(y))
+        y = rearrange(y, to_grid, nt=-(-T // t), nh=-(-H // h), nw=-(-W // w), t=t, h=h, w=w)  # B T⁺ H⁺ W⁺ D
+        result: Tensor = self.dropout(self.output(y[:, :T, :H, :W]))  # B T H W D
         return result
 
 
@@ -209,30 +238,46 @@ class CrossAttention(nn.Module):
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
         q = rearrange(self.query(queries), "b n (m d) -> b m n d", m=self.heads)  # B M N D/M
         k, v = rearrange(self.key_value(memory), "b k (two m d) -> two b m k d", two=2, m=self.heads)
-        y = F.scaled_dot_product_attention(q, k, v)  # B M N D/M
+        y = attend(q, k, v)  # B M N D/M
         result: Tensor = self.dropout(self.output(rearrange(y, "b m n d -> b n (m d)")))  # B N D
         return result
+
+
+class WindowSum(nn.Module):
+    """A weighted sum over each window, channel by channel, [B, T, H, W, D] to [B, K, D]; at first the mean.
+
+    It is a depth-wise convolution whose stride is its kernel, written as a product and a sum: torch's own takes longer
+    than all attention, most of all backward and in bf16. Padding is zero and there is no bias: it adds nothing.
+    """
+
+    def __init__(self, *, dim: int, window: Grid) -> None:
+        super().__init__()
+        self.window = window
+        self.weight = nn.Parameter(torch.full((dim, 1, *window), 1 / math.prod(window)))  # as a convolution's
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = rearrange(self.weight, "d 1 t h w -> (t h w) d")
+        sums = (cut_windows(x, self.window) * weight).sum(dim=1)  # (B K) D
+        return rearrange(sums, "(b k) d -> b k d", b=x.shape[0])
 
 
 class GlobalAttention(nn.Module):
     """Every token of the grid [B, T, H, W, D] queries one summary token of each window.
 
     A summary is a weighted sum over its window, channel by channel (a depth-wise convolution whose stride is its
-    kernel), then LayerNorm. Padding is zero and there is no bias: it adds nothing to a sum.
+    kernel), then LayerNorm.
 
     Source: LOGO-Former's global attention.
     """
 
     def __init__(self, *, dim: int, heads: int, dropout: float, window: Grid) -> None:
         super().__init__()
-        self.window = window
-        self.summarise = nn.Conv3d(dim, dim, window, stride=window, groups=dim, bias=False)
+        self.summarise = WindowSum(dim=dim, window=window)
         self.norm = nn.LayerNorm(dim)
         self.attention = CrossAttention(dim=dim, heads=heads, dropout=dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        padded = rearrange(pad_to_windows(x, self.window), "b t h w d -> b d t h w")
-        summaries = rearrange(self.summarise(padded), "b d nt nh nw -> b (nt nh nw) d")  # B K D
+        summaries = self.summarise(x)  # B K D
         y: Tensor = self.attention(x.flatten(1, 3), self.norm(summaries))  # B (T H W) D
         return y.view(x.shape)  # B T H W D
 
@@ -454,8 +499,6 @@ def _initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    elif isinstance(module, nn.Conv3d):  # a window's summary starts out as its mean
-        nn.init.constant_(module.weight, 1 / module.weight[0].numel())
 
 
 def _require_divides(heads: int, dim: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dfer.bench.timing import wait_for
 from dfer.complexity import count_gmacs, count_parameters
 from dfer.device import choose_device, describe_machine
 from dfer.model import MODELS
@@ -94,15 +95,10 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, clips: torch.Tenso
 def _rate(work: Callable[[], None], seconds: float, device: torch.device) -> float:
     """Calls a second, after one for warming up."""
     work()
-    _wait_for(device)
+    wait_for(device)
     begun, calls = time.perf_counter(), 0
     while (spent := time.perf_counter() - begun) < seconds:
         work()
-        _wait_for(device)
+        wait_for(device)
         calls += 1
     return calls / spent
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -11,12 +11,18 @@ from dfer.cli.options import COMPUTE, OUTPUT, DetectorWeightsOption, DeviceKind,
 
 EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
-    "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing."
+    "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing, "
+    "[bold]dfer bench train[/bold] training."
 )
 PREPROCESS_EXAMPLES = (
     "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or with generated clips "
     "[bold]dfer bench preprocess[/bold]\n\n"
     "[bold]dfer bench preprocess face.mp4 --memory --minutes 120[/bold] measures a worker's memory."
+)
+TRAIN_EXAMPLES = (
+    "Examples: [bold]dfer bench train[/bold], or on a GPU with the lengths of one's own data set "
+    "[bold]dfer bench train --frame-counts counts.csv --json bench.json[/bold]\n\n"
+    "[bold]dfer bench train model.attention=joint train.compile=off[/bold] measures another model."
 )
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 JsonOption = Annotated[
@@ -86,3 +92,50 @@ def preprocess(
         write_json_result(json, [result])
     if json != "-":
         stdout.print(memory_table(result) if memory else preprocess_bench_table(result))
+
+
+@app.command("train", epilog=TRAIN_EXAMPLES)
+def train(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Changes to recipes/dfew.yaml.", show_default=False),
+    ] = None,
+    device: DeviceOption = DeviceKind.auto,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Clips in a batch.", show_default="256 on a GPU, 8 on a CPU")
+    ] = None,
+    image_size: Annotated[int, typer.Option(min=32, max=512, help="Side of the crops, pixels.")] = 112,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Share of DFEW's clips to generate.", show_default="1 on a GPU, 0.02 on a CPU"),
+    ] = None,
+    frame_counts: Annotated[
+        Path | None,
+        typer.Option(help="CSV with a column num_frames, a row per clip; else lengths like DFEW's are drawn."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each row of the table.")] = 30.0,
+    json: JsonOption = None,
+) -> None:
+    """Measure training beside a plain PyTorch loop: speed, data wait, memory, FLOP/s.
+
+    On random clips, as many and as long as DFEW's.
+    """
+    from dfer.bench.training import bench_training
+    from dfer.cli.console import note, stdout
+    from dfer.cli.output import write_json_result
+    from dfer.report.training_bench import training_bench_table
+
+    result = bench_training(
+        device=device.value,
+        batch_size=batch_size,
+        image_size=image_size,
+        seconds=seconds,
+        scale=scale,
+        frame_counts=frame_counts,
+        overrides=overrides or [],
+        on_step=note,
+    )
+    if json:
+        write_json_result(json, [result])
+    if json != "-":
+        stdout.print(training_bench_table(result))

@@ -46,7 +46,7 @@ def evaluation_table(evaluation: dict[str, Any], *, width: int | None = None) ->
 
 
 def _fold_rows(grid: EvaluationGrid) -> Table:
-    table = _new_table(grid.title)
+    table = new_table(grid.title)
     table.add_column("fold")
     for number, column in enumerate(grid.columns):
         heading = column.replace("/", "/\n").replace("unreadable", "un-\nreadable")
@@ -59,7 +59,7 @@ def _fold_rows(grid: EvaluationGrid) -> Table:
 
 
 def _fold_columns(grid: EvaluationGrid) -> Table:
-    table = _new_table(grid.title)
+    table = new_table(grid.title)
     table.add_column("fold", no_wrap=True)
     for row in grid.rows:
         table.add_column(row.name, justify="right", style="cyan" if row in grid.summaries else "", no_wrap=True)
@@ -77,7 +77,7 @@ def prediction_table(predictions: Sequence[Prediction]) -> Table:
         predictions: of one model; a video without a face has a row that says so.
     """
     several = len(predictions) > 1
-    table = _new_table(None)
+    table = new_table(None)
     if several:
         table.add_column("video", overflow="fold", max_width=40)
     table.add_column("face", justify="right")
@@ -148,7 +148,7 @@ def bench_table(result: dict[str, Any]) -> Table:
     Args:
         result: of `dfer.bench.bench_models`.
     """
-    table = _new_table(result["machine"])
+    table = new_table(result["machine"])
     table.add_column("model", no_wrap=True)
     table.add_column("attention", no_wrap=True)
     for heading in ("params\nM", "GMACs\n16 fr.", "GMACs\n64 fr.", "fp32", "bf16", "train"):
@@ -236,7 +236,8 @@ def escape_markdown(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_|<>" else letter for letter in text)
 
 
-def _new_table(title: str | None) -> Table:
+def new_table(title: str | None) -> Table:
+    """An empty table in the house's style, without columns yet."""
     return Table(
         title=None if title is None else Text(f"{title}\n", "bold"),
         title_justify="left",

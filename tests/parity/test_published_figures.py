@@ -74,13 +74,16 @@ def stem_macs(side: int = 112) -> int:
 
 @pytest.mark.parametrize("frames", [16, 64])
 def test_the_counter_sees_everything_attention_does(frames: int) -> None:
-    """By hand, with n tokens, N = n with the padding of 7x7 maps to 8x8, windows of 32 and N / 32 of them."""
+    """By hand, with n tokens, N = n with the padding of 7x7 maps to 8x8, windows of 32 and N / 32 of them.
+
+    The sums over windows, N · D, are no product of matrices and do not count: a hundredth of a percent.
+    """
     n, padded, dim, depth = frames * 49, frames * 64, 256, 6
     windows = padded // 32
     common = stem_macs() * frames + n * 256 * dim + dim * 7
     mlp, projections = 2 * 4 * dim**2 * n, 4 * dim**2 * n
     local_attention = 2 * padded * 32 * dim
-    global_attention = padded * dim + 2 * dim**2 * (n + windows) + 2 * n * windows * dim
+    global_attention = 2 * dim**2 * (n + windows) + 2 * n * windows * dim
     joint_attention = 2 * n * n * dim
     local_global = common + depth * (mlp + projections + local_attention + global_attention)
     joint = common + depth * (mlp + projections + joint_attention)

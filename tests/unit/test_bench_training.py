@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from dfer.bench_training import _counts, bench_training, training_bench_rows
+from dfer.bench.random_store import clip_lengths
+from dfer.bench.training import bench_training
 from dfer.errors import UsageError
+from dfer.report.training_bench import training_bench_table
 from dfer.store import open_store
 
 SMALL = [
@@ -19,39 +22,53 @@ SMALL = [
 
 
 def test_lengths_are_like_dfews() -> None:
-    counts = _counts(None, 1.0)
-    assert len(counts) == 11_697
-    assert np.mean(counts) == pytest.approx(77, rel=0.02)
-    assert min(counts) >= 8
-    assert max(counts) <= 847
-    assert counts == _counts(None, 1.0)
+    lengths = clip_lengths(None, 1.0)
+    assert len(lengths) == 11_697
+    assert np.mean(lengths) == pytest.approx(77, rel=0.02)
+    assert min(lengths) >= 8
+    assert max(lengths) <= 847
+    assert lengths == clip_lengths(None, 1.0)
 
 
 def test_lengths_of_a_file_are_thinned_evenly(tmp_path: Path) -> None:
     path = tmp_path / "counts.csv"
     path.write_text("video_name,num_frames\n" + "".join(f"{n},{n}\n" for n in range(1, 101)))
-    assert _counts(path, 1.0) == list(range(1, 101))
-    assert _counts(path, 0.1) == list(range(1, 101, 10))
-    path.write_text("name,frames\n1,2\n")
-    with pytest.raises(UsageError, match=r"column num_frames \(.*counts.csv\)"):
-        _counts(path, 1.0)
-    with pytest.raises(UsageError, match="share of the clips"):
-        bench_training(scale=0)
+    assert clip_lengths(path, 1.0) == list(range(1, 101))
+    assert clip_lengths(path, 0.1) == list(range(1, 101, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "scale", "message"),
+    [
+        pytest.param("name,frames\n1,2\n", 1.0, r"column num_frames \(.*counts.csv\)", id="another column"),
+        pytest.param("num_frames\nmany\n", 1.0, "column num_frames", id="words"),
+        pytest.param("num_frames\n5\n0\n", 1.0, "fewer than two clips", id="one clip"),
+        pytest.param("num_frames\n5\n5\n", 0.0, "share of the clips", id="nothing of it"),
+        pytest.param("num_frames\n5\n5\n", 1.5, "share of the clips", id="more than all"),
+    ],
+)
+def test_lengths_that_are_none(tmp_path: Path, text: str, scale: float, message: str) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        clip_lengths(path, scale)
 
 
 def test_the_benchmark_reports_every_case(tmp_path: Path) -> None:
     said: list[str] = []
     result = bench_training(
         device="cpu", batch_size=4, image_size=32, seconds=0.2, scale=0.0015, overrides=SMALL,
-        feeds=["stream", "memory"], folder=tmp_path / "store", on_case=said.append,
+        feeds=["stream", "memory"], folder=tmp_path / "store", on_step=said.append,
     )  # fmt: skip
     assert json.loads(json.dumps(result)) == result
     assert result["schema"] == "dfer.bench.training/1"
     store = open_store(tmp_path / "store")
     assert len(store.rows) == result["store"]["clips"] == 18
     assert sum(row.num_frames for row in store.rows) == result["store"]["crops"]
+    assert (result["batch_size"], result["image_size"]) == (4, 32)
+    assert result["gmacs"] < 0.1, "of the model that was measured"
     assert [case["name"] for case in result["cases"]] == ["stream", "memory", "plain loop"]
-    assert len(said) == 4
+    assert len(said) == 5
     for case in result["cases"]:
         assert case["clips_per_s"] > 0
         assert 0 <= case["data_wait"] < 1
@@ -59,6 +76,28 @@ def test_the_benchmark_reports_every_case(tmp_path: Path) -> None:
         assert case["utilisation"] == pytest.approx(case["flops"] / result["peak_flops"][case["dtype"]])
         assert case["epoch_s"] == pytest.approx(9356 / case["clips_per_s"])
         assert case["relative"] == pytest.approx(case["clips_per_s"] / result["cases"][-1]["clips_per_s"])
-    headings, rows = training_bench_rows(result)
-    assert all(len(row) == len(headings) for row in rows)
-    assert rows[-1][-1] == "1.00"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_and_says_what_was_measured(width: int) -> None:
+    case = {
+        "clips_per_s": 2143.2, "epoch_s": 4.365, "data_wait": 0.013, "step_ms": 117.9, "steps": 250,
+        "memory_bytes": 5_200_000_000, "device_memory_bytes": 61_300_000_000, "flops": 1.31e14, "utilisation": 0.18,
+    }  # fmt: skip
+    plain = {**case, "clips_per_s": 9.87, "epoch_s": 948.0, "memory_bytes": None, "device_memory_bytes": 0}
+    result = {
+        "machine": "a machine", "model": "logo_former_s", "gmacs": 10.18, "image_size": 112, "batch_size": 256,
+        "store": {"clips": 11_697, "crops": 901_736, "bytes": 33_934_000_000, "scale": 1.0},
+        "peak_flops": {"bfloat16": 7.2e14, "float32": 5.1e13},
+        "cases": [
+            {"name": "device", "dtype": "bfloat16", **case, "relative": 217.15},
+            {"name": "plain loop", "dtype": "float32", **plain, "relative": 1.0},
+        ],
+    }  # fmt: skip
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(training_bench_table(result))
+    text = capture.get()
+    assert "…" not in text
+    said = ("2,143", "4.37", "1.3%", "118", "5.2", "61.3", "131", "18%", "217.15", "9.87", "948", "?", "33.9 GB", "720")
+    assert all(figure in text for figure in said), text

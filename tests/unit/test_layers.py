@@ -22,8 +22,8 @@ LAYERS = [
     },
     {"inference"},
     # orchestrators
-    {"doctor", "evaluate", "export", "plain_loop", "predict", "preprocessing", "store_report", "training"},
-    {"bench", "bench_training", "demo"},
+    {"doctor", "evaluate", "export", "predict", "preprocessing", "store_report", "training"},
+    {"bench", "demo"},
     {"cli"},
     {"__main__", "__init__"},
 ]  # fmt: skip

@@ -22,6 +22,8 @@ from dfer.model import (
     LocalAttention,
     LogoFormer,
     StochasticDepth,
+    WindowSum,
+    attend,
     load_weights,
     logo_former_b,
     logo_former_s,
@@ -245,9 +247,34 @@ def test_windows_at_the_edge_are_summarised_by_their_real_tokens(grid: Tensor) -
     torch.testing.assert_close(layer(grid), expected, atol=1e-5, rtol=1e-4)
 
 
+def test_a_summary_is_a_depth_wise_convolution_whose_stride_is_its_kernel(grid: Tensor) -> None:
+    window = (2, 4, 3)
+    layer = WindowSum(dim=32, window=window)
+    nn.init.normal_(layer.weight)
+    padded = model_module.pad_to_windows(grid, window).movedim(-1, 1)  # B D T H W
+    expected = nn.functional.conv3d(padded, layer.weight, stride=window, groups=32).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(layer(grid), expected)
+
+
+@pytest.mark.parametrize("keys", [model_module.FEW_KEYS, model_module.FEW_KEYS + 1])
+@pytest.mark.parametrize("masked", [True, False])
+def test_attention_in_training_is_torchs_with_its_gradients(keys: int, masked: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 3, 5, 8, dtype=torch.float64, generator=generator)
+    k, v = (torch.randn(2, 3, keys, 8, dtype=torch.float64, generator=generator) for _ in range(2))
+    mask = torch.rand(2, 1, 1, keys, generator=generator) < 0.7 if masked else None
+    gradients = []
+    for attention in (attend, nn.functional.scaled_dot_product_attention):
+        inputs = [tensor.clone().requires_grad_() for tensor in (q, k, v)]
+        answer = attention(*inputs, mask)
+        gradients.append([answer, *torch.autograd.grad(answer.square().sum(), inputs)])
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(attend(q, k, v, mask), gradients[0][0], rtol=1e-9, atol=1e-9)
+
+
 def test_a_summary_starts_out_as_the_mean_of_its_window(grid: Tensor) -> None:
     layer = small(window=(2, 4, 4)).blocks[0].global_attention.layer
-    summary = layer.summarise(grid[:, :2, :4, :4].movedim(-1, 1)).flatten(1)
+    summary = layer.summarise(grid[:, :2, :4, :4])[:, 0]
     torch.testing.assert_close(summary, grid[:, :2, :4, :4].mean(dim=(1, 2, 3)))
 
 

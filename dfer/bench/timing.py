@@ -1,0 +1,90 @@
+"""Timing work on a device, and the device's limit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from dfer.device import used_memory
+from dfer.machine import child_peaks_bytes, forget_peak_memory, peak_memory_bytes
+
+WARM_UP_STEPS = 2
+_PRODUCTS = 10
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """What steps of training took.
+
+    Attributes:
+        clips_per_s: through all steps.
+        data_wait: share of the time waited for clips.
+        step_ms: the rest of the time, per step.
+        steps: counted.
+        memory_bytes: the most main memory held meanwhile, by this process and the processes it started; None where
+            the system does not say.
+        device_memory_bytes: the most memory of the device held by tensors; 0 for a CPU.
+    """
+
+    clips_per_s: float
+    data_wait: float
+    step_ms: float
+    steps: int
+    memory_bytes: int | None
+    device_memory_bytes: int
+
+
+def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds: float) -> StepTimes:
+    """Time steps after two for warming up, and at least one.
+
+    Args:
+        steps: gives the clips of each step, and the seconds it waited for them.
+        device: where they compute.
+        seconds: no step begins later.
+    """
+    forget_peak_memory()
+    for _ in range(WARM_UP_STEPS):
+        next(steps)
+    wait_for(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    begun, clips, count, waited, children = time.perf_counter(), 0, 0, 0.0, 0
+    while time.perf_counter() - begun < seconds or not count:
+        done, wait = next(steps)
+        clips, count, waited = clips + done, count + 1, waited + wait
+        children = max(children, sum(child_peaks_bytes()))
+    wait_for(device)
+    spent = time.perf_counter() - begun
+    own = peak_memory_bytes()
+    return StepTimes(
+        clips_per_s=clips / spent,
+        data_wait=waited / spent,
+        step_ms=1000 * (spent - waited) / count,
+        steps=count,
+        memory_bytes=None if own is None else own + children,
+        device_memory_bytes=used_memory(device) if device.type == "cuda" else 0,
+    )
+
+
+def measure_peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of the best of some large matrix products: what this device can do at most, more or less."""
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    best = math.inf
+    for _ in range(_PRODUCTS):
+        wait_for(device)
+        begun = time.perf_counter()
+        a @ b
+        wait_for(device)
+        best = min(best, time.perf_counter() - begun)
+    return 2 * side**3 / best
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done all it was told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
