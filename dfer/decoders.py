@@ -303,7 +303,8 @@ def _frame_rate(times_s: NDArray[np.float64], nominal: float) -> float:
 
 
 def _reason(error: BaseException) -> str:
-    """The useful part of an FFmpeg or decord error; decord puts its own source line and the path before it."""
+    """The useful part of an FFmpeg or decord error; decord puts its source lines and the failed check before it."""
     text = str(getattr(error, "strerror", None) or error or type(error).__name__).strip()
-    line = re.sub(r"^(\[[\d:]+\] )?\S+:\d+: (\[.*?\])?", "", text.splitlines()[0] if text else type(error).__name__)
-    return line.split(". ")[0][:120]
+    line = text.splitlines()[0] if text else type(error).__name__
+    line = re.sub(r"^((\[[\d:]+\] )?\S+:\d+: )+(\[.*?\])?(Check failed: .* vs\. \S+\) )?", "", line)
+    return line.split(". ")[0].rstrip(".")[:120]

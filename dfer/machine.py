@@ -5,13 +5,28 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 def usable_cores() -> int:
     """CPU cores this process may use; fewer than the machine's in a container or a job."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def only_cores(count: int) -> Iterator[None]:
+    """Processes started in the block use so many of this one's cores; where the system cannot do that, all of them."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(usable)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def free_memory_bytes() -> int:

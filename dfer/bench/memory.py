@@ -1,11 +1,12 @@
-"""Peak memory of a preprocessing worker over a long 1080p video."""
+"""Peak memory of a preprocessing worker over a long 1080p video, and over very many small clips."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from dfer.files import atomic_path
 from dfer.machine import peak_memory_bytes
 from dfer.preprocessing.clip import Settings, process_clip
 from dfer.records import ClipRecord
-from dfer.store import ManifestRow
 from dfer.video import VideoWriter, open_frames
 from dfer.workers import WorkerDiedError, run_tasks
 
@@ -29,6 +29,7 @@ LIMIT_BYTES = 1_500_000_000
 _SIZE_HW = (1080, 1920)
 _FPS = 25
 _PATTERN_S = 10
+_SMALL_FRAMES = 16
 
 
 def bench_memory(
@@ -36,72 +37,93 @@ def bench_memory(
     weights: Path,
     *,
     minutes: float = 120.0,
+    clips: int | None = None,
     on_step: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
-    """Preprocess a long video in a worker.
+    """Preprocess a long video in one worker, or many small clips.
 
     Args:
-        video: with a face; ten seconds of it, over and over, are what the long video shows.
+        video: with a face; ten seconds of it, over and over, are what the long video shows, and its first frames are
+            what a small clip shows.
         weights: SCRFD's .onnx file.
         minutes: length of the long video.
+        clips: so many small clips in place of the long video.
         on_step: called with a line on what is done next.
 
     Returns:
-        `dfer.bench.memory/1`: "minutes", "frames", "crops", "seconds", "start_bytes" (before the clip) and
-        "peak_bytes".
+        `dfer.bench.memory/1`: "clips", "minutes" and "size_hw" of each, "frames", "crops", "seconds", "start_bytes"
+        (before the first clip), "first_bytes" (after it) and "peak_bytes".
 
     Raises:
-        DferError: the video cannot be read or the long one not be written, or the worker fails.
+        DferError: the video cannot be read or the clip not be written, or the worker fails.
     """
     with tempfile.TemporaryDirectory(prefix="dfer-bench-") as folder:
         scratch = Path(folder)
-        on_step(f"writing {minutes:g} minutes of 1080p")
-        pattern, long_video = scratch / "pattern.mp4", scratch / "long.mp4"
-        _write_pattern(video, pattern)
-        _repeat_packets(pattern, long_video, max(1, round(minutes * 60 / _PATTERN_S)))
-        on_step(f"preprocessing it, {long_video.stat().st_size / 1e6:.0f} MB")
-        task = (long_video, scratch / "store", Settings(detector="scrfd", weights=weights))
+        clip = scratch / "clip.mp4"
+        if clips is None:
+            on_step(f"writing {minutes:g} minutes of 1080p")
+            _write_frames(_there_and_back(video, _PATTERN_S * _FPS), scratch / "pattern.mp4")
+            _repeat_packets(scratch / "pattern.mp4", clip, max(1, round(minutes * 60 / _PATTERN_S)))
+        else:
+            _write_frames((frame for _, frame in islice(open_frames(video).iter_frames(), _SMALL_FRAMES)), clip)
+        source = open_frames(clip)
+        on_step(f"preprocessing {clips or 1} x {source.num_frames} frames")
+        task = (clip, clips or 1, scratch / "store", Settings(detector="scrfd", weights=weights))
         begun = time.perf_counter()
         ((_, future),) = run_tasks(_process, [task], workers=1)
         try:
-            row, before, peak = future.result()
+            done = future.result()
         except WorkerDiedError as error:
-            raise DferError(f"the worker died ({error})", where=long_video) from error
+            raise DferError(f"the worker died ({error})", where=video) from error
         seconds = time.perf_counter() - begun
-        frames = open_frames(long_video).num_frames
-    if row.status != "ok":
-        raise DferError(f"{row.status}: {row.detail}", where=video, hint="give a video with a face")
     return {
         "schema": SCHEMA,
         "machine": describe_machine(),
         "video": video.name,
-        "minutes": minutes,
-        "frames": frames,
-        "crops": row.num_frames,
+        "clips": clips or 1,
+        "minutes": source.duration / 60,
+        "size_hw": list(source.size_hw),
+        "frames": source.num_frames * (clips or 1),
         "seconds": seconds,
-        "start_bytes": before,
-        "peak_bytes": peak,
+        **asdict(done),
         "limit_bytes": LIMIT_BYTES,
     }
 
 
-def _process(task: tuple[Path, Path, Settings]) -> tuple[ManifestRow, int | None, int | None]:
-    video, out, settings = task
+@dataclass(frozen=True)
+class _Done:
+    crops: int
+    start_bytes: int | None
+    first_bytes: int | None
+    peak_bytes: int | None
+
+
+def _process(task: tuple[Path, int, Path, Settings]) -> _Done:
+    video, clips, out, settings = task
     cv2.setNumThreads(1)
     detector = settings.build_detector()
-    before = peak_memory_bytes()
-    row = process_clip(ClipRecord("long", 0, "happy", video, {}), video.parent, out, settings, detector)
-    return row, before, peak_memory_bytes()
+    start, first, crops = peak_memory_bytes(), None, 0
+    for number in range(clips):
+        row = process_clip(ClipRecord(f"{number}", 0, "happy", video, {}), video.parent, out, settings, detector)
+        if row.status != "ok":
+            raise DferError(f"{row.status}: {row.detail}", where=video, hint="give a video with a face")
+        crops += row.num_frames
+        first = first or peak_memory_bytes()
+    return _Done(crops, start, first, peak_memory_bytes())
 
 
-def _write_pattern(video: Path, path: Path) -> None:
-    """Ten seconds of 1080p: the video's frames, enlarged to fit, forwards and backwards until the time is full."""
-    source = open_frames(video)
-    kept = [_fitted(frame) for _, frame in islice(source.iter_frames(), _FPS * 2)]
-    there_and_back = [*range(len(kept)), *range(len(kept) - 1, -1, -1)]
-    with VideoWriter(path, fps=_FPS, size_hw=_SIZE_HW, crf=28) as writer:
-        for n in range(_PATTERN_S * _FPS):
-            writer.write(kept[there_and_back[n % len(there_and_back)]], n / _FPS)
+def _there_and_back(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
+    """So many frames of 1080p: the video's, enlarged to fit, forwards and backwards until there are enough."""
+    kept = [_fitted(frame) for _, frame in islice(open_frames(video).iter_frames(), _FPS * 2)]
+    places = [*range(len(kept)), *range(len(kept) - 1, -1, -1)]
+    return (kept[places[n % len(places)]] for n in range(count))
+
+
+def _write_frames(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
+    first = next(frames)
+    with VideoWriter(path, fps=_FPS, size_hw=first.shape[:2], crf=28) as writer:
+        for n, frame in enumerate(chain([first], frames)):
+            writer.write(frame, n / _FPS)
 
 
 def _fitted(frame_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

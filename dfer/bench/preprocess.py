@@ -17,7 +17,7 @@ from dfer.device import describe_machine
 from dfer.errors import DferError, UsageError
 from dfer.faces.detect import build_detector
 from dfer.faces.track import choose_main_track, track_faces
-from dfer.machine import child_peaks_bytes
+from dfer.machine import child_peaks_bytes, only_cores, usable_cores
 from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
@@ -49,12 +49,15 @@ def bench_preprocess(
     repeat: int = 5,
     on_step: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
-    """Measure the plain loop, one worker, and several workers.
+    """Measure the plain loop, one worker on one core, one worker, and several workers.
+
+    One worker alone keeps more than one core busy, since videos are decoded ahead in a thread of their own: what a
+    further core is worth shows against one worker that has a single core.
 
     Args:
         videos: what to work on; generated ones if there are none.
         weights: SCRFD's .onnx file.
-        workers: processes of the second measurement.
+        workers: processes of the last measurement.
         repeat: how many times the workers do each video; the plain loop does it once.
         on_step: called with a line on what is measured next.
 
@@ -77,14 +80,16 @@ def bench_preprocess(
         ((_, future),) = run_tasks(run_plain_loop, [(tuple(videos), weights)], workers=1)
         plain = future.result()
         settings = Settings(detector="scrfd", weights=weights)
-        speeds = {}
-        for count in dict.fromkeys((1, workers)):
-            on_step(f"{count} worker{'s' if count > 1 else ''}, {frames} frames {repeat} times")
-            speeds[count] = _measure(sources, scratch / f"store{count}", settings, count, repeat)
+        cores = usable_cores()
+        speeds: dict[tuple[int, int], _Speed] = {}
+        for count, allowed in dict.fromkeys(((1, 1), (1, cores), (workers, cores))):
+            on_step(f"{count} worker{_s(count)} on {allowed} core{_s(allowed)}, {frames} frames {repeat} times")
+            with only_cores(allowed):
+                speeds[count, allowed] = _measure(sources, scratch / f"store{count}-{allowed}", settings, count, repeat)
     on_step("landmarks")
     errors = _landmark_errors(sources, plain.landmarks, settings)
     plain_fps = sum(map(len, plain.landmarks)) / plain.seconds
-    best = speeds[workers]
+    best = speeds[workers, cores]
     return {
         "schema": SCHEMA,
         "machine": describe_machine(),
@@ -97,14 +102,15 @@ def bench_preprocess(
         "workers": [
             {
                 "workers": count,
+                "cores": allowed,
                 "frames_per_s": speed.frames_per_s,
                 "clips_per_s": speed.clips_per_s,
                 "ratio_to_plain_loop": speed.frames_per_s / plain_fps,
-                "speed_up": speed.frames_per_s / speeds[1].frames_per_s,
+                "speed_up": speed.frames_per_s / speeds[1, 1].frames_per_s,
                 "start_s": speed.start_s,
                 "peak_bytes": speed.peak_bytes,
             }
-            for count, speed in speeds.items()
+            for (count, allowed), speed in speeds.items()
         ],
         "landmarks": {
             "frames": len(errors),
@@ -117,6 +123,10 @@ def bench_preprocess(
             for name, (clips, total) in DATASETS.items()
         },
     }
+
+
+def _s(count: int) -> str:
+    return "s" if count > 1 else ""
 
 
 def _generate(raw: Path) -> list[Path]:

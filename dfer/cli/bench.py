@@ -64,9 +64,12 @@ def preprocess(
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="How many times the workers do each video.")] = 5,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Measure a worker's memory over a long 1080p video instead.")
+        bool, typer.Option("--memory", help="Measure a worker's memory instead, over a long 1080p video.")
     ] = False,
     minutes: Annotated[float, typer.Option(min=0.1, help="Length of the video for --memory.")] = 120.0,
+    clips: Annotated[
+        int | None, typer.Option(min=1, help="So many small clips for --memory, in place of the long video.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Measure preprocessing beside a plain loop: speed, landmarks and memory."""
@@ -84,7 +87,7 @@ def preprocess(
     _, weights = settle_detector("scrfd", detector_weights)
     assert weights is not None  # SCRFD has them
     if memory:
-        result = bench_memory((videos or [])[0], weights, minutes=minutes, on_step=note)
+        result = bench_memory((videos or [])[0], weights, minutes=minutes, clips=clips, on_step=note)
     else:
         count = workers or usable_cores()
         result = bench_preprocess(videos or [], weights, workers=count, repeat=repeat, on_step=note)

@@ -97,11 +97,11 @@ def preprocess(
             hint=f"delete {out} once, before the shards start",
         )
     limited = spread_clips(dataset.clips, limit)
-    if limit is not None and not overwrite:
+    if not overwrite:
         _refuse_to_drop(out, limited, limit)
     clips = limited[shard[0] - 1 :: shard[1]]
     info = DatasetInfo(
-        name=out.name,
+        name=_store_name(out),
         labels=list(dataset.labels),
         num_folds=dataset.num_folds,
         crop_size=settings.size,
@@ -138,7 +138,15 @@ def preprocess(
     return _finish(out, ordered, len(todo), write=shard == (1, 1))
 
 
-def _refuse_to_drop(out: Path, limited: list[ClipRecord], limit: int) -> None:
+def _store_name(out: Path) -> str:
+    """What tables and checkpoints call the store: its folder's name, which for `demo/data` says nothing."""
+    folder = out.resolve()
+    return folder.parent.name if folder.name == "data" else folder.name
+
+
+def _refuse_to_drop(out: Path, limited: list[ClipRecord], limit: int | None) -> None:
+    if limit is None:
+        return
     left_out = finished_rows(out).keys() - {clip.clip_id for clip in limited}
     if left_out:
         raise UsageError(
@@ -157,7 +165,7 @@ def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summar
         limit: as the shards had it.
 
     Raises:
-        UsageError: the store was made of another data set.
+        UsageError: the store was made of another data set, or holds more clips than `limit`.
         DataError: no store here, or some clips are not finished.
         DferError: a shard is at work, or the manifest cannot be written.
     """
@@ -174,6 +182,7 @@ def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summar
         )
     refuse_company(out)
     clips = spread_clips(dataset.clips, limit)
+    _refuse_to_drop(out, clips, limit)
     rows, todo = _split_finished(clips, out, retry=False)
     if todo:
         raise DataError(

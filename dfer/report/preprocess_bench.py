@@ -17,13 +17,13 @@ def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
     """
     table = Table(title=result["machine"], title_justify="left")
     table.add_column("", no_wrap=True)
-    for heading in ("frames/s", "clips/s", "x plain\nloop", "x 1\nworker", "peak MB\na worker", "start\ns"):
+    for heading in ("frames/s", "clips/s", "x plain\nloop", "x 1\ncore", "peak MB\na worker", "start\ns"):
         table.add_column(heading, justify="right")
     plain = result["plain_loop"]
     table.add_row("plain loop", f"{plain['frames_per_s']:.1f}", f"{plain['clips_per_s']:.2f}", "1.00", "", "", "")
     for row in result["workers"]:
         table.add_row(
-            f"dfer, {row['workers']} worker{'s' if row['workers'] > 1 else ''}",
+            f"{_number(row['workers'], 'worker')}, {_number(row['cores'], 'core')}",
             f"{row['frames_per_s']:.1f}",
             f"{row['clips_per_s']:.2f}",
             f"{row['ratio_to_plain_loop']:.2f}",
@@ -46,20 +46,25 @@ def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
 
 
 def memory_table(result: dict[str, Any]) -> RenderableType:
-    """A worker's memory over a long video.
+    """A worker's memory over a long video, or over many small clips.
 
     Args:
         result: `dfer.bench.memory/1`.
     """
-    table = Table(title=result["machine"], title_justify="left")
-    for heading in ("minutes\n1080p", "frames", "crops", "frames/s", "start\nMB", "peak\nMB", "limit\nMB"):
-        table.add_column(heading, justify="right")
-    table.add_row(
-        f"{result['minutes']:g}",
-        str(result["frames"]),
-        str(result["crops"]),
-        f"{result['frames'] / result['seconds']:.1f}",
-        *("?" if result[key] is None else f"{result[key] / 1e6:.0f}" for key in ("start_bytes", "peak_bytes")),
-        f"{result['limit_bytes'] / 1e6:.0f}",
-    )
+    height, width = result["size_hw"]
+    table = Table(title=result["machine"], title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    each = "" if result["clips"] == 1 else " each"
+    table.add_row(_number(result["clips"], "clip"), f"{60 * result['minutes']:,.1f} s of {width}x{height}{each}")
+    table.add_row("frames", f"{result['frames']:,}")
+    table.add_row("crops", f"{result['crops']:,}")
+    table.add_row("frames/s", f"{result['frames'] / result['seconds']:.1f}")
+    for moment, key in (("before", "start"), ("after the first clip", "first"), ("peak", "peak"), ("limit", "limit")):
+        value = result[f"{key}_bytes"]
+        table.add_row(f"memory {moment}", "?" if value is None else f"{value / 1e6:,.0f} MB")
     return table
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

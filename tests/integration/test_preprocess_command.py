@@ -87,7 +87,8 @@ def test_starting_anew_removes_the_former_report(small_raw: Path, small_drawn: P
 def test_a_limit_does_not_drop_what_is_finished(small_raw: Path, small_drawn: Path) -> None:
     before = tree(small_drawn)
     command = ("preprocess", "dfew", small_raw, "--out", small_drawn, "--detector", "haar", "--limit", 2)
-    dfer(*command).failed(2, "the store holds 12 clips that --limit 2 would drop", hint="--out")
+    for options in ((), ("--merge",)):
+        dfer(*command, *options).failed(2, "the store holds 12 clips that --limit 2 would drop", hint="--out")
     assert tree(small_drawn) == before
 
 

@@ -424,6 +424,21 @@ class TestChoiceOfDecoder:
         assert "decord" in record.getMessage()
         assert "\n" not in record.getMessage()
 
+    def test_decord_s_error_is_told_without_its_source_lines(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = _plain(tmp_path)
+        damaged = bytearray(path.read_bytes())
+        middle = len(damaged) // 2
+        damaged[middle : middle + 100] = bytes(100)
+        path.write_bytes(damaged)
+        read_all(open_frames(path))
+
+        (told,) = [record.getMessage() for record in caplog.records if "PyAV" in record.getMessage()]
+        assert ": decord cannot decode frame " in told
+        assert ".cc" not in told
+        assert "Check failed" not in told
+
     def test_pyav_takes_over_half_way(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = _plain(tmp_path)
         expected = read_all(open_frames(path))[1]
