@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor
 
 from dfer.recipe import AugmentSection
@@ -140,11 +140,12 @@ class Augmenter:
         """
         batch, time = frames.shape[:2]
         settings, device = self.settings, frames.device
-        images = rearrange(frames, "b t h w c -> (b t) c h w").float()
-        size = [len(images), 3, self.image_size, self.image_size]
-        grid = F.affine_grid(repeat(draw.theta.to(device), "b i j -> (b t) i j", t=time), size, align_corners=False)
+        # A clip's frames are channels of one image here: they are sampled at the same places.
+        images = rearrange(frames, "b t h w c -> b (t c) h w").float()
+        size = [batch, 3 * time, self.image_size, self.image_size]
+        grid = F.affine_grid(draw.theta.to(device), size, align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        clips = rearrange(images, "(b t) c h w -> b t c h w", b=batch) / 255
+        clips = images.div_(255).unflatten(1, (time, 3))
 
         if settings.jitter:
             clips = _jitter_colours(clips, *draw.colour.to(device).view(batch, 3, 1, 1, 1, 1).unbind(1))
@@ -213,6 +214,5 @@ def _luma(clips: Tensor) -> Tensor:
 def _jitter_colours(clips: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
     clips = clips * brightness
     mean = _luma(clips).mean((1, 3, 4), keepdim=True)
-    clips = mean + (clips - mean) * contrast
-    grey = _luma(clips)
-    return (grey + (clips - grey) * saturation).clamp(0, 1)
+    clips = torch.lerp(mean, clips, contrast)
+    return torch.lerp(_luma(clips), clips, saturation).clamp_(0, 1)

@@ -18,6 +18,7 @@ from dfer.errors import CheckpointError, UsageError
 from dfer.model import (
     ATTENTIONS,
     MODELS,
+    Dropout,
     GlobalAttention,
     LocalAttention,
     LogoFormer,
@@ -343,6 +344,26 @@ def test_evaluation_is_the_same_in_any_batch(attention: Any, pool: Any) -> None:
     torch.testing.assert_close(model(x[order]), together[order])
     alone = torch.cat([model(clip[None]) for clip in x])
     torch.testing.assert_close(alone, together)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_keeps_the_mean_of_what_it_lets_through(rate: float) -> None:
+    layer, x = Dropout(rate), torch.ones(501, 401, requires_grad=True)  # no multiple of 4
+    torch.manual_seed(0)
+    first = layer(x)
+    kept = first != 0
+    assert kept.double().mean() == pytest.approx(1 - rate, abs=0.005)
+    assert torch.allclose(first[kept], torch.tensor(1 / (1 - rate)))
+    # Neither neighbours nor the four values of one number hang together.
+    signs = kept.flatten().double() - kept.double().mean()
+    for distance in (1, 2, 3, 4):
+        assert abs(float((signs[distance:] * signs[:-distance]).mean() / signs.square().mean())) < 0.01
+    (gradient,) = torch.autograd.grad(first.sum(), x)
+    assert torch.equal(gradient, first)
+    assert not torch.equal(layer(x), first)
+    torch.manual_seed(0)
+    assert torch.equal(layer(x), first)
+    assert layer.eval()(x) is x
 
 
 @pytest.mark.parametrize("name", ["dropout", "drop_path"])
