@@ -154,15 +154,16 @@ class Augmenter:
         Returns:
             float32 [B, T, 3, S, S], normalised, on the device of `frames`.
         """
-        batch, time = frames.shape[:2]
+        batch = len(frames)
         settings, device = self.settings, frames.device
-        images = rearrange(frames, "b t h w c -> (b t) c h w").float()
-        size = [len(images), 3, self.image_size, self.image_size]
         theta = draw.theta[:, None] if draw.effects is None else move(draw.theta, draw.effects.path)
-        theta = theta.expand(-1, time, -1, -1).flatten(0, 1).to(device)
-        grid = F.affine_grid(theta, size, align_corners=False)
+        # Frames that are sampled at the same places, all of a clip that does not move, are channels of one image.
+        moves = theta.shape[1]
+        images = rearrange(frames, "b (moves t) h w c -> (b moves) (t c) h w", moves=moves).float()
+        size = [len(images), images.shape[1], self.image_size, self.image_size]
+        grid = F.affine_grid(theta.flatten(0, 1).to(device), size, align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        clips = rearrange(images, "(b t) c h w -> b t c h w", b=batch) / 255
+        clips = rearrange(images.div_(255), "(b moves) (t c) h w -> b (moves t) c h w", b=batch, c=3)
 
         if draw.effects is not None:
             clips = blend_onsets(clips, draw.effects, partners(batch))
@@ -234,6 +235,5 @@ def _luma(clips: Tensor) -> Tensor:
 def _jitter_colours(clips: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
     clips = clips * brightness
     mean = _luma(clips).mean((1, 3, 4), keepdim=True)
-    clips = mean + (clips - mean) * contrast
-    grey = _luma(clips)
-    return (grey + (clips - grey) * saturation).clamp(0, 1)
+    clips = torch.lerp(mean, clips, contrast)
+    return torch.lerp(_luma(clips), clips, saturation).clamp_(0, 1)

@@ -18,6 +18,7 @@ from dfer.errors import CheckpointError, UsageError
 from dfer.model import (
     ATTENTIONS,
     MODELS,
+    Dropout,
     GlobalAttention,
     LocalAttention,
     LogoFormer,
@@ -119,11 +120,11 @@ def test_config_survives_json_and_builds_the_same_model() -> None:
         pytest.param({"attention": "lokal"}, "attention must be one of local_global", id="attention"),
         pytest.param({"pool": "max"}, "pool must be one of mean, class_token", id="pool"),
         pytest.param({"num_classes": 1}, "num_classes must be at least 2", id="one-class"),
-        pytest.param({"depth": 0}, "depth must be at least 1", id="no-blocks"),
+        pytest.param({"depth": -1}, "depth must be at least 0", id="no-blocks"),
         pytest.param({"dropout": 1.0}, r"dropout must be in \[0, 1\)", id="dropout"),
         pytest.param({"drop_path": -0.1}, r"drop_path must be in \[0, 1\)", id="drop-path"),
         pytest.param({"mlp_ratio": 0.0}, "mlp_ratio must be above 0", id="mlp"),
-        pytest.param({"heads": 5, "depth": 0}, "depth must be .*; heads .* must divide", id="all-at-once"),
+        pytest.param({"heads": 5, "depth": -1}, "depth must be .*; heads .* must divide", id="all-at-once"),
     ],
 )
 def test_settings_that_fit_no_model_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -343,6 +344,26 @@ def test_evaluation_is_the_same_in_any_batch(attention: Any, pool: Any) -> None:
     torch.testing.assert_close(model(x[order]), together[order])
     alone = torch.cat([model(clip[None]) for clip in x])
     torch.testing.assert_close(alone, together)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_keeps_the_mean_of_what_it_lets_through(rate: float) -> None:
+    layer, x = Dropout(rate), torch.ones(501, 401, requires_grad=True)  # no multiple of 4
+    torch.manual_seed(0)
+    first = layer(x)
+    kept = first != 0
+    assert kept.double().mean() == pytest.approx(1 - rate, abs=0.005)
+    assert torch.allclose(first[kept], torch.tensor(1 / (1 - rate)))
+    # Neither neighbours nor the four values of one number hang together.
+    signs = kept.flatten().double() - kept.double().mean()
+    for distance in (1, 2, 3, 4):
+        assert abs(float((signs[distance:] * signs[:-distance]).mean() / signs.square().mean())) < 0.01
+    (gradient,) = torch.autograd.grad(first.sum(), x)
+    assert torch.equal(gradient, first)
+    assert not torch.equal(layer(x), first)
+    torch.manual_seed(0)
+    assert torch.equal(layer(x), first)
+    assert layer.eval()(x) is x
 
 
 @pytest.mark.parametrize("name", ["dropout", "drop_path"])
