@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,7 @@ from dfer.errors import CheckpointError, DferError
 from dfer.files import atomic_path
 from dfer.model import LogoFormer, load_weights
 from dfer.pixels import PIXEL_MEAN, PIXEL_STD
+from dfer.pretrained import pretrained_name
 
 CHECKPOINT_FORMAT = "dfer.checkpoint/1"
 _KEY = "dfer"  # of the metadata entry
@@ -38,12 +40,15 @@ class CheckpointInfo:
         crop_size: side of the aligned crops, pixels, before they are resized to the model's input.
         segments: parts a clip is cut into when frames are chosen.
         clip_s: seconds that a training clip lasted (median): what prediction spreads the model's frames over.
-        data: name, fingerprint, fold and detector of the training data.
+        data: name, fingerprint, fold and detector of the training data; in published weights also "described", a
+            phrase on what they are.
         notice: what everyone who sees its answers must be told, or "".
         selection: "last", "best on validation" or "best on test".
         epoch: epochs trained.
         metrics: figures at that epoch.
         dfer_version: the program that wrote it.
+        temperature: what logits are divided by to give probabilities; see `dfer.calibration`.
+        licence: of the weights, or "".
     """
 
     model_name: str
@@ -62,12 +67,26 @@ class CheckpointInfo:
     pixel_mean: list[float] = field(default_factory=lambda: list(PIXEL_MEAN))
     pixel_std: list[float] = field(default_factory=lambda: list(PIXEL_STD))
     format: str = CHECKPOINT_FORMAT
+    temperature: float = 1.0
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"a temperature is above 0, not {self.temperature}")
 
     def trained_on(self) -> str:
         """One phrase on what the model has seen."""
         fold = f", fold {self.data['fold']}" if self.data.get("fold") else ""
-        text = f"trained on {self.data.get('name', 'unknown data')}{fold}, {self.selection}"
+        data = self.data.get("described") or f"{self.data.get('name', 'unknown data')}{fold}"
+        text = f"trained on {data}, {self.selection}"
         return f"{text}; {self.notice}" if self.notice else text
+
+
+def describe_checkpoint(path: Path, info: CheckpointInfo) -> str:
+    """One line on which checkpoint this is, and what it was trained on."""
+    name = pretrained_name(path)
+    which = f"the {name} weights" if name else str(path)
+    return f"{which}: {info.model_name} {info.trained_on()}"
 
 
 def save_checkpoint(path: Path, state: dict[str, torch.Tensor], info: CheckpointInfo) -> None:
@@ -96,7 +115,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[LogoFormer, CheckpointInfo]:
-    """The model, in evaluation mode, and its settings.
+    """The model, float32 and in evaluation mode, and its settings.
 
     Raises:
         CheckpointError: the file is missing, damaged, not a checkpoint of ours, or does not fit its own settings.

@@ -6,7 +6,6 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from pathlib import Path
 from typing import Literal
 
 from dfer.errors import CheckpointError, DferError
@@ -40,6 +39,7 @@ def examine() -> list[Check]:
         _opencv(),
         _device(),
         _detector(),
+        _default_weights(),
         _checkpoint(),
     ]
     return checks
@@ -109,12 +109,24 @@ def _detector() -> Check:
     return Check("face detector", "ok", f"SCRFD, {found}")
 
 
+def _default_weights() -> Check:
+    from dfer.pretrained import DEFAULT, find_pretrained, pretrained_names
+
+    if DEFAULT not in pretrained_names():
+        return Check("default weights", "note", "none are shipped with this installation")
+    try:
+        path = find_pretrained(DEFAULT)
+        return Check("default weights", "ok", f"{path}, {path.stat().st_size / 1e6:.1f} MB, SHA-256 verified")
+    except CheckpointError as error:
+        return Check("default weights", "note", error.what, error.hint or "")
+
+
 def _checkpoint() -> Check:
-    from dfer.checkpoint import read_checkpoint_info
+    from dfer.checkpoint import describe_checkpoint, read_checkpoint_info
     from dfer.runs import default_checkpoint
 
     try:
         path = default_checkpoint()
-        return Check("checkpoint", "ok", f"{path}: {read_checkpoint_info(Path(path)).trained_on()}")
+        return Check("checkpoint", "ok", describe_checkpoint(path, read_checkpoint_info(path)))
     except CheckpointError as error:
         return Check("checkpoint", "note", error.what, error.hint or "")

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.batches import build_feed, choose_feed, crop_bytes
+from dfer.calibration import class_probabilities
 from dfer.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.device import choose_device
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import require_same_alignment
-from dfer.inference import run_clips
+from dfer.inference import run_stored_clips
 from dfer.labels import require_same_labels
-from dfer.machine import free_memory_bytes, usable_cores
-from dfer.metrics import confusion_matrix, intra_inter_ratio, per_class_recall, uar, war
+from dfer.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio, per_class_recall, uar, war
+from dfer.pretrained import pretrained_name
 from dfer.report.grid import BEST_ON_TEST, BEST_ON_TEST_NOTE
-from dfer.runs import fold_checkpoint, fold_folder, folds_of, newest_run, read_run
-from dfer.store import Store, open_store
+from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run, read_run
+from dfer.store import open_store
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,27 @@ class FoldTask:
     fold: int
     checkpoint: Path
     data: Path
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """What a fold's test gave.
+
+    Attributes:
+        figures: the fold's object in `dfer.evaluation/1`.
+        info: of the checkpoint.
+        dataset: name of the store.
+        unread: int64 [C], clips of each class that could not be read.
+        logits: float32 [N, C] of the N readable clips, in the manifest's order.
+        labels: int64 [N], theirs.
+    """
+
+    figures: dict[str, Any]
+    info: CheckpointInfo
+    dataset: str
+    unread: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
 
 
 def plan_evaluation(
@@ -52,22 +73,21 @@ def plan_evaluation(
     Args:
         folds: None for all that the run has.
         run: a run's folder, or that of one of its folds.
-        checkpoint: instead of a run; its own fold unless `folds` names one.
+        checkpoint: instead of a run, a file or the name of shipped weights; its own fold unless `folds` names one.
         data: the store; by default the one it was trained on.
 
     Raises:
         DferError: there is no such run, fold, checkpoint or store.
     """
     if checkpoint is not None:
+        checkpoint = find_checkpoint(checkpoint)
         _, info = load_checkpoint(checkpoint)
         own = info.data.get("fold")
         fold = folds[0] if folds else own
         if fold is None or (folds and len(folds) > 1):
             raise UsageError("a checkpoint is evaluated on one fold", where=checkpoint, hint="name it with --fold N")
-        if own is not None and fold != own:
-            logger.warning(
-                "%s was trained on fold %s: fold %s's test clips may be among its own", checkpoint, own, fold
-            )
+        if data is None and pretrained_name(checkpoint):
+            raise UsageError("shipped weights have no data of their own", where=checkpoint, hint="name a store: --data")
         return [FoldTask(fold, checkpoint, data or _data_of(checkpoint.parent))]
     if run is None:
         run = newest_run(folds[0] if folds else None)
@@ -103,7 +123,7 @@ def evaluate(
 
     Returns:
         The object `dfer.evaluation/1`, and with it "labels", "notes" and for each fold "selection",
-        "war_readable", "uar_readable", "num_unreadable".
+        "war_readable", "uar_readable", "num_unreadable", "ece".
 
     Raises:
         DferError: a store or checkpoint cannot be read, or the two do not fit.
@@ -114,12 +134,12 @@ def evaluate(
     labels: list[str] = []
     name = ""
     for task in tasks:
-        store = open_store(task.data)
-        result, info, unread = _evaluate_fold(task, store, device, batch_size, on_batch)
+        outcome = evaluate_fold(task, device=device, batch_size=batch_size, on_batch=on_batch)
+        info, unread = outcome.info, outcome.unread
         if labels:
             require_same_labels(labels, info.labels, what="the checkpoint", where=str(task.checkpoint))
-        labels, name = info.labels, store.info.name
-        folds[str(task.fold)] = result
+        labels, name = info.labels, outcome.dataset
+        folds[str(task.fold)] = outcome.figures
         unread_in_all = unread if unread_in_all is None else unread_in_all + unread
         notes += [note for note in _notes(info) if note not in notes]
     assert unread_in_all is not None, "plan_evaluation gives at least one task"
@@ -139,9 +159,19 @@ def evaluate(
     }
 
 
-def _evaluate_fold(
-    task: FoldTask, store: Store, device: str, batch_size: int, on_batch: Callable[[int, int], None]
-) -> tuple[dict[str, Any], CheckpointInfo, NDArray[np.int64]]:
+def evaluate_fold(
+    task: FoldTask,
+    *,
+    device: str = "auto",
+    batch_size: int = 16,
+    on_batch: Callable[[int, int], None] = lambda _count, _total: None,
+) -> FoldOutcome:
+    """Evaluate one fold; see `evaluate` for the arguments.
+
+    Raises:
+        DferError: the store or checkpoint cannot be read, or the two do not fit.
+    """
+    store = open_store(task.data)
     chosen = choose_device(device)
     model, info = load_checkpoint(task.checkpoint, chosen)
     require_same_labels(info.labels, store.info.labels, what="the data set", where=str(store.root))
@@ -150,13 +180,16 @@ def _evaluate_fold(
     if not rows:
         raise DataError(f"fold {task.fold} has no test clips", where=store.root)
     readable = [row for row in rows if row.status == "ok"]
+    own = info.data.get("fold")
+    if own not in (None, task.fold) and info.data.get("name") == store.info.name:
+        logger.warning(
+            "%s was trained on fold %s: fold %s's test clips may be among its own", task.checkpoint, own, task.fold
+        )
     if info.data.get("fingerprint") != store.fingerprint():
         logger.warning("%s was trained on other data than %s", task.checkpoint, store.root)
-    kind = choose_feed(crop_bytes(store, readable), memory_bytes=free_memory_bytes() / 3)
-    feed = build_feed(store, readable, kind=kind, workers=usable_cores())
-    outputs = run_clips(
+    outputs = run_stored_clips(
         model,
-        feed,
+        store,
         readable,
         segments=info.segments,
         batch_size=batch_size,
@@ -167,7 +200,8 @@ def _evaluate_fold(
     confusion = confusion_matrix(truth, outputs.predicted, len(info.labels))
     failed = [row.label for row in rows if row.status != "ok"]
     unread = np.bincount(np.array(failed, np.int64), minlength=len(info.labels))
-    result = {
+    probabilities = class_probabilities(outputs.logits, info.temperature)
+    figures = {
         "war": war(confusion, unread),
         "uar": uar(confusion, unread),
         "war_readable": war(confusion) if readable else None,
@@ -176,11 +210,12 @@ def _evaluate_fold(
         "confusion": confusion.tolist(),
         "num_clips": len(rows),
         "num_unreadable": len(failed),
-        "checkpoint": str(task.checkpoint),
+        "ece": expected_calibration_error(probabilities, truth) if readable else None,
+        "checkpoint": pretrained_name(task.checkpoint) or str(task.checkpoint),
         "selection": info.selection,
         "intra_inter_ratio": _ratio(outputs.features, truth),
     }
-    return result, info, unread
+    return FoldOutcome(figures, info, store.info.name, unread, outputs.logits, truth)
 
 
 def _recalls(labels: Sequence[str], confusion: NDArray[np.int64], unread: NDArray[np.int64]) -> dict[str, float | None]:

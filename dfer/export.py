@@ -15,6 +15,7 @@ from dfer.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.errors import DferError, UsageError
 from dfer.files import atomic_path
 from dfer.model import LogoFormer
+from dfer.runs import find_checkpoint
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -42,10 +43,10 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
     """Write a checkpoint as one ONNX file with a free batch size.
 
     Input `clips`: float32 [batch, T, 3, S, S], normalised; output `logits`: float32 [batch, C]. The file's metadata
-    entry "dfer" holds the checkpoint's settings as JSON: labels, alignment, normalisation.
+    entry "dfer" holds the checkpoint's settings as JSON: labels, alignment, normalisation, temperature.
 
     Args:
-        checkpoint: written by `dfer train`.
+        checkpoint: written by `dfer train`, or the name of shipped weights.
         out: the file to write.
 
     Raises:
@@ -54,7 +55,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
     """
     if out.suffix != ".onnx":
         raise UsageError("the file's name must end in .onnx", where=out)
-    model, info = load_checkpoint(checkpoint)
+    model, info = load_checkpoint(find_checkpoint(checkpoint))
     try:
         import onnx
         import onnxscript  # noqa: F401  # what torch's exporter works with

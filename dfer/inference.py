@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from dfer.batches import Feed, evaluation_plan, in_batches, on_device
+from dfer.batches import Feed, build_feed, choose_feed, crop_bytes, evaluation_plan, in_batches, on_device
+from dfer.machine import free_memory_bytes, usable_cores
 from dfer.model import LogoFormer
 from dfer.pixels import prepare_clips
-from dfer.store import ManifestRow
+from dfer.store import ManifestRow, Store
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def run_clips(
     batch_size: int,
     device: torch.device,
     on_batch: Callable[[int], None] = lambda _count: None,
+    change: Callable[[Tensor], Tensor] | None = None,
 ) -> ClipOutputs:
     """The outputs for every clip, in order, from its centred frames, in float32.
 
@@ -54,19 +57,50 @@ def run_clips(
         batch_size: clips at a time; the outputs do not depend on it.
         device: where the model is.
         on_batch: called with the number of clips done in each batch.
+        change: made to each batch of frames, uint8 [B, T, H, W, 3], before the model sees it.
     """
     was_training = model.training
     model.eval()
     config = model.config
     plan = evaluation_plan([row.num_frames for row in rows], config.num_frames, segments)
+    repeats = 1
+    if all(row.num_frames == 1 for row in rows):  # stills
+        plan, repeats = [(clip, frames[:1]) for clip, frames in plan], config.num_frames
     logits = np.zeros((len(rows), config.num_classes), np.float32)
     features = np.zeros((len(rows), config.dim), np.float32)
     done = 0
     for frames in on_device(feed.batches(in_batches(plan, batch_size)), device):
-        pooled = model.forward_features(prepare_clips(frames, config.image_size))
+        if change is not None:
+            frames = change(frames)
+        pooled = model.forward_features(prepare_clips(frames, config.image_size), repeats)
         features[done : done + len(frames)] = pooled.float().cpu().numpy()
         logits[done : done + len(frames)] = model.head(pooled).float().cpu().numpy()
         done += len(frames)
         on_batch(len(frames))
     model.train(was_training)
     return ClipOutputs(logits, features)
+
+
+def run_stored_clips(
+    model: LogoFormer,
+    store: Store,
+    rows: Sequence[ManifestRow],
+    *,
+    segments: int,
+    batch_size: int,
+    device: torch.device,
+    on_batch: Callable[[int], None] = lambda _count: None,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> ClipOutputs:
+    """As `run_clips`, with the clips read from a store, into memory where they fit in a third of what is free.
+
+    Args:
+        store: where the crops are.
+        rows: the clips, all of status "ok".
+    """
+    kind = choose_feed(crop_bytes(store, rows), memory_bytes=free_memory_bytes() / 3)
+    feed = build_feed(store, rows, kind=kind, workers=usable_cores())
+    return run_clips(
+        model, feed, rows,
+        segments=segments, batch_size=batch_size, device=device, on_batch=on_batch, change=change,
+    )  # fmt: skip

@@ -105,6 +105,31 @@ def intra_inter_ratio(features: ArrayLike, labels: ArrayLike) -> float:
     return float(intra / inter)
 
 
+def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
+    """How far a model's confidence is from the share of its answers that are right, on average over the clips.
+
+    The clips are put into bins of equal width by the probability of their answer; of each bin the difference between
+    mean probability and accuracy counts, weighted by its number of clips.
+
+    Args:
+        probabilities: float [N, C], each row summing to 1.
+        labels: int [N].
+        bins: of confidence between 0 and 1; a bin holds its upper edge.
+
+    Raises:
+        ValueError: there are no clips, or the shapes are wrong.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
+    values, classes = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    if values.ndim != 2 or classes.shape != values.shape[:1] or len(values) == 0:
+        raise ValueError(f"expected probabilities [N, C] and labels [N], got {values.shape} and {classes.shape}")
+    confidence, right = values.max(axis=1), values.argmax(axis=1) == classes
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=confidence - right, minlength=bins)  # of each bin: clips times difference
+    return float(np.abs(gaps).sum() / len(values))
+
+
 def _labels(values: ArrayLike, name: str, num_classes: int) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.size == 0:

@@ -483,20 +483,23 @@ class LogoFormer(nn.Module):
         nn.init.trunc_normal_(self.spatial_positions, std=SPATIAL_STD)
         nn.init.trunc_normal_(self.temporal_positions, std=TEMPORAL_STD)
 
-    def forward_features(self, clips: Tensor) -> Tensor:
+    def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
         """The pooled features of clips, after the last LayerNorm: what `head` classifies.
 
         Args:
             clips: float [B, T, 3, S, S], normalised.
+            repeats: how often each frame is shown in a row; the stem sees it once, so stills as clips cost less.
 
         Returns:
             Features [B, D].
         """
         if clips.ndim != 5 or clips.shape[2] != 3:
             raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
-        T = clips.shape[1]
-        x = self.stem(clips.flatten(0, 1))  # (B T) 4·width H W
-        x = self.project(rearrange(x, "(b t) c h w -> b t h w c", t=T))  # B T H W D
+        T = clips.shape[1] * repeats
+        x = self.stem(clips.flatten(0, 1))  # (B T/repeats) 4·width H W
+        x = self.project(rearrange(x, "(b t) c h w -> b t h w c", t=clips.shape[1]))  # B T/repeats H W D
+        if repeats > 1:
+            x = x.repeat_interleave(repeats, dim=1)  # B T H W D
         x = x + resize_spatial(self.spatial_positions, x.shape[2:4])  # + H W D
         x = x + resize_temporal(self.temporal_positions, T)[:, None, None]  # + T 1 1 D
         x = self.blocks(self.dropout(x))  # B T H W D

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from dfer.batches import sample_frames
+from dfer.calibration import class_probabilities
 from dfer.checkpoint import load_checkpoint
 from dfer.device import choose_device
 from dfer.errors import UsageError
@@ -23,9 +24,10 @@ from dfer.faces.align import align_face, alignment_settings, require_same_alignm
 from dfer.faces.detect import Detector, build_detector
 from dfer.faces.track import choose_main_track, track_faces
 from dfer.pixels import prepare_clips
+from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
 from dfer.report.annotate import annotate_frame
-from dfer.runs import default_checkpoint
+from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.video import FrameSource, VideoWriter, open_frames
 
 BATCH_WINDOWS = 8
@@ -62,7 +64,8 @@ class Predictor:
     """Answers which emotion the faces in a video show, over time.
 
     Args:
-        checkpoint: a `.safetensors` file that `dfer train` wrote; None for $DFER_CHECKPOINT, else the newest run's.
+        checkpoint: a `.safetensors` file that `dfer train` wrote, or the name of shipped weights, "default"; None for
+            $DFER_CHECKPOINT, else the newest run's, else the shipped ones.
         detector: "auto", "scrfd", "haar", or "none" for sources whose frames are aligned face crops already.
         detector_weights: file or folder of the detector's weights.
         device: "auto", "cpu" or "cuda".
@@ -91,7 +94,7 @@ class Predictor:
         for name, value in (("stride", stride), ("window", window)):
             if value is not None and not value > 0:
                 raise UsageError(f"the {name} must be above 0 seconds, not {value}", where=f"--{name}")
-        self.checkpoint = Path(checkpoint) if checkpoint is not None else default_checkpoint()
+        self.checkpoint = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         self.device = choose_device(device)
         self.model, self.info = load_checkpoint(self.checkpoint, self.device)
         self.aligned = detector == "none"
@@ -102,11 +105,13 @@ class Predictor:
         weights = Path(detector_weights) if detector_weights is not None else None
         self.detector: Detector | None = None if self.aligned else build_detector(detector, weights)
 
-    def __call__(self, source: str | Path, on_progress: Callable[[str, float], None] | None = None) -> Prediction:
+    def __call__(
+        self, source: str | Path | FrameSource, on_progress: Callable[[str, float], None] | None = None
+    ) -> Prediction:
         """The answer about one video, frame folder or image.
 
         Args:
-            source: the file or folder.
+            source: the file or folder, or its frames.
             on_progress: called with the pass ("detect" or "recognise") and its progress, 0..1.
 
         Raises:
@@ -114,10 +119,12 @@ class Predictor:
         """
         return self.analyse(source, on_progress).prediction
 
-    def analyse(self, source: str | Path, on_progress: Callable[[str, float], None] | None = None) -> Analysis:
+    def analyse(
+        self, source: str | Path | FrameSource, on_progress: Callable[[str, float], None] | None = None
+    ) -> Analysis:
         """As calling it, with the tracks behind the answer."""
         progress = on_progress or (lambda _stage, _done: None)
-        frames = open_frames(Path(source))
+        frames = source if isinstance(source, FrameSource) else open_frames(Path(source))
         tracks = self._tracks(frames, progress)
         num_frames = self.model.config.num_frames
         window_s = self.info.clip_s if self.window is None else self.window
@@ -127,13 +134,13 @@ class Predictor:
         windows = list(dict.fromkeys(cell.window for cells in timelines for cell in cells))
         probabilities = self._recognise(frames, tracks, windows, progress)
         prediction = Prediction(
-            source=str(source),
+            source=str(frames.path if isinstance(source, FrameSource) else source),
             duration=frames.duration,
             fps=frames.fps,
             num_frames=frames.num_frames,
             model={
                 "name": self.info.model_name,
-                "checkpoint": str(self.checkpoint),
+                "checkpoint": pretrained_name(self.checkpoint) or str(self.checkpoint),
                 "labels": self.info.labels,
             },
             faces=[
@@ -171,8 +178,9 @@ class Predictor:
         def flush() -> None:
             if batch:
                 clips = torch.from_numpy(np.stack([frames for _, frames in batch])).to(self.device)
-                logits = self.model(prepare_clips(clips, self.model.config.image_size)).double().cpu()
-                results.update(zip((w for w, _ in batch), logits.softmax(-1).numpy(), strict=True))
+                logits = self.model(prepare_clips(clips, self.model.config.image_size)).cpu().numpy()
+                probabilities = class_probabilities(logits, self.info.temperature)
+                results.update(zip((w for w, _ in batch), probabilities, strict=True))
                 batch.clear()
                 progress("recognise", len(results) / len(windows))
 

@@ -105,7 +105,7 @@ class ModelSection(_Section):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="stochastic depth of the last block")
     backbone: str | None = Field(None, description="file with ResNet-18 weights for the stem")
-    init: str | None = Field(None, description="checkpoint to start from; its head may have other labels")
+    init: str | None = Field(None, description="checkpoint to start from, or `default`; its head may have other labels")
 
 
 class LossSection(_Section):

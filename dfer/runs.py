@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import CheckpointError, DataError
+from dfer.pretrained import DEFAULT, find_pretrained, pretrained_names
 
 RUNS = Path("runs")
 DEMO_RUNS = Path("demo/runs")  # what `dfer demo` leaves, so that `dfer predict clip.mp4` works after it
@@ -70,18 +71,33 @@ def newest_run(fold: int | None = None) -> Path:
     return max(found)[1]
 
 
+def find_checkpoint(named: str | Path) -> Path:
+    """The file that a user means by a path, or by the name of shipped weights such as "default".
+
+    A file of that name in the working folder comes first.
+
+    Raises:
+        CheckpointError: the name's weights are not in this installation, or damaged.
+    """
+    path, name = Path(named), str(named)
+    is_name = name in (DEFAULT, *pretrained_names()) and not path.is_file()
+    return find_pretrained(name) if is_name else path
+
+
 def default_checkpoint() -> Path:
-    """What `dfer predict` uses when none is named: $DFER_CHECKPOINT, else the newest run's.
+    """What `dfer predict` uses when none is named: $DFER_CHECKPOINT, else the newest run's, else the shipped one.
 
     Raises:
         CheckpointError: there is none.
     """
     named = os.environ.get(CHECKPOINT_VARIABLE)
     if named:
-        return Path(named)
+        return find_checkpoint(named)
     try:
         run = newest_run()
     except CheckpointError as error:
+        if DEFAULT in pretrained_names():
+            return find_pretrained(DEFAULT)
         raise CheckpointError(
             "no checkpoint to predict with",
             where=f"--checkpoint, ${CHECKPOINT_VARIABLE}, {RUNS}/, {DEMO_RUNS}/",

@@ -24,7 +24,8 @@ def evaluate(
         Path | None, typer.Option(help="The run's folder.", show_default="the newest", rich_help_panel=WHICH)
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="One checkpoint instead of a run.", rich_help_panel=WHICH)
+        Path | None,
+        typer.Option(help="One checkpoint instead of a run, or [bold]default[/bold].", rich_help_panel=WHICH),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="The store.", show_default="the one trained on", rich_help_panel=WHICH)

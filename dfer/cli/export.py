@@ -11,7 +11,7 @@ EXAMPLES = "Example: [bold]dfer export runs/dfew/fold1/best.safetensors --out lo
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors of dfer.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors of dfer, or [bold]default[/bold].")],
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The ONNX file to write.")],
 ) -> None:
     """Write a model as ONNX, checked against onnxruntime.

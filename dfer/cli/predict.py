@@ -38,7 +38,10 @@ def predict(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, frame folders or images.")],
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="A .safetensors of dfer.", show_default="$DFER_CHECKPOINT, else the newest run's"),
+        typer.Option(
+            help="A .safetensors of dfer, or [bold]default[/bold].",
+            show_default="$DFER_CHECKPOINT, else the newest run's, else the shipped weights",
+        ),
     ] = None,
     json: Annotated[
         str | None,
@@ -73,6 +76,7 @@ def predict(
     The model looks at 16 frames at a time, spread over as long as a clip lasted in its training. Times come from the
     video's own timestamps.
     """
+    from dfer.checkpoint import describe_checkpoint
     from dfer.cli.console import note, print_error, stdout
     from dfer.cli.output import write_json_result
     from dfer.errors import EXIT_FAILED, UsageError, VideoError
@@ -100,7 +104,7 @@ def predict(
         stride=stride,
         window=window,
     )
-    note(f"{predictor.checkpoint}: {predictor.info.model_name} {predictor.info.trained_on()}")
+    note(describe_checkpoint(predictor.checkpoint, predictor.info))
     results: list[dict[str, Any]] = []
     answered: list[Analysis] = []
     for source in inputs:

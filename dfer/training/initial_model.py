@@ -10,6 +10,7 @@ from dfer.backbone import load_backbone
 from dfer.checkpoint import load_checkpoint
 from dfer.model import MODELS, LogoFormer, load_weights
 from dfer.recipe import ModelSection
+from dfer.runs import find_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def build_model(settings: ModelSection, labels: Sequence[str]) -> LogoFormer:
     given = settings.model_dump(exclude={"name", "backbone", "init"}, exclude_none=True)
     model = MODELS[settings.name](num_classes=len(labels), **given)
     if settings.init:
-        start, info = load_checkpoint(Path(settings.init))
+        start, info = load_checkpoint(find_checkpoint(settings.init))
         keep_head = info.labels != list(labels)
         if keep_head:
             logger.warning("%s has other labels, or another order: the head starts from scratch", settings.init)

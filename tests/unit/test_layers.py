@@ -12,18 +12,18 @@ import pytest
 # A module may import from its own layer's package and from lower layers only.
 LAYERS = [
     {"errors", "version", "machine"},
-    {"labels", "files", "records", "runs", "workers"},
+    {"labels", "files", "pretrained", "records", "runs", "workers"},
     {"recipe"},
     # stages
     {
-        "backbone", "batches", "checkpoint", "complexity", "datasets", "decoders", "device", "faces", "losses",
-        "metrics",
-        "model", "pixels", "clip_effects", "report", "store", "synth", "video", "video_writer", "weights",
+        "backbone", "batches", "calibration", "checkpoint", "clip_effects", "complexity", "datasets", "decoders",
+        "device", "faces", "losses", "metrics", "model", "pixels", "report", "store", "synth", "video",
+        "video_writer", "weights",
     },
     {"inference"},
     # orchestrators
-    {"doctor", "evaluate", "export", "predict", "preprocessing", "store_report", "training"},
-    {"bench", "demo"},
+    {"doctor", "evaluate", "export", "predict", "preprocessing", "stability", "store_report", "training"},
+    {"bench", "demo", "model_card", "publish"},
     {"cli"},
     {"__main__", "__init__"},
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from dfer.metrics import confusion_matrix, intra_inter_ratio, per_class_recall, uar, war
+from dfer.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio, per_class_recall, uar, war
 
 # 10 clips of class 0, 5 of class 1, 5 of class 2.
 CONFUSION = [[8, 1, 1], [0, 2, 3], [1, 0, 4]]
@@ -136,3 +136,28 @@ def test_ratio_refuses_what_has_none(features, labels, message: str) -> None:
 def test_metrics_need_no_torch() -> None:
     code = "import sys, dfer.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two answers of 0.9, one right; two of 0.6, both right; one of 0.55, wrong, in the bin of 0.6 when there are 5.
+    top = np.array([0.9, 0.9, 0.6, 0.6, 0.55])
+    probabilities, labels = np.stack([top, 1 - top], 1), [0, 1, 0, 0, 1]
+    assert expected_calibration_error(probabilities, labels, bins=5) == pytest.approx(
+        (2 * abs(0.9 - 1 / 2) + 3 * abs((0.6 + 0.6 + 0.55) / 3 - 2 / 3)) / 5
+    )
+    assert expected_calibration_error(probabilities, labels, bins=1) == pytest.approx(abs(top.mean() - 3 / 5))
+    assert expected_calibration_error([[1.0, 0.0], [0.0, 1.0]], [0, 1]) == 0
+    assert expected_calibration_error([[1.0, 0.0], [0.0, 1.0]], [1, 0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels"),
+    [
+        pytest.param(np.zeros((0, 2)), [], id="no clips"),
+        pytest.param(np.zeros((2, 2)), [0], id="another number of labels"),
+        pytest.param(np.zeros(2), [0, 1], id="one axis"),
+    ],
+)
+def test_calibration_error_refuses_wrong_shapes(probabilities: np.ndarray, labels: list) -> None:
+    with pytest.raises(ValueError, match="expected probabilities"):
+        expected_calibration_error(probabilities, labels)

@@ -72,6 +72,7 @@ def _fold(run: Path, fold: int, age: int, names: tuple[str, ...] = ("last", "bes
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DFER_CHECKPOINT", raising=False)
+    monkeypatch.setattr("dfer.pretrained.FOLDER", tmp_path / "shipped")
     return Path("runs")
 
 

@@ -304,6 +304,19 @@ def test_figures_do_not_depend_on_the_batch_size(store: Store, tmp_path: Path) -
     assert one["intra_inter_ratio"] == pytest.approx(many["intra_inter_ratio"], rel=1e-4)
 
 
+def test_a_fold_that_is_not_its_own_is_warned_of(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "run", device="cpu")
+    checkpoint = tmp_path / "run" / "fold1" / "last.safetensors"
+    other = small_store(tmp_path / "other", clips_per_class=4)
+    for fold, data, warned in ((1, None, False), (2, None, True), (2, other.root, False)):
+        caplog.clear()
+        evaluate(plan_evaluation(folds=[fold], checkpoint=checkpoint, data=data), device="cpu")
+        assert ("may be among its own" in caplog.text) == warned
+        assert ("trained on other data" in caplog.text) == (data is not None)
+
+
 def test_all_folds_are_averaged_and_pooled(store: Store, tmp_path: Path) -> None:
     train(tiny_recipe(store.root, train={"epochs": 1}), out=tmp_path, device="cpu")
     result = evaluate(plan_evaluation(run=tmp_path))

@@ -1,0 +1,141 @@
+"""A trained fold -> the weights that dfer ships: half precision, calibrated, measured, with their checksum."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dfer.calibration import fit_temperature
+from dfer.checkpoint import load_checkpoint, save_checkpoint
+from dfer.device import choose_device
+from dfer.errors import CheckpointError, DataError
+from dfer.evaluate import FoldTask, evaluate_fold
+from dfer.inference import run_stored_clips
+from dfer.model import load_weights
+from dfer.pretrained import write_checksum
+from dfer.store import open_store
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 20_000_000
+# Half precision rounds to 11 bits: an error of 2^-11 of a value. A tensor that loses more stays as it is.
+_TOLERANCE = 2**-10
+NOTICE = "a label says how an expression looks to others, not what a person feels"
+LICENCE = "MIT, as dfer; trained on FER+ (labels: MIT, Microsoft; images: FER2013)"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        size: bytes.
+        sha256: of the file.
+        temperature: fitted on the validation split.
+        figures: "test_war", "test_uar" and "test_ece".
+        kept: names of the tensors that half precision could not hold.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    temperature: float
+    figures: dict[str, float]
+    kept: list[str]
+
+
+def publish_weights(
+    checkpoint: Path,
+    data: Path,
+    out: Path,
+    *,
+    described: str,
+    licence: str = LICENCE,
+    notice: str = NOTICE,
+    device: str = "auto",
+    batch_size: int = 16,
+) -> Published:
+    """Write a trained fold's checkpoint as shipped weights, and its checksum beside it.
+
+    The temperature is fitted on the store's official validation split, with the rounded weights; the figures are
+    those of its test split. Weights load as float32 again.
+
+    Args:
+        checkpoint: written by `dfer train`.
+        data: the store that it was trained on.
+        out: the file, such as dfer/pretrained/default.safetensors.
+        described: a phrase on the data, such as "FER+ stills (not on video)".
+        licence: of the weights.
+        notice: what everyone who sees their answers is told.
+        device: "auto", "cpu" or "cuda".
+        batch_size: clips at a time.
+
+    Raises:
+        DferError: the store is not the one trained on or has no validation split, the file would be too large, or
+            cannot be written.
+    """
+    chosen = choose_device(device)
+    model, info = load_checkpoint(checkpoint, chosen)
+    store = open_store(data)
+    if info.data.get("fingerprint") != store.fingerprint():
+        raise DataError("the checkpoint was trained on other data", where=data, hint="name the store it was trained on")
+    fold = info.data["fold"]
+    rows = [row for row in store.select(fold, "val") if row.status == "ok"]
+    if not rows:
+        raise DataError(f"fold {fold} has no validation split to fit the temperature on", where=data)
+    rounded, kept = to_half(model.state_dict())
+    load_weights(model, rounded, where=str(checkpoint))
+    logger.info("fitting the temperature on %d validation clips", len(rows))
+    outputs = run_stored_clips(
+        model, store, rows, segments=info.segments, batch_size=batch_size, device=chosen
+    )  # fmt: skip
+    temperature = fit_temperature(outputs.logits, np.array([row.label for row in rows], np.int64))
+    info = replace(
+        info, temperature=temperature, licence=licence, notice=notice, data=info.data | {"described": described}
+    )
+    with TemporaryDirectory() as folder:
+        draft = Path(folder) / out.name
+        save_checkpoint(draft, rounded, info)
+        size = draft.stat().st_size
+        if size > MAX_BYTES:
+            raise CheckpointError(
+                f"the weights take {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: not written",
+                where=out,
+                hint="ship a smaller model",
+            )
+        logger.info("temperature %.3f; testing", temperature)
+        tested = evaluate_fold(FoldTask(fold, draft, data), device=device, batch_size=batch_size)
+    figures = {f"test_{name}": tested.figures[name] for name in ("war", "uar", "ece")}
+    save_checkpoint(out, rounded, replace(info, metrics=info.metrics | figures))
+    return Published(out, out.stat().st_size, write_checksum(out), temperature, figures, kept)
+
+
+def to_half(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights in half precision, but for tensors of values too large or too small for it.
+
+    Args:
+        state: a state dict.
+
+    Returns:
+        The state dict, float16 where that holds the values; and the names of the float tensors where it does not.
+    """
+    rounded: dict[str, Tensor] = {}
+    kept = []
+    for name, value in state.items():
+        rounded[name] = value
+        if not value.is_floating_point():  # a counter
+            continue
+        half = value.to(torch.float16)
+        if (half.to(value.dtype) - value).abs().max() <= _TOLERANCE * value.abs().max():
+            rounded[name] = half
+        else:
+            kept.append(name)
+    return rounded, kept
