@@ -136,6 +136,9 @@ class OptimSection(_Section):
     name: Literal["adamw", "sgd"] = "adamw"
     lr: Positive = 5e-4
     weight_decay: NonNegative = 0.05
+    decayed: Literal["weights", "all"] = Field(
+        "weights", description="what decays: weights alone, or biases, norms and position embeddings as well"
+    )
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     stem_lr_scale: NonNegative = Field(1.0, description="learning rate of the stem relative to the rest")
     stem_layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(

@@ -27,16 +27,16 @@ class TrainingScreen:
     """Shows steps as they happen and keeps a line per epoch."""
 
     def __init__(self) -> None:
-        self._loading: Progress | None = None
         self._reset(0)
         self._live: Live | None = None
         first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, one shows
-        if stderr.is_terminal and first:
+        if first and stderr.is_terminal and not stderr.is_dumb_terminal:
             self._live = Live(console=stderr, get_renderable=self.render, transient=True, refresh_per_second=4)
 
     def _reset(self, fold: int) -> None:
         self._fold = fold
         self._loaded = (0, 0)
+        self._lines: Progress | None = None  # in place of the screen
         self._step: StepProgress | None = None
         self._accuracy = Text("no validation yet", "dim")
         self._begun, self._first_step = time.monotonic(), 0
@@ -75,7 +75,7 @@ class TrainingScreen:
 
     def _time_left(self, now: StepProgress) -> str:
         """Of the fold, by the steps seen so far."""
-        done = (now.epoch - 1) * now.steps + now.step
+        done = _steps_done(now)
         seen = done - self._first_step
         left = (now.epochs * now.steps - done) * (time.monotonic() - self._begun) / max(1, seen)
         return str(timedelta(seconds=round(left)))
@@ -123,21 +123,23 @@ class TrainingScreen:
         """So many crops are decoded."""
         self._loaded = done, total
         if self._live is None:
-            if self._loading is None:
-                self._loading = Progress("load", "crops")
-            self._loading.set(done, total)
+            self._lines = self._lines or Progress("load", "crops")
+            self._lines.set(done, total)
 
     def feed(self, description: str) -> None:
         """Where the clips lie."""
-        self._loading = None
+        self._lines = None
         note(f"clips {description}")
 
     def step(self, progress: StepProgress) -> None:
         """Take over the figures of a step."""
         if self._step is None:
             self._begun = time.monotonic()
-            self._first_step = (progress.epoch - 1) * progress.steps + progress.step
+            self._first_step = _steps_done(progress)
         self._step = progress
+        if self._live is None:
+            self._lines = self._lines or Progress("train", "steps")
+            self._lines.set(_steps_done(progress), progress.epochs * progress.steps, f"loss {progress.loss:.4f}")
 
     def epoch(self, record: dict[str, float]) -> None:
         """The line of a finished epoch."""
@@ -166,6 +168,11 @@ class TrainingScreen:
             note(f"fold {fold} done: {record['selection']}: {figures}")
         else:
             note(f"fold {fold} done")
+
+
+def _steps_done(now: StepProgress) -> int:
+    """Of the fold."""
+    return (now.epoch - 1) * now.steps + now.step
 
 
 def _bar_line(before: Text, done: int, total: int, after: Text) -> Table:

@@ -44,6 +44,8 @@ class EventLog:
         from torch.utils.tensorboard import SummaryWriter
 
         epoch = int(record["epoch"])
+        for earlier in self._folder.glob(f"*.epoch{epoch}"):  # of a run killed before it could save its state
+            earlier.unlink()
         with SummaryWriter(str(self._folder), filename_suffix=f".epoch{epoch}") as writer:
             for key, name in _NAMES.items():
                 if key in record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -14,24 +13,22 @@ import torch
 from torch import Tensor
 
 from dfer.batches import Feed, in_batches, on_device, training_plan
-from dfer.checkpoint import CheckpointInfo, save_checkpoint
+from dfer.checkpoint import CheckpointInfo
 from dfer.device import choose_precision, used_memory
 from dfer.errors import DferError
-from dfer.files import remove_unfinished, write_json, write_text
-from dfer.recipe import Recipe, save_recipe
-from dfer.report.figures import plot_curves
+from dfer.recipe import Recipe
 from dfer.runs import fold_folder
 from dfer.store import ManifestRow, Store
 from dfer.training.clock import EpochClock
 from dfer.training.distributed import Peers
 from dfer.training.divergence import DivergenceWatch
-from dfer.training.events import EventLog
 from dfer.training.feeds import describe_feed, open_feeds
 from dfer.training.interrupt import Interrupt
 from dfer.training.learner import build_learner
 from dfer.training.memory import out_of_memory
 from dfer.training.observer import StepProgress, TrainingObserver
-from dfer.training.record import checkpoint_info, describe_environment, timestamp
+from dfer.training.outputs import FoldOutputs
+from dfer.training.record import checkpoint_info, describe_run, timestamp
 from dfer.training.splits import fold_rows
 from dfer.training.state import TrainingState, deciding_keys, load_state
 from dfer.training.step import Stepper, seed_of
@@ -78,7 +75,7 @@ class FoldTrainer:
         peers: Peers | None = None,
     ) -> None:
         self.recipe, self.store, self.fold, self.device = recipe, store, fold, device
-        self.folder = fold_folder(run, fold)
+        self.outputs = FoldOutputs(fold_folder(run, fold))
         self.observer = observer or TrainingObserver()
         self.peers = peers or Peers()
         self.dtype = choose_precision(recipe.train.precision, device)
@@ -91,8 +88,8 @@ class FoldTrainer:
         self.stepper = Stepper(recipe, self.learner, device=device, dtype=self.dtype, fold=fold, peers=self.peers)
         self.state = TrainingState(deciding_keys(recipe), self.fingerprint)
         saved = None
-        if resume and self.peers.rank == 0 and self._state_path.exists():
-            saved = load_state(self._state_path, recipe, self.fingerprint)
+        if resume and self.peers.rank == 0 and self.outputs.state.exists():
+            saved = load_state(self.outputs.state, recipe, self.fingerprint)
         saved = self.peers.from_first(saved)
         if saved is not None:
             self.learner.restore_from(saved)
@@ -117,14 +114,14 @@ class FoldTrainer:
             return finished
         started = timestamp()
         if self.peers.rank == 0:
-            remove_unfinished(self.folder)
-            save_recipe(self.recipe, self.folder / "recipe.yaml")
-        self.observer.on_start(self.fold, self._facts())
+            self.outputs.begin(self.recipe)
+        facts = self._facts()
+        self.observer.on_start(self.fold, facts)
         feeds = open_feeds(
             self.store, self.train_rows, own_share(self.val_rows, self.peers), self.recipe.train,
             device=self.device, peers=self.peers, on_load=self.observer.on_load,
         )  # fmt: skip
-        facts = self._facts() | {"feed": describe_feed(feeds)}
+        facts["feed"] = describe_feed(feeds)
         self.observer.on_feed(facts["feed"])
         full: torch.OutOfMemoryError | None = None
         try:
@@ -141,8 +138,7 @@ class FoldTrainer:
         record = facts | {"started": started, "finished": timestamp(), "best": self.state.best}
         record["last"] = self.state.history[-1]
         if self.peers.rank == 0:
-            plot_curves(self.state.history, self.folder / "curves.png", title=f"{self.recipe.name}, fold {self.fold}")
-            write_json(self.folder / "run.json", record)
+            self.outputs.end(record, self.state.history, title=f"{self.recipe.name}, fold {self.fold}")
         self.observer.on_end(self.fold, record)
         return record
 
@@ -250,28 +246,23 @@ class FoldTrainer:
         if best:
             state.best = record
         if self.peers.rank == 0:
-            self._write_epoch(record, best=best)
+            self.outputs.write_epoch(
+                self.learner.weights,
+                state.history,
+                last=self._checkpoint("last", record),
+                best=self._checkpoint(self._selection, record) if best else None,
+            )
+        self._save_state()
         self._stop_agreed |= self._stops
         self.observer.on_epoch(record)
-
-    def _write_epoch(self, record: dict[str, float], *, best: bool) -> None:
-        info = self._checkpoint("last", record)
-        save_checkpoint(self.folder / "last.safetensors", self.learner.weights, info)
-        if best:
-            info = self._checkpoint(self._selection, record)
-            save_checkpoint(self.folder / "best.safetensors", self.learner.weights, info)
-        lines = "".join(json.dumps(line) + "\n" for line in self.state.history)
-        write_text(self.folder / "metrics.jsonl", lines)
-        self._save_state()
-        EventLog(self.folder).write(record)
 
     # ---- what goes wrong
 
     def _diverged(self, what: str, when: str, clips: str) -> DferError:
         return DferError(
             f"training diverged: {what} at {when}",
-            where=f"clips {clips}" if clips else str(self.folder),
-            hint=f"lower optim.lr or set optim.clip_grad_norm; the last good state is kept in {self.folder}",
+            where=f"clips {clips}" if clips else str(self.outputs.folder),
+            hint=f"lower optim.lr or set optim.clip_grad_norm; the last good state is kept in {self.outputs.folder}",
         )
 
     def _out_of_memory(self) -> DferError:
@@ -290,26 +281,18 @@ class FoldTrainer:
     # ---- state and checkpoints
 
     @property
-    def _state_path(self) -> Path:
-        return self.folder / "state.pt"
-
-    @property
     def _selection(self) -> str:
         return "best on test" if self.recipe.train.select == "test" else "best on validation"
 
     def _finished_record(self) -> dict[str, Any] | None:
         """run.json, where this fold was trained to the end."""
-        path = self.folder / "run.json"
-        if self.state.epoch < self.recipe.train.epochs or not path.is_file():
-            return None
-        record: dict[str, Any] = json.loads(path.read_text())
-        return record
+        return self.outputs.read_record() if self.state.epoch >= self.recipe.train.epochs else None
 
     def _save_state(self) -> None:
         if self.peers.rank:
             return
         self.learner.save_to(self.state)
-        self.state.save(self._state_path)
+        self.state.save(self.outputs.state)
 
     def _checkpoint(self, selection: str, record: dict[str, float]) -> CheckpointInfo:
         return checkpoint_info(
@@ -319,15 +302,7 @@ class FoldTrainer:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "fold": self.fold,
-            "labels": self.store.info.labels,
-            "seed": self.recipe.train.seed,
-            "data": {
-                "path": str(self.store.root.resolve()),
-                "name": self.store.info.name,
-                "fingerprint": self.fingerprint,
-                "notice": self.store.info.notice,
-            },
+            **describe_run(self.recipe, self.store, fold=self.fold, fingerprint=self.fingerprint, device=self.device),
             "num_train": len(self.train_rows),
             "num_val": len(self.val_rows),
             "selection": self._selection if self.val_rows else "last",
@@ -335,8 +310,6 @@ class FoldTrainer:
             "precision": "bf16 autocast" if self.dtype == torch.bfloat16 else "float32",
             "processes": self.peers.count,
             "epochs_done": self.state.epoch,
-            "epochs": self.recipe.train.epochs,
-            **describe_environment(self.device),
         }
 
 

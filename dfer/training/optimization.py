@@ -18,12 +18,13 @@ STEM_STAGES = ("stem.layer1.", "stem.layer2.", "stem.layer3.")
 def build_optimizer(model: LogoFormer, settings: OptimSection) -> torch.optim.Optimizer:
     """AdamW or SGD over groups of parameters: by stage of the stem, decayed or not; the last group is not the stem's.
 
-    Biases, norms and position embeddings are not decayed. The stem's learning rate is scaled, and decays from its
-    last stage to its first.
+    Biases, norms and position embeddings do not decay, unless `settings.decayed` is "all". The stem's learning rate is
+    scaled, and decays from its last stage to its first.
     """
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        decayed = parameter.ndim > 1 and not name.endswith(("positions", "token"))
+        weight = parameter.ndim > 1 and not name.endswith(("positions", "token"))
+        decayed = weight or settings.decayed == "all"
         groups.setdefault((_stage(name), decayed), []).append(parameter)
     top = len(STEM_STAGES) + 1
     described = []

@@ -26,9 +26,27 @@ from dfer.version import __version__
 _PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")
 
 
-def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Versions, git commit and device of this process."""
+def describe_run(recipe: Recipe, store: Store, *, fold: int, fingerprint: str, device: torch.device) -> dict[str, Any]:
+    """What a fold is trained on and by: data, seed, versions, git commit, device of this process.
+
+    Args:
+        recipe: it is trained by.
+        store: it is trained on.
+        fold: 1-based.
+        fingerprint: of the data.
+        device: where.
+    """
     return {
+        "fold": fold,
+        "labels": store.info.labels,
+        "seed": recipe.train.seed,
+        "epochs": recipe.train.epochs,
+        "data": {
+            "path": str(store.root.resolve()),
+            "name": store.info.name,
+            "fingerprint": fingerprint,
+            "notice": store.info.notice,
+        },
         "dfer": __version__,
         "git": git_commit(),
         "python": platform.python_version(),

@@ -35,7 +35,7 @@ def test_every_epoch_gets_its_figures(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="TensorBoard is optional: pip install 'dfer[tensorboard]'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    for epoch in (1, 2, 3):
+    for epoch in (1, 2, 2, 3):  # the second one twice: the first time, the run was killed right afterwards
         EventLog(tmp_path).write(RECORD | {"epoch": epoch, "val_war": epoch / 4})
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

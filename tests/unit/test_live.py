@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from dfer.cli import console, live
+from dfer.cli import console, live, progress
+from dfer.cli.progress import Progress
 from dfer.training import StepProgress, train
 from tests.stores import small_store
 from tests.unit.test_training import tiny_recipe
@@ -73,6 +75,20 @@ def test_a_run_keeps_a_line_per_epoch(written: io.StringIO, tmp_path: Path) -> N
     assert "fold 1 done: best on validation" in text
     if "\x1b" not in text:
         assert len(lines) == 5, "plain lines, and no more"
+
+
+def test_without_a_terminal_a_long_epoch_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(live, "stderr", Console(file=io.StringIO(), force_terminal=False))
+    monkeypatch.setattr(live, "Progress", partial(Progress, clock=lambda: now))
+    said: list[str] = []
+    monkeypatch.setattr(progress, "note", said.append)
+    with live.TrainingScreen() as screen:
+        for step in range(1, 51):
+            screen.step(replace(STEP, step=step))
+            now += 1.0
+    assert said[0] == "train: 111 of 500 steps, 1.0 steps/s, 6 min left, loss 1.2345"
+    assert 2 <= len(said) < 6
 
 
 def test_only_the_first_process_shows(monkeypatch: pytest.MonkeyPatch, written: io.StringIO) -> None:

@@ -57,6 +57,24 @@ def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
     assert any(key.startswith("head.") for key in changed)
 
 
+def test_the_papers_recipe_has_the_published_settings_and_improves_nothing() -> None:
+    recipe = load_recipe(ROOT / "paper_dfew.yaml")
+    model, optim, train = recipe.model, recipe.optim, recipe.train
+    assert (recipe.data.segments, model.num_frames, model.image_size) == (8, 16, 112)
+    assert (model.name, model.attention, model.dropout, model.drop_path) == ("logo_former_s", "local_global", 0.2, 0.1)
+    assert (optim.name, optim.lr, optim.momentum) == ("sgd", 0.01, 0.9)
+    assert (optim.weight_decay, optim.decayed) == (1e-4, "all")
+    assert (optim.schedule, optim.step_epochs, optim.step_gamma, optim.warmup_epochs) == ("step", 40, 0.1, 0)
+    assert (optim.stem_lr_scale, optim.stem_layer_decay, optim.clip_grad_norm) == (1.0, 1.0, 0.0)
+    assert (train.epochs, train.batch_size, train.ema_decay) == (100, 32, 0.0)
+    augment = recipe.augment.model_dump()
+    assert augment.pop("crop_scale") == (0.08, 1.0)
+    assert augment.pop("crop_ratio") == pytest.approx((3 / 4, 4 / 3), abs=1e-3)
+    assert augment.pop("flip") == 0.5
+    assert set(augment.values()) == {0.0}, "no other augmentation"
+    assert (recipe.loss.name, recipe.loss.label_smoothing, recipe.loss.class_weights) == ("cross_entropy", 0, "none")
+
+
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_changes_one_thing_of_the_reference(name: str, checkout: Path) -> None:
     reference = load_recipe(ROOT / "dfew.yaml").model_dump()

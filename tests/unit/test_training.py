@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,9 +78,11 @@ def test_learning_rate_schedule(settings: dict[str, object], epoch: float, expec
     assert lr_factor(OptimSection(**settings), epoch, 10) == pytest.approx(expected)  # type: ignore[arg-type]
 
 
-def test_biases_norms_and_positions_are_not_decayed_and_the_stem_is_slower(store: Store) -> None:
-    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8)
-    optimizer = build_optimizer(model, OptimSection(lr=1.0, weight_decay=0.1, stem_lr_scale=0.5))
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+@pytest.mark.parametrize("pool", ["mean", "class_token"])
+def test_biases_norms_and_positions_decay_only_if_told_and_the_stem_is_slower(decayed: Any, pool: Any) -> None:
+    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8, pool=pool)
+    optimizer = build_optimizer(model, OptimSection(lr=1.0, weight_decay=0.1, stem_lr_scale=0.5, decayed=decayed))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     seen = set()
     for group in optimizer.param_groups:
@@ -87,8 +90,8 @@ def test_biases_norms_and_positions_are_not_decayed_and_the_stem_is_slower(store
             name = names[id(parameter)]
             seen.add(name)
             assert group["lr"] == (0.5 if name.startswith("stem.") else 1.0), name
-            free = parameter.ndim == 1 or name.endswith("positions")
-            assert group["weight_decay"] == (0.0 if free else 0.1), name
+            is_weight = parameter.ndim > 1 and not name.endswith(("positions", "token"))
+            assert group["weight_decay"] == (0.1 if is_weight or decayed == "all" else 0.0), name
     assert seen == set(names.values())
 
 
