@@ -74,6 +74,11 @@ def used_memory_bytes() -> int:
         return 0
 
 
+def load_average() -> float | None:
+    """How many processes wanted a core in the last minute; None where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def cpu_name() -> str:
     """The processor's name."""
     for line in _cpu_info():

@@ -62,7 +62,7 @@ def _read(path: Path) -> list[int]:
     try:
         with path.open(newline="") as file:
             lengths = [int(row["num_frames"]) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise UsageError("no CSV with a column num_frames", where=path) from error
     return [length for length in lengths if length > 0]
 

@@ -23,6 +23,7 @@ from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
 from dfer.bench.timing import measure_peak_flops, time_steps
 from dfer.complexity import count_gmacs
 from dfer.device import choose_device, describe_machine, free_device_memory
+from dfer.machine import load_average
 from dfer.recipe import Recipe, load_recipe, shipped_recipes
 from dfer.store import Store
 from dfer.training import FoldTrainer
@@ -32,6 +33,7 @@ from dfer.training.feeds import open_feeds
 SCHEMA = "dfer.bench.training/1"
 RECIPE = "dfew.yaml"
 PLAIN = "plain loop"
+BUSY = 0.5  # a load that is not ours
 TRAINING_FACTOR = 3  # a backward pass costs two forward passes
 # Clips in a batch, and the share of DFEW's clips, by kind of device.
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 8}
@@ -75,6 +77,9 @@ def bench_training(
     batch_size = batch_size or DEFAULT_BATCH_SIZE[chosen.type]
     scale = DEFAULT_SCALE[chosen.type] if scale is None else scale
     lengths = clip_lengths(frame_counts, scale)
+    load = load_average()
+    if load is not None and load > BUSY:
+        on_step(f"other work is using this machine (load {load:.1f}): speeds will be too low, and their ratios off")
     with tempfile.TemporaryDirectory(prefix="dfer-bench-") as temporary:
         root = folder or Path(temporary) / "store"
         changes = [f"model.image_size={image_size}", f"train.batch_size={batch_size}", *overrides]
@@ -101,6 +106,7 @@ def bench_training(
     return {
         "schema": SCHEMA,
         "machine": describe_machine(chosen),
+        "load_before": load,
         "model": recipe.model.name,
         "gmacs": gmacs,
         "image_size": recipe.model.image_size,

@@ -233,6 +233,8 @@ def test_a_fold_that_is_not(
         pytest.param(["export", "a.safetensors", "--out", "a.txt"], "must end in .onnx", id="export to text"),
         pytest.param(["export", "a.safetensors"], "--out", id="export to nowhere"),
         pytest.param(["bench", "--batch-size", "0"], "--batch-size", id="empty batches"),
+        pytest.param(["bench", "train", "--image-size", "8"], "--image-size", id="tiny crops to train on"),
+        pytest.param(["bench", "train", "--frame-counts", "a.mp4"], "num_frames", id="no frame counts"),
         pytest.param(["train", "cpu_smoke.yaml", "--device", "tpu"], "'tpu'", id="unknown device"),
     ],
 )

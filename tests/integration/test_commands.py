@@ -162,6 +162,21 @@ def test_bench_measures_the_models() -> None:
     assert growth[1] > 5
 
 
+def test_bench_train_measures_the_engine_beside_a_plain_loop() -> None:
+    tiny = ["model.dim=16", "model.depth=1", "model.heads=2", "model.stem_width=8", "model.num_frames=8"]
+    command = ["bench", "train", *tiny, "--device", "cpu", "--scale", 0.002, "--seconds", 0.1, "--batch-size", 4]
+    outcome = dfer(*command, "--image-size", 32, "--json", "bench.json").succeeded()
+    result = json.loads(Path("bench.json").read_text())
+    assert result["schema"] == "dfer.bench.training/1"
+    assert [case["name"] for case in result["cases"]] == ["stream", "memory", "plain loop"]
+    for word in ("stream", "plain loop", "23 clips", "32 pixels"):
+        assert word in outcome.out
+    assert "the engine, clips from: memory" in outcome.err
+    assert sorted(path.name for path in Path().iterdir()) == ["bench.json"]
+    dfer(*command, "model.dims=3").failed(2, "did you mean 'model.dim'?")
+    dfer("bench", "train", "--scale", 2).failed(2, "a share of the clips")
+
+
 def test_doctor_says_what_is_there(workspace: Path, scrfd_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DFER_DETECTOR_WEIGHTS", str(scrfd_weights))
     lines = dfer("doctor").succeeded().out.splitlines()

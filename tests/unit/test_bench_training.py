@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from dfer.bench import training
 from dfer.bench.random_store import clip_lengths
 from dfer.bench.training import bench_training
 from dfer.errors import UsageError
@@ -54,8 +55,9 @@ def test_lengths_that_are_none(tmp_path: Path, text: str, scale: float, message:
         clip_lengths(path, scale)
 
 
-def test_the_benchmark_reports_every_case(tmp_path: Path) -> None:
+def test_the_benchmark_reports_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    monkeypatch.setattr(training, "load_average", lambda: 3.2)
     result = bench_training(
         device="cpu", batch_size=4, image_size=32, seconds=0.2, scale=0.0015, overrides=SMALL,
         feeds=["stream", "memory"], folder=tmp_path / "store", on_step=said.append,
@@ -68,7 +70,9 @@ def test_the_benchmark_reports_every_case(tmp_path: Path) -> None:
     assert (result["batch_size"], result["image_size"]) == (4, 32)
     assert result["gmacs"] < 0.1, "of the model that was measured"
     assert [case["name"] for case in result["cases"]] == ["stream", "memory", "plain loop"]
-    assert len(said) == 5
+    assert said[0] == "other work is using this machine (load 3.2): speeds will be too low, and their ratios off"
+    assert result["load_before"] == 3.2
+    assert len(said) == 6
     for case in result["cases"]:
         assert case["clips_per_s"] > 0
         assert 0 <= case["data_wait"] < 1

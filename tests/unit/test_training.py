@@ -157,6 +157,9 @@ def test_a_run_leaves_what_the_contract_says_and_learns(store: Store, tmp_path: 
     history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in history] == list(range(1, 13))
     assert history[-1]["train_loss"] < 0.85 * history[0]["train_loss"]
+    for line in history:
+        assert 0 <= line["data_wait"] < 1
+        assert line["step_ms"] > 0
     best = max(history, key=lambda line: (line["val_war"], line["val_uar"], -line["val_loss"]))
     assert record["best"]["epoch"] == best["epoch"]
     info = read_checkpoint_info(folder / "best.safetensors")
