@@ -66,6 +66,19 @@ def child_peaks_bytes() -> list[int]:
     return [peak for peak in peaks if peak is not None]
 
 
+def child_private_bytes() -> int:
+    """Memory that the worker processes of this one hold for themselves: forked ones share the rest with it."""
+    return sum(_private_bytes(child.pid) for child in multiprocessing.active_children())
+
+
+def _private_bytes(pid: int | None) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+
+
 def used_memory_bytes() -> int:
     """Main memory that this process holds now; 0 where the system does not say."""
     try:

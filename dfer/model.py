@@ -235,7 +235,8 @@ class LocalAttention(nn.Module):
         y = attend(q, k, v, mask)  # (B K) M n D/M
         to_grid = "(b nt nh nw) m (t h w) d -> b (nt t) (nh h) (nw w) (m d)"
         y = rearrange(y, to_grid, nt=-(-T // t), nh=-(-H // h), nw=-(-W // w), t=t, h=h, w=w)  # B T⁺ H⁺ W⁺ D
-        result: Tensor = self.dropout(self.output(y[:, :T, :H, :W]))  # B T H W D
+        y = y[:, :T, :H, :W].contiguous()  # B T H W D; of a view, linear layers make slow batches of small products
+        result: Tensor = self.dropout(self.output(y))
         return result
 
 

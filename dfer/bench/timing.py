@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from dfer.device import used_memory
-from dfer.machine import child_peaks_bytes, forget_peak_memory, peak_memory_bytes
+from dfer.machine import child_private_bytes, forget_peak_memory, peak_memory_bytes
 
 WARM_UP_STEPS = 2
 _PRODUCTS = 10
@@ -56,7 +56,7 @@ def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds
     while time.perf_counter() - begun < seconds or not count:
         done, wait = next(steps)
         clips, count, waited = clips + done, count + 1, waited + wait
-        children = max(children, sum(child_peaks_bytes()))
+        children = max(children, child_private_bytes())
     wait_for(device)
     spent = time.perf_counter() - begun
     own = peak_memory_bytes()

@@ -12,6 +12,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,19 @@ import torch
 from dfer.batches import DEVICE_SHARE, FeedKind, choose_feed, crop_bytes, in_batches, on_device, training_plan
 from dfer.bench.plain_training import plain_steps
 from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
-from dfer.bench.timing import measure_peak_flops, time_steps
+from dfer.bench.timing import StepTimes, measure_peak_flops, time_steps
 from dfer.complexity import count_gmacs
 from dfer.device import choose_device, describe_machine, free_device_memory
+from dfer.errors import DferError
 from dfer.machine import load_average
 from dfer.recipe import Recipe, load_recipe, shipped_recipes
 from dfer.store import Store
 from dfer.training import FoldTrainer
 from dfer.training.distributed import Peers
 from dfer.training.feeds import open_feeds
+
+# The number format, and for each step the clips and the seconds it waited for them.
+Steps = tuple[str, Iterator[tuple[int, float]]]
 
 SCHEMA = "dfer.bench.training/1"
 RECIPE = "dfew.yaml"
@@ -87,14 +92,14 @@ def bench_training(
         recipe = load_recipe(shipped_recipes() / RECIPE, changes)
         on_step(f"generating {len(lengths):,} clips, {sum(lengths):,} crops of {image_size} pixels")
         store = generate_store(root, lengths, image_size)
+        measure = partial(_measure, recipe=recipe, device=chosen, seconds=seconds, on_step=on_step)
         cases = []
         for kind in feeds or _feeds(store, chosen):
             on_step(f"the engine, clips from: {kind}")
-            cases.append(_measure_engine(recipe, store, chosen, kind, seconds, Path(temporary)))
-            gc.collect()  # the crops
+            start = partial(_engine_steps, store=store, device=chosen, kind=kind, folder=Path(temporary))
+            cases.append({"name": kind, **measure(start)})
         on_step("a plain float32 loop over DataLoader and PIL")
-        times = time_steps(plain_steps(recipe, store, chosen), chosen, seconds)
-        cases.append({"name": PLAIN, "dtype": "float32", **asdict(times)})
+        cases.append({"name": PLAIN, **measure(partial(_plain_steps, store=store, device=chosen))})
         gmacs = _gmacs(recipe, store, Path(temporary))
     on_step("the device's peak")
     peaks = {dtype: measure_peak_flops(chosen, getattr(torch, dtype)) for dtype in {case["dtype"] for case in cases}}
@@ -132,27 +137,64 @@ def _gmacs(recipe: Recipe, store: Store, folder: Path) -> float:
     return count_gmacs(model, recipe.model.num_frames, recipe.model.image_size)
 
 
-def _measure_engine(
-    recipe: Recipe, store: Store, device: torch.device, kind: FeedKind, seconds: float, folder: Path
-) -> dict[str, Any]:
+def _engine_steps(recipe: Recipe, *, store: Store, device: torch.device, kind: FeedKind, folder: Path) -> Steps:
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"feed": kind})})
     trainer = _trainer(recipe, store, folder / kind, device)
-    rows = trainer.train_rows
+    rows, stepper = trainer.train_rows, trainer.stepper
     lengths = [row.num_frames for row in rows]
     feeds = open_feeds(store, rows, [], recipe.train, device=device, peers=Peers(), on_load=lambda *_: None)
     trainer.model.train()
 
     def steps() -> Iterator[tuple[int, float]]:
-        """Clips and waiting time of one step after the other, epoch after epoch."""
         for epoch in itertools.count():
             plan = training_plan(lengths, recipe.model.num_frames, recipe.data.segments, [epoch])
             batches = in_batches(plan, recipe.train.batch_size)
-            parts = [batch[part.clips] for batch in batches for part in trainer.stepper.parts(len(batch))]
+            if epoch == 0:  # warming up: each size of batch is compiled by itself
+                batches = [batches[0], batches[-1]]
+            parts = [batch[part.clips] for batch in batches for part in stepper.parts(len(batch))]
             frames = on_device(feeds.train.batches(parts), device)
             for number, batch in enumerate(batches):
                 chosen = [rows[clip] for clip, _ in batch]
-                outcome = trainer.stepper.run(frames, chosen, epoch=0, step=number, steps=len(batches), stop=False)
+                outcome = stepper.run(frames, chosen, epoch=0, step=number, steps=len(batches), stop=False)
                 yield len(batch), outcome.waited_s
 
-    dtype = "bfloat16" if trainer.dtype == torch.bfloat16 else "float32"
-    return {"name": kind, "dtype": dtype, **asdict(time_steps(steps(), device, seconds))}
+    return "bfloat16" if trainer.dtype == torch.bfloat16 else "float32", steps()
+
+
+def _plain_steps(recipe: Recipe, *, store: Store, device: torch.device) -> Steps:
+    return "float32", plain_steps(recipe, store, device)
+
+
+def _measure(
+    start: Callable[[Recipe], Steps],
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    seconds: float,
+    on_step: Callable[[str], None],
+) -> dict[str, Any]:
+    """A row of the result, with the largest batch that fits: the recipe's, or a half of it, or a half of that.
+
+    Args:
+        start: begins the case.
+    """
+    batch_size = recipe.train.batch_size
+    while True:
+        tried = recipe.model_copy(update={"train": recipe.train.model_copy(update={"batch_size": batch_size})})
+        try:
+            dtype, times = _time(start, tried, device, seconds)
+            return {"dtype": dtype, "batch_size": batch_size, **asdict(times)}
+        except torch.OutOfMemoryError as error:
+            if batch_size == 1:
+                raise DferError("not even one clip fits in the device's memory", where=str(device)) from error
+        finally:
+            gc.collect()  # the crops and the model
+        batch_size //= 2
+        on_step(f"the device's memory is full: batches of {batch_size}")
+
+
+def _time(
+    start: Callable[[Recipe], Steps], recipe: Recipe, device: torch.device, seconds: float
+) -> tuple[str, StepTimes]:
+    dtype, steps = start(recipe)
+    return dtype, time_steps(steps, device, seconds)

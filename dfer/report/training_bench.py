@@ -51,6 +51,11 @@ def training_bench_table(result: dict[str, Any]) -> RenderableType:
         f"peak: the best of large matrix products, TFLOP/s: {measured}",
         "TFLOP/s: a step counts as three forward passes",
     ]
+    lines += [
+        f"{case['name']}: batches of {case['batch_size']}, more do not fit"
+        for case in result["cases"]
+        if case["batch_size"] != result["batch_size"]
+    ]
     return Group(table, *(Text(line) for line in lines))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from dfer.bench import training
@@ -15,6 +17,7 @@ from dfer.bench.training import bench_training
 from dfer.errors import UsageError
 from dfer.report.training_bench import training_bench_table
 from dfer.store import open_store
+from dfer.training.step import Stepper
 
 SMALL = [
     "model.num_frames=4", "data.segments=2", "model.window=[2, 1, 1]", "model.dim=16", "model.depth=1",
@@ -82,13 +85,41 @@ def test_the_benchmark_reports_every_case(tmp_path: Path, monkeypatch: pytest.Mo
         assert case["relative"] == pytest.approx(case["clips_per_s"] / result["cases"][-1]["clips_per_s"])
 
 
+def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Stepper.run
+
+    def small_device(self: Stepper, batches: Any, labels: Any, **place: Any) -> Any:
+        if len(labels) > 2:
+            raise torch.OutOfMemoryError
+        return run(self, batches, labels, **place)
+
+    monkeypatch.setattr(Stepper, "run", small_device)
+    said: list[str] = []
+    result = bench_training(
+        device="cpu", batch_size=8, image_size=32, seconds=0.1, scale=0.0015, overrides=SMALL, feeds=["stream"],
+        on_step=said.append,
+    )  # fmt: skip
+    assert [case["batch_size"] for case in result["cases"]] == [2, 8]
+    assert [line for line in said if "full" in line] == [
+        "the device's memory is full: batches of 4", "the device's memory is full: batches of 2",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits_and_says_what_was_measured(width: int) -> None:
     case = {
         "clips_per_s": 2143.2, "epoch_s": 4.365, "data_wait": 0.013, "step_ms": 117.9, "steps": 250,
         "memory_bytes": 5_200_000_000, "device_memory_bytes": 61_300_000_000, "flops": 1.31e14, "utilisation": 0.18,
+        "batch_size": 256,
     }  # fmt: skip
-    plain = {**case, "clips_per_s": 9.87, "epoch_s": 948.0, "memory_bytes": None, "device_memory_bytes": 0}
+    plain = {
+        **case,
+        "clips_per_s": 9.87,
+        "epoch_s": 948.0,
+        "memory_bytes": None,
+        "device_memory_bytes": 0,
+        "batch_size": 128,
+    }
     result = {
         "machine": "a machine", "model": "logo_former_s", "gmacs": 10.18, "image_size": 112, "batch_size": 256,
         "store": {"clips": 11_697, "crops": 901_736, "bytes": 33_934_000_000, "scale": 1.0},
@@ -103,5 +134,8 @@ def test_the_table_fits_and_says_what_was_measured(width: int) -> None:
         console.print(training_bench_table(result))
     text = capture.get()
     assert "…" not in text
-    said = ("2,143", "4.37", "1.3%", "118", "5.2", "61.3", "131", "18%", "217.15", "9.87", "948", "?", "33.9 GB", "720")
+    said = (
+        "2,143", "4.37", "1.3%", "118", "5.2", "61.3", "131", "18%", "217.15", "9.87", "948", "?", "33.9 GB", "720",
+        "plain loop: batches of 128",
+    )  # fmt: skip
     assert all(figure in text for figure in said), text
