@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfer.errors import DataError
 from dfer.recipe import Recipe
@@ -59,12 +60,16 @@ def split_validation(
 
 
 def _whole_subjects(rows: Sequence[ManifestRow], fraction: float, rng: np.random.Generator) -> set[str]:
-    """Subjects in random order, each taken while it brings the share nearer to the one wanted."""
-    subjects = sorted({row.subject for row in rows})
+    """Subjects in random order, each taken if it brings the shares of the classes nearer to the one wanted."""
+    num_classes = max(row.label for row in rows) + 1
+    counts: dict[str, NDArray[np.int64]] = {}
+    for row in rows:
+        counts.setdefault(row.subject, np.zeros(num_classes, np.int64))[row.label] += 1
+    missing = fraction * sum(counts.values())
     chosen: set[str] = set()
-    wanted = fraction * len(rows)
-    for subject in rng.permutation(subjects):
-        clips = {row.clip_id for row in rows if row.subject == subject}
-        if abs(len(chosen) + len(clips) - wanted) < abs(len(chosen) - wanted):
-            chosen |= clips
-    return chosen
+    for subject in rng.permutation(sorted(counts)):
+        left = missing - counts[subject]
+        if np.square(left).sum() < np.square(missing).sum():
+            chosen.add(str(subject))
+            missing = left
+    return {row.clip_id for row in rows if row.subject in chosen}

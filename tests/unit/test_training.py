@@ -144,6 +144,19 @@ def test_validation_keeps_subjects_apart() -> None:
     assert 0.15 < len(val) / 120 < 0.35
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_subjects_are_chosen_with_an_eye_to_every_class(seed: int) -> None:
+    # Each person shows mostly one emotion: a share of the clips alone could leave an emotion out.
+    rows = [
+        ManifestRow(f"{person}-{n}", person % 3 if n else (person + 1) % 3, "x", "ok", {}, 9, subject=f"p{person}")
+        for person in range(30)
+        for n in range(5)
+    ]
+    _, val = split_validation(rows, 0.2, seed=seed)
+    shares = np.bincount([row.label for row in val], minlength=3) / np.bincount([row.label for row in rows])
+    assert shares == pytest.approx([0.2] * 3, abs=0.06)
+
+
 # ---- running
 
 
