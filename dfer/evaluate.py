@@ -20,7 +20,7 @@ from dfer.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.device import choose_device
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import require_same_alignment
-from dfer.inference import run_stored_clips
+from dfer.inference import run_clips, stored_feed
 from dfer.labels import require_same_labels
 from dfer.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio, per_class_recall, uar, war
 from dfer.pretrained import pretrained_name
@@ -187,9 +187,9 @@ def evaluate_fold(
         )
     if info.data.get("fingerprint") != store.fingerprint():
         logger.warning("%s was trained on other data than %s", task.checkpoint, store.root)
-    outputs = run_stored_clips(
+    outputs = run_clips(
         model,
-        store,
+        stored_feed(store, readable),
         readable,
         segments=info.segments,
         batch_size=batch_size,

@@ -81,26 +81,7 @@ def run_clips(
     return ClipOutputs(logits, features)
 
 
-def run_stored_clips(
-    model: LogoFormer,
-    store: Store,
-    rows: Sequence[ManifestRow],
-    *,
-    segments: int,
-    batch_size: int,
-    device: torch.device,
-    on_batch: Callable[[int], None] = lambda _count: None,
-    change: Callable[[Tensor], Tensor] | None = None,
-) -> ClipOutputs:
-    """As `run_clips`, with the clips read from a store, into memory where they fit in a third of what is free.
-
-    Args:
-        store: where the crops are.
-        rows: the clips, all of status "ok".
-    """
+def stored_feed(store: Store, rows: Sequence[ManifestRow]) -> Feed:
+    """Clips of a store, all of status "ok", for `run_clips`: in memory where they fit in a third of what is free."""
     kind = choose_feed(crop_bytes(store, rows), memory_bytes=free_memory_bytes() / 3)
-    feed = build_feed(store, rows, kind=kind, workers=usable_cores())
-    return run_clips(
-        model, feed, rows,
-        segments=segments, batch_size=batch_size, device=device, on_batch=on_batch, change=change,
-    )  # fmt: skip
+    return build_feed(store, rows, kind=kind, workers=usable_cores())

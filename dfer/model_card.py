@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from dfer.calibration import class_probabilities
 from dfer.checkpoint import load_checkpoint
 from dfer.device import choose_device, describe_machine
 from dfer.evaluate import FoldOutcome, FoldTask, evaluate_fold
-from dfer.inference import run_stored_clips
+from dfer.files import sha256_of
+from dfer.inference import run_clips, stored_feed
 from dfer.metrics import expected_calibration_error
 from dfer.predict import Predictor
 from dfer.pretrained import pretrained_name
@@ -69,7 +69,7 @@ def measure_model(
     return {
         "schema": "dfer.model_card/1",
         "checkpoint": pretrained_name(path) or str(path),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
         "bytes": path.stat().st_size,
         "model": info.model_name,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -109,11 +109,11 @@ def measure_stability(
     readable = [row for row in store.select(task.fold, "test") if row.status == "ok"]
     places = np.unique(np.linspace(0, len(readable) - 1, min(clips, len(readable))).round().astype(np.int64))
     rows = [readable[place] for place in places]
-    changed = {}
+    feed, changed = stored_feed(store, rows), {}
     for name, change in CROP_CHANGES.items():
         logger.info("%d clips %s", len(rows), name)
-        outputs = run_stored_clips(
-            model, store, rows, segments=info.segments, batch_size=batch_size, device=chosen, change=change
+        outputs = run_clips(
+            model, feed, rows, segments=info.segments, batch_size=batch_size, device=chosen, change=change
         )
         changed[name] = changed_share(tested.logits[places], outputs.logits)
     return {"num_clips": len(rows), "changed": changed}

@@ -22,6 +22,7 @@ from dfer.recipe import AugmentSection
 # ImageNet's statistics: what the ResNet-18 weights in circulation expect.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def _normalise(clips: Tensor) -> Tensor:
 
 
 def _luma(clips: Tensor) -> Tensor:
-    weights = torch.tensor((0.299, 0.587, 0.114), device=clips.device).view(3, 1, 1)  # ITU-R BT.601
+    weights = torch.tensor(LUMA, device=clips.device).view(3, 1, 1)
     return (clips * weights).sum(2, keepdim=True)
 
 

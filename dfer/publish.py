@@ -17,7 +17,7 @@ from dfer.checkpoint import load_checkpoint, save_checkpoint
 from dfer.device import choose_device
 from dfer.errors import CheckpointError, DataError
 from dfer.evaluate import FoldTask, evaluate_fold
-from dfer.inference import run_stored_clips
+from dfer.inference import run_clips, stored_feed
 from dfer.model import load_weights
 from dfer.pretrained import write_checksum
 from dfer.store import open_store
@@ -94,9 +94,8 @@ def publish_weights(
     rounded, kept = to_half(model.state_dict())
     load_weights(model, rounded, where=str(checkpoint))
     logger.info("fitting the temperature on %d validation clips", len(rows))
-    outputs = run_stored_clips(
-        model, store, rows, segments=info.segments, batch_size=batch_size, device=chosen
-    )  # fmt: skip
+    feed = stored_feed(store, rows)
+    outputs = run_clips(model, feed, rows, segments=info.segments, batch_size=batch_size, device=chosen)
     temperature = fit_temperature(outputs.logits, np.array([row.label for row in rows], np.int64))
     info = replace(
         info, temperature=temperature, licence=licence, notice=notice, data=info.data | {"described": described}

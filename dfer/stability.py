@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfer.decoders import Frame
+from dfer.pixels import LUMA
 from dfer.records import FacePrediction
 from dfer.report.timeline import emotion_runs
 from dfer.video import FrameSource
 
 SHIFT = 0.03  # of the crop's side: 4 of 128 pixels
 TINT = (1.15, 1.0, 0.85)  # gains of red, green and blue, as of a warm lamp
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 # ---- crops
@@ -36,7 +36,7 @@ def mirror_crops(frames: Tensor) -> Tensor:
 
 def grey_crops(frames: Tensor) -> Tensor:
     """Crops uint8 [B, T, H, W, 3], without colour."""
-    weights = torch.tensor(_LUMA, device=frames.device)
+    weights = torch.tensor(LUMA, device=frames.device)
     return _as_bytes((frames.float() * weights).sum(-1, keepdim=True)).expand_as(frames)
 
 

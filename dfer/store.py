@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
-from dfer.files import atomic_path, write_json, write_text
+from dfer.files import atomic_path, sha256_of, write_json, write_text
 from dfer.records import STATUSES
 
 STORE_FORMAT = "dfer.store/1"
@@ -205,8 +205,7 @@ def clip_writer(path: Path) -> Iterator[ClipWriter]:
             writer = ClipWriter(path, archive)
             yield writer
             archive.writestr(zipfile.ZipInfo("clip.json", _EPOCH), json.dumps(asdict(writer.record)))
-        with temporary.open("rb") as written:
-            writer.sha256 = _sha256(written)
+        writer.sha256 = sha256_of(temporary)
 
 
 def write_clip(path: Path, crops: Iterable[NDArray[np.uint8]], record: CropRecord) -> str:
@@ -341,13 +340,6 @@ def open_store(root: Path) -> Store:
         unfinished = "an unfinished store" if info else "no store"
         raise DataError(f"{unfinished} here", where=root, hint="write it with `dfer preprocess DATASET RAW`")
     return Store(root, info, read_manifest(root / "manifest.csv"))
-
-
-def _sha256(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _parse_row(values: dict[Any, str]) -> ManifestRow:

@@ -21,6 +21,7 @@ from dfer.machine import child_peaks_bytes, only_cores, usable_cores
 from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
+from dfer.report.wording import counted
 from dfer.synth.dataset import generate_dataset
 from dfer.video import FrameSource, open_frames
 from dfer.workers import run_tasks
@@ -83,7 +84,7 @@ def bench_preprocess(
         cores = usable_cores()
         speeds: dict[tuple[int, int], _Speed] = {}
         for count, allowed in dict.fromkeys(((1, 1), (1, cores), (workers, cores))):
-            on_step(f"{count} worker{_s(count)} on {allowed} core{_s(allowed)}, {frames} frames {repeat} times")
+            on_step(f"{counted(count, 'worker')} on {counted(allowed, 'core')}, {frames} frames {repeat} times")
             with only_cores(allowed):
                 speeds[count, allowed] = _measure(sources, scratch / f"store{count}-{allowed}", settings, count, repeat)
     on_step("landmarks")
@@ -123,10 +124,6 @@ def bench_preprocess(
             for name, (clips, total) in DATASETS.items()
         },
     }
-
-
-def _s(count: int) -> str:
-    return "s" if count > 1 else ""
 
 
 def _generate(raw: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,14 +15,13 @@ import numpy as np
 
 from dfer.datasets import RawDataset, official_sizes
 from dfer.datasets.splits import OfficialSizes
-from dfer.files import is_unfinished, write_error
+from dfer.files import is_unfinished, sha256_of, write_error
 from dfer.machine import usable_cores
 from dfer.preprocessing.run import spread_clips
 from dfer.records import ClipRecord
 from dfer.store import ManifestRow, Store, open_store
 
 _SHOWN = 5
-_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -135,11 +133,7 @@ def _verify(store: Store, row: ManifestRow) -> int | str:
     """The number of a clip's crops, or what is wrong with them."""
     path = store.clip_path(row.clip_id)
     try:
-        with path.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        if digest.hexdigest() != row.sha256:
+        if sha256_of(path) != row.sha256:
             return f"{path.name} is damaged: its SHA-256 is not the manifest's"
         side, count = store.info.crop_size, 0
         with zipfile.ZipFile(path) as archive:

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from dfer.errors import CheckpointError
-from dfer.files import write_text
+from dfer.files import sha256_of, write_text
 
 DEFAULT = "default"  # what `dfer predict` takes where there is no other checkpoint
 FOLDER = Path(__file__).parent
@@ -38,7 +37,7 @@ def find_pretrained(name: str) -> Path:
             where=path,
             hint="name a checkpoint that `dfer train` wrote, or install a dfer that ships weights",
         )
-    if _sha256(path) != expected:
+    if sha256_of(path) != expected:
         raise CheckpointError(
             "the shipped weights are damaged: another SHA-256 than they were published with",
             where=path,
@@ -62,7 +61,7 @@ def write_checksum(path: Path) -> str:
     Raises:
         DferError: it cannot be written.
     """
-    digest = _sha256(path)
+    digest = sha256_of(path)
     sums = _checksums(path.parent) | {path.name: digest}
     write_text(path.parent / CHECKSUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
     return digest
@@ -75,7 +74,3 @@ def _checksums(folder: Path) -> dict[str, str]:
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,6 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dfer.report.wording import counted
+
 
 def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
     """Speeds, landmarks and projected hours.
@@ -23,7 +25,7 @@ def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
     table.add_row("plain loop", f"{plain['frames_per_s']:.1f}", f"{plain['clips_per_s']:.2f}", "1.00", "", "", "")
     for row in result["workers"]:
         table.add_row(
-            f"{_number(row['workers'], 'worker')}, {_number(row['cores'], 'core')}",
+            f"{counted(row['workers'], 'worker')}, {counted(row['cores'], 'core')}",
             f"{row['frames_per_s']:.1f}",
             f"{row['clips_per_s']:.2f}",
             f"{row['ratio_to_plain_loop']:.2f}",
@@ -56,7 +58,7 @@ def memory_table(result: dict[str, Any]) -> RenderableType:
     table.add_column()
     table.add_column(justify="right")
     each = "" if result["clips"] == 1 else " each"
-    table.add_row(_number(result["clips"], "clip"), f"{60 * result['minutes']:,.1f} s of {width}x{height}{each}")
+    table.add_row(counted(result["clips"], "clip"), f"{60 * result['minutes']:,.1f} s of {width}x{height}{each}")
     table.add_row("frames", f"{result['frames']:,}")
     table.add_row("crops", f"{result['crops']:,}")
     table.add_row("frames/s", f"{result['frames'] / result['seconds']:.1f}")
@@ -64,7 +66,3 @@ def memory_table(result: dict[str, Any]) -> RenderableType:
         value = result[f"{key}_bytes"]
         table.add_row(f"memory {moment}", "?" if value is None else f"{value / 1e6:,.0f} MB")
     return table
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfer.inference import run_stored_clips
+from dfer.inference import run_clips, stored_feed
 from dfer.model import logo_former_s
 from dfer.pixels import prepare_clips
 from dfer.store import read_clip
@@ -27,8 +27,8 @@ def test_outputs_are_those_of_all_frames_in_one_batch(num_frames: int, changed: 
     frames = torch.from_numpy(np.stack([read_clip(store.clip_path(row.clip_id), places) for row in store.rows]))
     with torch.inference_mode():
         expected = model(prepare_clips(frames.flip(3) if changed else frames, 32)).numpy()
-    outputs = run_stored_clips(
-        model, store, store.rows,
+    outputs = run_clips(
+        model, stored_feed(store, store.rows), store.rows,
         segments=2, batch_size=4, device=torch.device("cpu"), change=(lambda crops: crops.flip(3)) if changed else None,
     )  # fmt: skip
     assert outputs.logits == pytest.approx(expected, abs=1e-5)

@@ -12,7 +12,7 @@ import torch
 from dfer.checkpoint import load_checkpoint
 from dfer.errors import DataError
 from dfer.evaluate import FoldTask, evaluate, evaluate_fold
-from dfer.inference import run_stored_clips
+from dfer.inference import run_clips, stored_feed
 from dfer.model_card import measure_model, measure_stability, measure_video
 from dfer.predict import Predictor
 from dfer.records import FacePrediction, Segment
@@ -159,8 +159,8 @@ def test_stability_counts_the_answers_that_change(
     found = measure_stability(tested, task, clips=1000, device="cpu")
     model, info = load_checkpoint(task.checkpoint)
     rows = [row for row in store.select(1, "test") if row.status == "ok"]
-    recoloured = run_stored_clips(
-        model, store, rows,
+    recoloured = run_clips(
+        model, stored_feed(store, rows), rows,
         segments=info.segments, batch_size=4, device=torch.device("cpu"), change=changes["recoloured"],
     )  # fmt: skip
     share = (recoloured.predicted != tested.logits.argmax(1)).mean()

@@ -20,7 +20,7 @@ from dfer.checkpoint import CheckpointInfo, describe_checkpoint, load_checkpoint
 from dfer.errors import CheckpointError, DataError, UsageError
 from dfer.evaluate import evaluate, plan_evaluation
 from dfer.export import export_onnx
-from dfer.inference import run_stored_clips
+from dfer.inference import run_clips, stored_feed
 from dfer.labels import DFEW_LABELS
 from dfer.model import LogoFormer, logo_former_s
 from dfer.predict import Predictor
@@ -201,7 +201,7 @@ def test_published_weights_are_half_calibrated_and_documented(shipped: Path, tra
     assert own.notice
     rows = [row for row in store.rows if row.folds[1] == "val"]
     first, second = (
-        run_stored_clips(model, store, rows, segments=2, batch_size=8, device=torch.device("cpu")).logits
+        run_clips(model, stored_feed(store, rows), rows, segments=2, batch_size=8, device=torch.device("cpu")).logits
         for model in (before, after)
     )
     assert np.abs(second - first).max() < 1e-2 * np.abs(first).max()
@@ -211,7 +211,9 @@ def test_the_temperature_is_fitted_on_validation_clips_alone(trained: Path, tmp_
     published = publish_weights(trained, store.root, tmp_path / "a.safetensors", described="", device="cpu")
     model, info = load_checkpoint(trained)
     rows = [row for row in store.rows if row.folds[1] == "val"]
-    logits = run_stored_clips(model, store, rows, segments=2, batch_size=8, device=torch.device("cpu")).logits
+    logits = run_clips(
+        model, stored_feed(store, rows), rows, segments=2, batch_size=8, device=torch.device("cpu")
+    ).logits
     labels = torch.tensor([row.label for row in rows])
 
     def loss(t: float) -> float:
