@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dfer.cli import console
 from dfer.store import Store
 from tests.integration.program import dfer
 from tests.stores import small_store
@@ -20,7 +21,9 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("DFER_CHECKPOINT", "DFER_DEBUG", "DFER_DETECTOR_WEIGHTS", "DFER_DECODER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("dfer.pretrained.FOLDER", tmp_path / "nothing is shipped")
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "160")  # for programs of their own
+    for screen in (console.stdout, console.stderr):  # which read it once, if another test came before
+        monkeypatch.setattr(screen, "width", 160)
     monkeypatch.chdir(tmp_path)
 
 
