@@ -65,11 +65,15 @@ def test_workers_that_die_while_they_start_cost_nothing(small_raw: Path, small_d
 def test_a_worker_that_hangs_costs_its_clip_and_no_more_than_its_time(
     small_raw: Path, small_drawn: Path, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    process = start(*command(small_raw, store, 2, "--timeout", 1, "--max-failures", 1))
-    wait_until(lambda: crops(store) >= 2, process)
-    os.kill(workers_of(process)[0], signal.SIGSTOP)
-    outcome = finish(process).succeeded()
+    for attempt in range(5):  # on a busy machine the signal may come after the last clip: then again
+        store = tmp_path / f"store{attempt}"
+        process = start(*command(small_raw, store, 2, "--timeout", 2, "--max-failures", 1))
+        wait_until(lambda store=store: crops(store) >= 2, process)
+        for worker in workers_of(process)[:1]:
+            os.kill(worker, signal.SIGSTOP)
+        outcome = finish(process).succeeded()
+        if "14 ok" not in outcome.err:
+            break
     assert "13 ok, 1 unreadable" in outcome.err
     (late,) = [row for row in open_store(store).rows if row.status != "ok"]
     assert late.detail.startswith("took more than ")
