@@ -53,7 +53,6 @@ class DemoResult:
         war, uar: means over the folds it ran, on identities never seen in training.
         recording: the video it predicted on.
         prediction: what the model says of it.
-        checkpoint: of the first fold.
         report: the report's page.
         seconds: by step.
     """
@@ -62,7 +61,6 @@ class DemoResult:
     uar: float
     recording: Path
     prediction: Prediction
-    checkpoint: Path
     report: Path
     seconds: dict[str, float]
 
@@ -146,7 +144,7 @@ def run_demo(
         notes=evaluation["notes"],
     )
     mean = evaluation["mean"]
-    return DemoResult(mean["war"], mean["uar"], recording, analysed.prediction, checkpoint, page, seconds)
+    return DemoResult(mean["war"], mean["uar"], recording, analysed.prediction, page, seconds)
 
 
 @contextmanager

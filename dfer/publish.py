@@ -1,12 +1,14 @@
-"""A trained fold -> the weights that dfer ships: half precision, calibrated, measured, with their checksum."""
+"""A trained fold -> the weights that dfer ships: half precision, calibrated, measured, with checksum and history."""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from dfer.evaluate import FoldTask, evaluate_fold
 from dfer.inference import run_clips, stored_feed
 from dfer.model import load_weights
 from dfer.pretrained import write_checksum
+from dfer.recipe import load_recipe
+from dfer.runs import read_run
 from dfer.store import open_store
 
 logger = logging.getLogger(__name__)
@@ -138,3 +142,32 @@ def to_half(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
         else:
             kept.append(name)
     return rounded, kept
+
+
+def training_history(fold: Path) -> list[dict[str, Any]]:
+    """The records of a trained fold and of those that it started from, the first one first.
+
+    Args:
+        fold: its folder. A recipe's relative path to another run is looked for from the working folder, as in training.
+
+    Returns:
+        For each its `run.json` without what is this machine's alone (command, paths), its recipe under "recipe" and the
+        lines of its metrics.jsonl under "metrics".
+
+    Raises:
+        DferError: a record is missing or damaged.
+    """
+    history: list[dict[str, Any]] = []
+    folder: Path | None = fold
+    while folder is not None:
+        recipe = load_recipe(folder / "recipe.yaml")
+        record = read_run(folder)
+        del record["command"], record["data"]["path"]
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        values = recipe.model_dump(mode="json")
+        values["data"]["path"] = Path(recipe.data.path).name
+        history.insert(0, record | {"recipe": values, "metrics": [json.loads(line) for line in lines]})
+        start = recipe.model.init or recipe.model.backbone
+        parent = Path(start).parent if start else None
+        folder = parent if parent is not None and (parent / "run.json").is_file() else None
+    return history

@@ -15,7 +15,7 @@ from dfer.errors import CheckpointError, DataError
 from dfer.pretrained import DEFAULT, find_pretrained, pretrained_names
 
 RUNS = Path("runs")
-DEMO_RUNS = Path("demo/runs")  # what `dfer demo` leaves, so that `dfer predict clip.mp4` works after it
+DEMO_RUNS = Path("demo/runs")  # what `dfer demo` leaves
 CHECKPOINT_VARIABLE = "DFER_CHECKPOINT"
 _FOLD = re.compile(r"fold(\d+)$")
 
@@ -48,27 +48,29 @@ def fold_checkpoint(folder: Path) -> Path:
 
 
 def newest_run(fold: int | None = None) -> Path:
-    """The run trained last, of those that have this fold.
+    """The run trained last, of those that have this fold; one in runs/ comes before the demo's.
 
     Raises:
         CheckpointError: there is none.
     """
-    found: list[tuple[float, Path]] = []
-    for runs in (RUNS, DEMO_RUNS):
-        for run in runs.glob("*"):
-            folds = folds_of(run)
-            wanted = folds if fold is None else [fold] if fold in folds else []
-            if wanted:
-                newest = max((fold_folder(run, number) / "last.safetensors").stat().st_mtime for number in wanted)
-                found.append((newest, run))
-        if found:
-            break
-    if not found:
+    run = _newest_run(RUNS, fold) or _newest_run(DEMO_RUNS, fold)
+    if run is None:
         what = "no trained run" if fold is None else f"no trained run with fold {fold}"
         raise CheckpointError(
             what, where=RUNS, hint="train one with `dfer train RECIPE --fold N`, or name it with --run or --checkpoint"
         )
-    return max(found)[1]
+    return run
+
+
+def _newest_run(runs: Path, fold: int | None = None) -> Path | None:
+    found: list[tuple[float, Path]] = []
+    for run in runs.glob("*"):
+        folds = folds_of(run)
+        wanted = folds if fold is None else [fold] if fold in folds else []
+        if wanted:
+            newest = max((fold_folder(run, number) / "last.safetensors").stat().st_mtime for number in wanted)
+            found.append((newest, run))
+    return max(found)[1] if found else None
 
 
 def find_checkpoint(named: str | Path) -> Path:
@@ -87,22 +89,24 @@ def find_checkpoint(named: str | Path) -> Path:
 def default_checkpoint() -> Path:
     """What `dfer predict` uses when none is named: $DFER_CHECKPOINT, else the newest run's, else the shipped one.
 
+    The demo's model, which has seen drawings only, serves where no weights are shipped.
+
     Raises:
         CheckpointError: there is none.
     """
     named = os.environ.get(CHECKPOINT_VARIABLE)
     if named:
         return find_checkpoint(named)
-    try:
-        run = newest_run()
-    except CheckpointError as error:
-        if DEFAULT in pretrained_names():
-            return find_pretrained(DEFAULT)
+    run = _newest_run(RUNS)
+    if run is None and DEFAULT in pretrained_names():
+        return find_pretrained(DEFAULT)
+    run = run or _newest_run(DEMO_RUNS)
+    if run is None:
         raise CheckpointError(
             "no checkpoint to predict with",
             where=f"--checkpoint, ${CHECKPOINT_VARIABLE}, {RUNS}/, {DEMO_RUNS}/",
             hint="train one with `dfer train RECIPE`, or try `dfer demo`",
-        ) from error
+        )
     folders = [fold_folder(run, fold) for fold in folds_of(run)]
     return fold_checkpoint(max(folders, key=lambda folder: (folder / "last.safetensors").stat().st_mtime))
 

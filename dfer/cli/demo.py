@@ -49,7 +49,7 @@ def demo(
         "",
         "What next:",
         f"  look at the report            {result.report}",
-        f"  predict a clip                dfer predict clip.mp4 --checkpoint {_quoted(result.checkpoint)}",
+        "  predict a clip of your own    dfer predict clip.mp4    (by weights that know real faces)",
         "  prepare real data             dfer preprocess dfew ./raw    (or: folder ./my_clips)",
         "  train on it                   dfer train recipes/dfew.yaml --fold all",
         "  test it                       dfer eval",
@@ -65,9 +65,3 @@ def _runs(prediction: Prediction) -> str:
     if not prediction.faces:
         return "no face found"
     return ", then ".join(label for label, _ in groupby(segment.label for segment in prediction.faces[0].segments))
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

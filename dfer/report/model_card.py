@@ -42,9 +42,11 @@ def model_card_markdown(measured: dict[str, Any]) -> str:
     """The figures as Markdown: accuracy, calibration, confusion, stability, real videos.
 
     Args:
-        measured: the object `dfer.model_card/1`.
+        measured: the object `dfer.model_card/1`; "training" may be added, see `dfer.publish.training_history`.
     """
     sections = [_weights(measured), _accuracy(measured), _confusion(measured), _stability(measured["stability"])]
+    if "training" in measured:
+        sections.insert(1, _training(measured["training"]))
     if measured["videos"]:
         sections += [_shares(measured), _agreement(measured["videos"])]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -59,6 +61,26 @@ def _weights(measured: dict[str, Any]) -> list[str]:
         ("measured on", measured["machine"]),
     ]
     return ["| | |", "|---|---|", *(f"| {name} | {escape_markdown(text)} |" for name, text in rows)]
+
+
+def _training(runs: Sequence[dict[str, Any]]) -> list[str]:
+    rows = []
+    for run in runs:
+        model, epochs = run["recipe"]["model"], run["recipe"]["train"]["epochs"] * run["recipe"]["train"]["epoch_share"]
+        seconds = sum(line["epoch_s"] for line in run["metrics"])
+        rows.append(
+            [
+                run["recipe"]["name"],
+                str(model["num_frames"]),
+                str(model["image_size"]),
+                f"{epochs:g}",
+                f"{seconds / 60:.0f}",
+                percent(run["best"]["val_war"]),
+                percent(run["best"]["val_uar"]),
+            ]
+        )
+    columns = ["recipe", "frames", "pixels", "epochs", "minutes", "validation WAR, %", "validation UAR, %"]
+    return ["### Training", "", f"On {runs[-1]['machine']}.", "", *markdown_table(columns, rows)]
 
 
 def _accuracy(measured: dict[str, Any]) -> list[str]:

@@ -66,7 +66,7 @@ def test_a_worker_that_hangs_costs_its_clip_and_no_more_than_its_time(
     small_raw: Path, small_drawn: Path, tmp_path: Path
 ) -> None:
     for attempt in range(5):  # on a busy machine the signal may come after the last clip: then again
-        store = tmp_path / f"store{attempt}"
+        store = tmp_path / str(attempt) / "store"
         process = start(*command(small_raw, store, 2, "--timeout", 2, "--max-failures", 1))
         wait_until(lambda store=store: crops(store) >= 2, process)
         for worker in workers_of(process)[:1]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import pytest
 
+import dfer.pretrained as dfer_pretrained
 from dfer.checkpoint import load_checkpoint, save_checkpoint
 from dfer.pretrained import write_checksum
 from dfer.publish import to_half
@@ -84,3 +87,29 @@ def test_damaged_ones_are_an_error(shipped: Path, clip: Path, tmp_path: Path) ->
         1, "damaged", "default.safetensors", hint="install dfer again"
     )
     assert tree(tmp_path) == {}
+
+
+# ---- what this checkout ships
+
+
+def test_a_real_clip_goes_from_distress_to_joy(
+    real_clips: Path, scrfd_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfer.pretrained.FOLDER", Path(dfer_pretrained.__file__).parent)
+    clip = real_clips / "WolfgangLanger_Pexels.mp4"  # she weeps for 9 of 20 seconds, then laughs
+    outcome = dfer("predict", clip, "--detector-weights", scrfd_weights, "--json", "-").succeeded()
+    value = json.loads(outcome.out)
+    assert value["model"]["checkpoint"] == "default"
+    (face,) = value["faces"]
+    distress = [mean_probability(face, ("sad", "fear", "disgust", "angry"), *span) for span in ((0, 8.5), (11, 20))]
+    joy = [mean_probability(face, ("happy",), *span) for span in ((0, 8.5), (11, 20))]
+    assert distress[0] > 0.6
+    assert joy[0] < 0.2
+    assert distress[1] < 0.1
+    assert joy[1] > 0.8
+
+
+def mean_probability(face: dict[str, Any], emotions: tuple[str, ...], start: float, end: float) -> float:
+    """The mean probability of emotions together between two moments, in seconds."""
+    segments = [segment for segment in face["segments"] if start <= segment["start"] and segment["end"] <= end]
+    return fmean(sum(segment["probabilities"][emotion] for emotion in emotions) for segment in segments)

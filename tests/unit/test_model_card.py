@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from dfer.evaluate import FoldTask, evaluate, evaluate_fold
 from dfer.inference import run_clips, stored_feed
 from dfer.model_card import measure_model, measure_stability, measure_video
 from dfer.predict import Predictor
+from dfer.publish import training_history
 from dfer.records import FacePrediction, Segment
 from dfer.report.model_card import BEGIN, END, model_card_markdown, update_model_card
 from dfer.stability import (
@@ -228,6 +230,16 @@ def test_markdown_without_videos_has_no_section_of_them(task: FoldTask) -> None:
         "### Recalls and confusion",
         "### Stability",
     ]
+
+
+def test_the_training_stands_in_a_table_where_it_is_known(task: FoldTask) -> None:
+    measured = _measured(task, []) | {"training": training_history(task.checkpoint.parent)}
+    text = model_card_markdown(measured)
+    (row,) = (line for line in text.splitlines() if line.startswith("| tiny "))
+    name, frames, pixels, epochs, _, war, _ = (cell.strip() for cell in row.split("|")[1:-1])
+    assert (name, frames, pixels, epochs) == ("tiny", "4", "32", "3")
+    best = json.loads((task.checkpoint.parent / "run.json").read_text())["best"]
+    assert war == f"{100 * best['val_war']:.2f}"
 
 
 @pytest.mark.parametrize(

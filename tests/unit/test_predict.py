@@ -10,6 +10,7 @@ import pytest
 
 from dfer.errors import CheckpointError
 from dfer.predict import cut_cells
+from dfer.pretrained import write_checksum
 from dfer.records import FaceTrack
 from dfer.runs import default_checkpoint, fold_checkpoint, folds_of, newest_run
 
@@ -100,6 +101,11 @@ def test_the_checkpoint_that_predict_takes(runs: Path, monkeypatch: pytest.Monke
         default_checkpoint()
     _fold(Path("demo/runs/demo"), 1, age=0)
     assert default_checkpoint() == Path("demo/runs/demo/fold1/best.safetensors")
+    shipped = Path("shipped") / "default.safetensors"
+    shipped.parent.mkdir()
+    shipped.write_bytes(b"weights")
+    write_checksum(shipped)
+    assert default_checkpoint().resolve() == shipped.resolve()  # the demo's model has seen drawings only
     _fold(runs / "mine", 1, age=30)
     _fold(runs / "mine", 2, age=20)
     assert default_checkpoint() == runs / "mine" / "fold2" / "best.safetensors"

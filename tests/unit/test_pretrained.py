@@ -25,7 +25,7 @@ from dfer.labels import DFEW_LABELS
 from dfer.model import LogoFormer, logo_former_s
 from dfer.predict import Predictor
 from dfer.pretrained import find_pretrained, pretrained_name, pretrained_names, write_checksum
-from dfer.publish import MAX_BYTES, publish_weights, to_half
+from dfer.publish import MAX_BYTES, publish_weights, to_half, training_history
 from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.store import Store, open_store, read_clip, write_manifest
 from dfer.training import train
@@ -296,6 +296,21 @@ def test_a_temperature_that_is_none_is_damage(trained: Path, tmp_path: Path, tem
     path = _rewritten(trained, tmp_path, lambda values: values.update(temperature=temperature))
     with pytest.raises(CheckpointError, match="damaged checkpoint settings"):
         load_checkpoint(path)
+
+
+def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder(
+    trained: Path, store: Store, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(store.root, train={"epochs": 2}, model={"init": str(trained)})
+    train(recipe, folds=[1], out=tmp_path / "second", device="cpu")
+    first, second = training_history(tmp_path / "second" / "fold1")
+    assert [len(run["metrics"]) for run in (first, second)] == [8, 2]
+    assert second["recipe"]["train"]["epochs"] == 2
+    assert second["data"]["fingerprint"] == store.fingerprint()
+    assert str(store.root) not in json.dumps([first, second["recipe"]["data"], second["data"]])
+    (tmp_path / "second" / "fold1" / "run.json").unlink()
+    with pytest.raises(DataError, match="no run record"):
+        training_history(tmp_path / "second" / "fold1")
 
 
 # ---- what this checkout ships
