@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from dfer.preprocessing import Settings, preprocess
 from dfer.recipe import load_recipe
 from dfer.records import Prediction
 from dfer.report.demo import contact_sheet, write_demo_report
-from dfer.runs import fold_folder
+from dfer.runs import fold_folder, read_metrics
 from dfer.store import ManifestRow, Store, open_store, read_clip
 from dfer.store_report import write_store_report
 from dfer.synth.dataset import generate_dataset, make_recording
@@ -138,7 +138,7 @@ def run_demo(
         evaluation=evaluation,
         prediction=analysed.prediction,
         contact_sheet=_contact_sheet(open_store(data), folds[0]),
-        metrics=_metrics(fold_folder(run, folds[0])),
+        metrics=read_metrics(fold_folder(run, folds[0])),
         machine=describe_machine(),
         timings=seconds,
         notes=evaluation["notes"],
@@ -164,7 +164,3 @@ def _contact_sheet(store: Store, fold: int, columns: int = 7, rows_per_emotion: 
             images += list(read_clip(store.clip_path(row.clip_id), chosen))
             captions += [name, *[""] * (columns - 1)]
     return contact_sheet(images, captions, columns)
-
-
-def _metrics(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from dfer.inference import run_clips, stored_feed
 from dfer.model import load_weights
 from dfer.pretrained import write_checksum
 from dfer.recipe import load_recipe
-from dfer.runs import read_run
+from dfer.runs import read_metrics, read_run
 from dfer.store import open_store
 
 logger = logging.getLogger(__name__)
@@ -163,10 +162,9 @@ def training_history(fold: Path) -> list[dict[str, Any]]:
         recipe = load_recipe(folder / "recipe.yaml")
         record = read_run(folder)
         del record["command"], record["data"]["path"]
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         values = recipe.model_dump(mode="json")
         values["data"]["path"] = Path(recipe.data.path).name
-        history.insert(0, record | {"recipe": values, "metrics": [json.loads(line) for line in lines]})
+        history.insert(0, record | {"recipe": values, "metrics": read_metrics(folder)})
         start = recipe.model.init or recipe.model.backbone
         parent = Path(start).parent if start else None
         folder = parent if parent is not None and (parent / "run.json").is_file() else None

@@ -125,3 +125,16 @@ def read_run(folder: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DataError("damaged run record", where=path)
     return values
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl` of a trained fold, a record per epoch.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / "metrics.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError("no record of the epochs, or a damaged one", where=path) from error
