@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfer.errors import DataError
-from dfer.store import ManifestRow, Store, read_clip
+from dfer.manifest import ManifestRow
+from dfer.store import Store, read_clip
 
 
 def sample_frames(

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from dfer.batches import Feed, build_feed, choose_feed, crop_bytes, evaluation_plan, in_batches, on_device
 from dfer.machine import free_memory_bytes, usable_cores
+from dfer.manifest import ManifestRow
 from dfer.model import LogoFormer
 from dfer.pixels import prepare_clips
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 
 
 @dataclass(frozen=True)

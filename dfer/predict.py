@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,27 +27,10 @@ from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
 from dfer.report.annotate import annotate_frame
 from dfer.runs import default_checkpoint, find_checkpoint
+from dfer.timeline import Cell, Window, cut_cells
 from dfer.video import FrameSource, VideoWriter, open_frames
 
 BATCH_WINDOWS = 8
-
-
-@dataclass(frozen=True)
-class Window:
-    """The frames that one answer is based on: places `first` to `last` (inclusive) in a track's arrays."""
-
-    face: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A piece of a track's timeline, places `first` to `last` (inclusive), and the window that answers for it."""
-
-    first: int
-    last: int
-    window: Window
 
 
 @dataclass(frozen=True)
@@ -257,32 +239,6 @@ class Predictor:
                 f"faces were found with {self.detector.name}, in training with {self.info.data['detector']}"
             )
         return warnings
-
-
-def cut_cells(track: FaceTrack, face: int, *, stride: int, window: int) -> list[Cell]:
-    """Cut a track's timeline into cells, each with the window around its middle; none reaches over a gap.
-
-    Args:
-        track: the face.
-        face: its number, noted in the windows.
-        stride: frames of a cell; what is left at the end and shorter than half a cell joins the one before.
-        window: frames of a window. A stretch without a gap that is no longer than this is one window.
-
-    Returns:
-        The cells in order of time; they hold every frame of the track once.
-    """
-    breaks = np.flatnonzero(np.diff(track.frames) > 1) + 1
-    cells = []
-    for places in np.split(np.arange(len(track.frames)), breaks):
-        begin, end = int(places[0]), int(places[-1]) + 1
-        length = min(window, end - begin)
-        edges = [*range(begin, end, stride), end]
-        if len(edges) > 2 and edges[-1] - edges[-2] < stride / 2:
-            del edges[-2]
-        for first, after in pairwise(edges):
-            start = min(max((first + after - length) // 2, begin), end - length)
-            cells.append(Cell(first, after - 1, Window(face, start, start + length - 1)))
-    return cells
 
 
 def write_annotated_video(analysis: Analysis, path: Path, on_progress: Callable[[float], None] | None = None) -> None:

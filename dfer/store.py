@@ -23,28 +23,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
-from dfer.files import atomic_path, sha256_of, write_json, write_text
-from dfer.records import STATUSES
+from dfer.files import atomic_path, sha256_of, write_json
+from dfer.manifest import ManifestRow, read_manifest
 
 STORE_FORMAT = "dfer.store/1"
 JPEG_QUALITY = 95
-_COLUMNS = (
-    "clip_id",
-    "label",
-    "label_name",
-    "num_frames",
-    "fps",
-    "status",
-    "detail",
-    "detected",
-    "source",
-    "sha256",
-)
-_OPTIONAL = ("subject", "votes")  # columns of those data sets that tell
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold; ours must not depend on the clock
 
 
@@ -73,35 +59,6 @@ class DatasetInfo:
     notice: str
     tool_version: str
     format: str = STORE_FORMAT
-
-
-@dataclass(frozen=True)
-class ManifestRow:
-    """One clip in the manifest.
-
-    Attributes:
-        num_frames: crops in the store; 0 unless `status` is "ok".
-        fps: frames a second of the source.
-        detected: share of the crops outside of gaps, where the detector lost the face and it was interpolated.
-        source: path of the source, relative to the raw data set.
-        sha256: of the clip's ZIP.
-        folds: fold number -> "train" or "test".
-        votes: how many annotators chose each label; empty where it is not known.
-    """
-
-    clip_id: str
-    label: int
-    label_name: str
-    status: str
-    folds: dict[int, str]
-    num_frames: int = 0
-    fps: float = 0.0
-    detail: str = ""
-    detected: float = 0.0
-    source: str = ""
-    sha256: str = ""
-    subject: str = ""
-    votes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -301,34 +258,6 @@ def read_info(root: Path) -> DatasetInfo | None:
         raise DataError("damaged dataset.json", where=path, hint="preprocess again with --overwrite") from error
 
 
-def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
-    """Write the manifest: the contract's columns, then a train|test column per fold."""
-    table = pd.DataFrame([asdict(row) for row in rows], columns=[*_COLUMNS, *_OPTIONAL, "folds"])
-    table["votes"] = [" ".join(map(str, row.votes)) for row in rows]
-    table["fps"] = [f"{row.fps:.6g}" for row in rows]
-    table["detected"] = [f"{row.detected:.4f}" for row in rows]
-    for fold in sorted({fold for row in rows for fold in row.folds}):
-        table[f"fold_{fold}"] = [row.folds.get(fold, "") for row in rows]
-    unused = [name for name in _OPTIONAL if not any(getattr(row, name) for row in rows)]
-    write_text(path, table.drop(columns=["folds", *unused]).to_csv(index=False, lineterminator="\n"))
-
-
-def read_manifest(path: Path) -> list[ManifestRow]:
-    """Read a manifest.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    try:
-        # As text: clip ids such as 00001 are names, not numbers.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return [_parse_row(values) for values in table.to_dict("records")]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"cannot read the manifest: {error}", where=path, hint="run `dfer preprocess` to write it"
-        ) from error
-
-
 def open_store(root: Path) -> Store:
     """Open a store for reading.
 
@@ -340,26 +269,6 @@ def open_store(root: Path) -> Store:
         unfinished = "an unfinished store" if info else "no store"
         raise DataError(f"{unfinished} here", where=root, hint="write it with `dfer preprocess DATASET RAW`")
     return Store(root, info, read_manifest(root / "manifest.csv"))
-
-
-def _parse_row(values: dict[Any, str]) -> ManifestRow:
-    if values["status"] not in STATUSES:
-        raise ValueError(f"unknown status {values['status']!r} of clip {values['clip_id']!r}")
-    return ManifestRow(
-        clip_id=values["clip_id"],
-        label=int(values["label"]),
-        label_name=values["label_name"],
-        status=values["status"],
-        num_frames=int(values["num_frames"]),
-        fps=float(values["fps"]),
-        detail=values["detail"],
-        detected=float(values["detected"]),
-        source=values["source"],
-        sha256=values["sha256"],
-        subject=values.get("subject") or "",
-        votes=tuple(int(count) for count in values.get("votes", "").split()),
-        folds={int(key[5:]): value for key, value in values.items() if key.startswith("fold_") and value},
-    )
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:

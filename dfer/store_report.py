@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
+from dfer.manifest import ManifestRow
 from dfer.report.store import CROPS_SHOWN, FRAMES_SHOWN, ShownClip, StoreReport, draw_store_report, write_store_files
-from dfer.store import ManifestRow, Store, open_store, read_clip, read_clip_record
+from dfer.store import Store, open_store, read_clip, read_clip_record
 from dfer.video import open_frames
 from dfer.workers import run_tasks
 

@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from dfer.batches import training_plan
 from dfer.machine import usable_cores
+from dfer.manifest import ManifestRow
 from dfer.model import MODELS
 from dfer.pixels import PIXEL_MEAN, PIXEL_STD
 from dfer.recipe import Recipe
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 
 
 def plain_steps(recipe: Recipe, store: Store, device: torch.device) -> Iterator[tuple[int, float]]:

@@ -123,9 +123,9 @@ def preprocess(
 
     from dfer.cli.progress import Progress
     from dfer.machine import usable_cores
+    from dfer.manifest import ManifestRow
     from dfer.preprocessing import Settings, ray_engine, settle_detector
     from dfer.preprocessing import preprocess as run
-    from dfer.store import ManifestRow
 
     aligned = all(clip.aligned or clip.source is None for clip in data.clips)
     kind, weights = settle_detector("none" if aligned else detector.value, detector_weights)

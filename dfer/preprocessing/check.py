@@ -17,9 +17,10 @@ from dfer.datasets import RawDataset, official_sizes
 from dfer.datasets.splits import OfficialSizes
 from dfer.files import is_unfinished, sha256_of, write_error
 from dfer.machine import usable_cores
+from dfer.manifest import ManifestRow
 from dfer.preprocessing.run import spread_clips
 from dfer.records import ClipRecord
-from dfer.store import ManifestRow, Store, open_store
+from dfer.store import Store, open_store
 
 _SHOWN = 5
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from dfer.errors import DferError
 from dfer.faces.detect import Detector
+from dfer.manifest import ManifestRow
 from dfer.preprocessing.clip import Settings, process_clip, unreadable_row
 from dfer.preprocessing.sources import read_through, take_snapshot, time_allowed_s
 from dfer.records import ClipRecord
-from dfer.store import ManifestRow
 from dfer.workers import WorkerDiedError, run_tasks
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from dfer.errors import DferError
 from dfer.files import write_error
-from dfer.store import ManifestRow, clip_path, read_manifest
+from dfer.manifest import ManifestRow, read_manifest
+from dfer.store import clip_path
 
 # The end of a ZIP: magic, disk numbers, entries on this disk and in all, size and start of the index, comment.
 _ZIP_END = struct.Struct("<4sHHHHIIH")

@@ -18,9 +18,9 @@ from itertools import islice
 from typing import Any
 
 from dfer.errors import DferError
+from dfer.manifest import ManifestRow
 from dfer.preprocessing.engines import Crash, Engine, Job, clip_time_s, outcome, run_in_worker, start_worker
 from dfer.records import ClipRecord
-from dfer.store import ManifestRow
 from dfer.version import __version__
 from dfer.workers import Worker, stop_workers, wait_for
 

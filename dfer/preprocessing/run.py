@@ -17,6 +17,7 @@ from dfer.datasets import RawDataset
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
 from dfer.files import remove_unfinished, write_error
+from dfer.manifest import ManifestRow, write_manifest
 from dfer.preprocessing.clip import Settings, process_clip
 from dfer.preprocessing.disk_watch import DiskWatch
 from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, build_engine
@@ -30,7 +31,7 @@ from dfer.preprocessing.journal import (
     remove_journals,
 )
 from dfer.records import ClipRecord
-from dfer.store import DatasetInfo, ManifestRow, clip_path, read_info, write_manifest
+from dfer.store import DatasetInfo, clip_path, read_info
 from dfer.synth.dataset import generated_notice
 from dfer.version import __version__
 

@@ -50,7 +50,7 @@ class About(Protocol):
 
 
 class ClipRow(Protocol):
-    """A row of the manifest, as far as the report shows it; see `dfer.store.ManifestRow`."""
+    """A row of the manifest, as far as the report shows it; see `dfer.manifest.ManifestRow`."""
 
     @property
     def clip_id(self) -> str:

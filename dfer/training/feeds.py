@@ -11,8 +11,9 @@ from dfer.batches import DEVICE_SHARE, Feed, FeedKind, build_feed, choose_feed, 
 from dfer.device import free_device_memory
 from dfer.errors import DferError
 from dfer.machine import free_memory_bytes, usable_cores
+from dfer.manifest import ManifestRow
 from dfer.recipe import TrainSection
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 from dfer.training.distributed import Peers
 
 

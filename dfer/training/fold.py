@@ -16,9 +16,10 @@ from dfer.batches import Feed, in_batches, on_device, training_plan
 from dfer.checkpoint import CheckpointInfo
 from dfer.device import choose_precision, used_memory
 from dfer.errors import DferError
+from dfer.manifest import ManifestRow
 from dfer.recipe import Recipe
 from dfer.runs import fold_folder
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 from dfer.training.clock import EpochClock
 from dfer.training.distributed import Peers
 from dfer.training.divergence import DivergenceWatch

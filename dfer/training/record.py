@@ -18,9 +18,10 @@ import torch
 from dfer.checkpoint import CheckpointInfo
 from dfer.decoders import NOMINAL_FPS
 from dfer.device import describe_machine
+from dfer.manifest import ManifestRow
 from dfer.model import ModelConfig
 from dfer.recipe import Recipe
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 from dfer.version import __version__
 
 _PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
+from dfer.manifest import ManifestRow
 from dfer.recipe import Recipe
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 
 
 def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow], list[ManifestRow]]:

@@ -9,10 +9,10 @@ import torch
 
 from dfer.batches import Feed
 from dfer.inference import run_clips
+from dfer.manifest import ManifestRow
 from dfer.metrics import confusion_matrix, uar, war
 from dfer.model import LogoFormer
 from dfer.recipe import Recipe
-from dfer.store import ManifestRow
 from dfer.training.distributed import Peers
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dfer.store import read_manifest
+from dfer.manifest import read_manifest
 from tests.integration.program import Outcome, dfer, tree
 
 

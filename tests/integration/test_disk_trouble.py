@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dfer.store import Store, read_manifest
+from dfer.manifest import read_manifest
+from dfer.store import Store
 from tests.integration.program import dfer, dfer_process, temporaries, tree
 
 KB = 1024

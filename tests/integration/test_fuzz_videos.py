@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dfer.store import ManifestRow, open_store, read_clip, read_clip_record
+from dfer.manifest import ManifestRow
+from dfer.store import open_store, read_clip, read_clip_record
 from dfer.video import open_frames
 from tests.integration.program import Outcome, dfer_process, temporaries, tree
 from tests.mutations import Mutation, mutate

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dfer.errors import CheckpointError
-from dfer.predict import cut_cells
 from dfer.pretrained import write_checksum
 from dfer.records import FaceTrack
 from dfer.runs import default_checkpoint, fold_checkpoint, folds_of, newest_run
+from dfer.timeline import cut_cells
 
 
 def _track(*stretches: range) -> FaceTrack:

@@ -15,13 +15,14 @@ import pytest
 import dfer.preprocessing.disk_watch as disk_watch
 from dfer.errors import DataError, DferError, UsageError
 from dfer.files import create_json
+from dfer.manifest import ManifestRow, write_manifest
 from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, work_on_clip
 from dfer.preprocessing.folder import claim_folder
 from dfer.preprocessing.journal import Journal, finished_rows, has_crops, journal_path, refuse_company
 from dfer.preprocessing.sources import answer_within, read_through, time_allowed_s
 from dfer.records import ClipRecord
-from dfer.store import ManifestRow, Store, write_manifest
+from dfer.store import Store
 from tests.stores import small_store
 
 # ---- sources

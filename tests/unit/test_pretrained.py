@@ -22,12 +22,13 @@ from dfer.evaluate import evaluate, plan_evaluation
 from dfer.export import export_onnx
 from dfer.inference import run_clips, stored_feed
 from dfer.labels import DFEW_LABELS
+from dfer.manifest import write_manifest
 from dfer.model import LogoFormer, logo_former_s
 from dfer.predict import Predictor
 from dfer.pretrained import find_pretrained, pretrained_name, pretrained_names, write_checksum
 from dfer.publish import MAX_BYTES, publish_weights, to_half, training_history
 from dfer.runs import default_checkpoint, find_checkpoint
-from dfer.store import Store, open_store, read_clip, write_manifest
+from dfer.store import Store, open_store, read_clip
 from dfer.training import train
 from dfer.training.initial_model import build_model
 from tests.stores import LABELS, small_store

@@ -19,11 +19,12 @@ from PIL import Image
 
 import dfer.store_report
 from dfer.errors import DataError, DferError
+from dfer.manifest import ManifestRow, read_manifest, write_manifest
 from dfer.report.contact_sheet import film_strip, text_strip
 from dfer.report.histogram import Histogram, compact, draw_histogram, length_histogram, share_histogram
 from dfer.report.store_tables import class_table, failure_table, fold_table, rate_bars, status_bars
 from dfer.report.style import png_bytes
-from dfer.store import ManifestRow, Store, clip_path, open_store, read_manifest, write_manifest
+from dfer.store import Store, clip_path, open_store
 from dfer.store_report import NUM_RANDOM, choose_in_turn, write_store_report
 from tests.stores import LABELS, small_store
 

@@ -14,16 +14,8 @@ import pytest
 from PIL import Image
 
 from dfer.errors import DataError
-from dfer.store import (
-    CropRecord,
-    clip_path,
-    open_store,
-    read_clip,
-    read_clip_record,
-    read_manifest,
-    write_clip,
-    write_manifest,
-)
+from dfer.manifest import read_manifest, write_manifest
+from dfer.store import CropRecord, clip_path, open_store, read_clip, read_clip_record, write_clip
 from tests.stores import SIZE, small_store
 
 

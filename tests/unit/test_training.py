@@ -14,9 +14,10 @@ import torch
 from dfer.checkpoint import load_checkpoint, read_checkpoint_info
 from dfer.errors import CheckpointError, DataError, DferError, UsageError
 from dfer.evaluate import evaluate, plan_evaluation
+from dfer.manifest import ManifestRow, write_manifest
 from dfer.model import LogoFormer
 from dfer.recipe import LossSection, OptimSection, Recipe
-from dfer.store import ManifestRow, Store, open_store, write_manifest
+from dfer.store import Store, open_store
 from dfer.training import FoldTrainer, StepProgress, TrainingObserver, train
 from dfer.training.initial_model import build_model
 from dfer.training.optimization import TrainingLoss, build_optimizer, class_weights, lr_factor

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfer.errors import DferError
+from dfer.manifest import ManifestRow
 from dfer.model import LogoFormer
 from dfer.recipe import LossSection, OptimSection, Recipe
-from dfer.store import ManifestRow, Store
+from dfer.store import Store
 from dfer.training import FoldTrainer
 from dfer.training.compiled import Compiled
 from dfer.training.distributed import Peers
