@@ -16,8 +16,9 @@ from dfer.errors import DferError
 from dfer.records import Face
 
 # The longer side of the network's input. Faces that matter fill a good part of their frame and are found at the
-# small one, at a fifth of the usual 640x640's cost; where nothing is found, the face may be small.
-INPUT_SIDES = (320, 640)
+# first one, at a fifth of the usual 640x640's cost; where nothing is found, the face may be small, or fill its frame
+# so much that the network, which wants to see some of what is around it, finds it only in a smaller picture.
+INPUT_SIDES = (320, 640, 224, 128)
 # A known face is cut out with so much around it, in lengths of its box's longer side, and shown to the network at
 # about its own size, kept between these: the landmarks are then within 3% of the inter-ocular distance of those
 # found at 640x640.
@@ -52,11 +53,12 @@ class ScrfdDetector:
 
     def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
         """All faces of an RGB uint8 [H, W, 3] frame, the most prominent (score x area) first."""
-        longer = max(frame_rgb.shape[:2])
-        for number, side in enumerate(self.input_sides):
+        longer, largest = max(frame_rgb.shape[:2]), 0
+        for side in self.input_sides:
             # Enlarging a frame twofold already shows the network all that it holds.
-            if number > 0 and longer * 2 <= self.input_sides[number - 1]:
-                break
+            if side > largest >= longer * 2:
+                continue
+            largest = max(largest, side)
             faces = self._run(frame_rgb, side)
             if faces:
                 return sorted(faces, key=_prominence, reverse=True)

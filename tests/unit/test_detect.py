@@ -105,6 +105,22 @@ class TestScrfd:
         assert ScrfdDetector(found, input_sides=(320,)).detect(frame) == []
         assert len(ScrfdDetector(found, input_sides=(320, 1280)).detect(frame)) == 1
 
+    def test_lying_face_that_fills_its_frame_is_found_at_a_smaller_input(
+        self, scrfd_weights: Path, scrfd_detector: ScrfdDetector, face_frames: list[NDArray[np.uint8]]
+    ) -> None:
+        found = find_detector_weights(scrfd_weights)
+        assert found is not None
+        frame = face_frames[5]  # the last of single_face.mp4
+        x1, y1, x2, y2 = scrfd_detector.detect(frame)[0].box_xyxy
+        half = 0.3 * max(x2 - x1, y2 - y1)
+        top, left = int((y1 + y2) / 2 - half), int((x1 + x2) / 2 - half)
+        close_up = np.rot90(frame[top : top + int(2 * half), left : left + int(2 * half)])
+
+        assert ScrfdDetector(found, input_sides=(320, 640)).detect(close_up) == []
+        (face,) = scrfd_detector.detect(close_up)
+        left_eye, right_eye = face.landmarks[:2]
+        assert abs(left_eye[1] - right_eye[1]) > abs(left_eye[0] - right_eye[0])  # nearer one above the other
+
     def test_most_prominent_face_comes_first(
         self, scrfd_detector: ScrfdDetector, face_frames: list[NDArray[np.uint8]]
     ) -> None:
