@@ -20,7 +20,7 @@ from dfer.errors import CheckpointError, DataError
 from dfer.evaluate import FoldTask, evaluate_fold
 from dfer.inference import run_clips, stored_feed
 from dfer.model import load_weights
-from dfer.pretrained import write_checksum
+from dfer.pretrained import pretrained_names, write_checksum
 from dfer.recipe import load_recipe
 from dfer.runs import read_metrics, read_run
 from dfer.store import open_store
@@ -154,7 +154,7 @@ def training_history(fold: Path) -> list[dict[str, Any]]:
         lines of its metrics.jsonl under "metrics".
 
     Raises:
-        DferError: a record is missing or damaged.
+        DferError: a record is missing or damaged, or what a run started from is not where its recipe says.
     """
     history: list[dict[str, Any]] = []
     folder: Path | None = fold
@@ -165,7 +165,15 @@ def training_history(fold: Path) -> list[dict[str, Any]]:
         values = recipe.model_dump(mode="json")
         values["data"]["path"] = Path(recipe.data.path).name
         history.insert(0, record | {"recipe": values, "metrics": read_metrics(folder)})
-        start = recipe.model.init or recipe.model.backbone
-        parent = Path(start).parent if start else None
-        folder = parent if parent is not None and (parent / "run.json").is_file() else None
+        folder = _run_before(folder, recipe.model.init or recipe.model.backbone)
     return history
+
+
+def _run_before(folder: Path, start: str | None) -> Path | None:
+    """The folder of the run that the one in `folder` started from; None where it started from none of ours."""
+    if start is None or start in pretrained_names():
+        return None
+    if not Path(start).is_file():
+        hint = "work in the folder that the runs were trained in"
+        raise DataError(f"it started from {start}, which is not here", where=folder, hint=hint)
+    return Path(start).parent if (Path(start).parent / "run.json").is_file() else None

@@ -309,6 +309,12 @@ def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder
     assert second["recipe"]["train"]["epochs"] == 2
     assert second["data"]["fingerprint"] == store.fingerprint()
     assert str(store.root) not in json.dumps([first, second["recipe"]["data"], second["data"]])
+    moved = trained.rename(trained.with_name("moved.safetensors"))
+    try:
+        with pytest.raises(DataError, match=r"started from .* which is not here"):
+            training_history(tmp_path / "second" / "fold1")
+    finally:
+        moved.rename(trained)
     (tmp_path / "second" / "fold1" / "metrics.jsonl").write_text("{")
     with pytest.raises(DataError, match="no record of the epochs"):
         training_history(tmp_path / "second" / "fold1")
