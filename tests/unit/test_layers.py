@@ -12,13 +12,13 @@ import pytest
 # A module may import from its own layer's package and from lower layers only.
 LAYERS = [
     {"errors", "version", "machine"},
-    {"labels", "files", "pretrained", "records", "runs", "workers"},
+    {"labels", "files", "manifest", "pretrained", "records", "runs", "workers"},
     {"recipe"},
     # stages
     {
         "backbone", "batches", "calibration", "checkpoint", "clip_effects", "complexity", "datasets", "decoders",
-        "device", "faces", "losses", "metrics", "model", "pixels", "report", "store", "synth", "video",
-        "video_writer", "weights",
+        "device", "faces", "losses", "metrics", "model", "pixels", "report", "store", "synth", "timeline",
+        "video", "video_writer", "weights",
     },
     {"inference"},
     # orchestrators
