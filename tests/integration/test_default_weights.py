@@ -102,7 +102,7 @@ def test_a_real_clip_goes_from_distress_to_joy(
     value = json.loads(outcome.out)
     assert value["model"]["checkpoint"] == "default"
     (face,) = value["faces"]
-    distress = [mean_probability(face, ("sad", "fear", "disgust", "angry"), *span) for span in ((0, 6.1), (11, 20))]
+    distress = [mean_probability(face, ("sad", "fear", "disgust", "angry"), *span) for span in ((0, 8.5), (11, 20))]
     joy = [mean_probability(face, ("happy",), *span) for span in ((0, 8.5), (11, 20))]
     assert distress[0] > 0.6
     assert joy[0] < 0.2
