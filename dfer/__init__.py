@@ -11,12 +11,12 @@ from dfer.version import __version__
 
 if TYPE_CHECKING:
     from dfer.errors import DferError
-    from dfer.predict import Predictor
+    from dfer.prediction.predictor import Predictor
     from dfer.records import Prediction
 
 __all__ = ["DferError", "Prediction", "Predictor", "__version__"]
 
-_LAZY = {"DferError": "dfer.errors", "Predictor": "dfer.predict", "Prediction": "dfer.records"}
+_LAZY = {"DferError": "dfer.errors", "Predictor": "dfer.prediction.predictor", "Prediction": "dfer.records"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,19 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.datasets import read_dataset
-from dfer.device import describe_machine
-from dfer.evaluate import evaluate, plan_evaluation
-from dfer.files import write_json
-from dfer.machine import usable_cores
-from dfer.manifest import ManifestRow
-from dfer.predict import Predictor, write_annotated_video
+from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.prediction.predictor import Predictor
 from dfer.preprocessing import Settings, preprocess
 from dfer.recipe import load_recipe
 from dfer.records import Prediction
-from dfer.report.demo import contact_sheet, write_demo_report
+from dfer.reports.demo import contact_sheet, write_demo_report
+from dfer.reports.prediction import write_annotated_video
+from dfer.reports.shown_clips import write_store_report
 from dfer.runs import fold_folder, read_metrics
+from dfer.runtime.device import describe_machine
+from dfer.runtime.files import write_json
+from dfer.runtime.machine import usable_cores
 from dfer.store import Store, open_store, read_clip
-from dfer.store_report import write_store_report
+from dfer.store.manifest import ManifestRow
 from dfer.synth.dataset import generate_dataset, make_recording
 from dfer.training import TrainingObserver, train
 

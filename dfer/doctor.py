@@ -9,7 +9,7 @@ from importlib import import_module, metadata
 from typing import Literal
 
 from dfer.errors import CheckpointError, DferError
-from dfer.machine import cpu_name, free_memory_bytes, usable_cores
+from dfer.runtime.machine import cpu_name, free_memory_bytes, usable_cores
 from dfer.version import __version__
 
 
@@ -93,7 +93,7 @@ def _device() -> Check:
 
 
 def _detector() -> Check:
-    from dfer.faces.detect import find_detector_weights
+    from dfer.faces.detectors import find_detector_weights
 
     try:
         found = find_detector_weights(None)
@@ -122,7 +122,7 @@ def _default_weights() -> Check:
 
 
 def _checkpoint() -> Check:
-    from dfer.checkpoint import describe_checkpoint, read_checkpoint_info
+    from dfer.model.checkpoint import describe_checkpoint, read_checkpoint_info
     from dfer.runs import default_checkpoint
 
     try:

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dfer.errors import UsageError
-from dfer.files import write_text
+from dfer.runtime.files import write_text
 
 MAX_RECIPE_BYTES = 1_000_000
 
@@ -75,7 +75,7 @@ class AugmentSection(_Section):
 
     @property
     def has_effects(self) -> bool:
-        """Whether anything of `dfer.clip_effects` is asked for."""
+        """Whether anything of `dfer.batches.effects` is asked for."""
         return any((self.motion, self.light, self.tint, self.sharpness, self.noise, self.cover, self.onset))
 
     @model_validator(mode="after")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+BEST_ON_TEST = "best on test"
+BEST_ON_TEST_NOTE = "the epoch was chosen on the test fold: for comparison with published tables only"
 # What became of a clip in preprocessing.
 STATUSES = ("ok", "missing", "unreadable", "no_face", "too_short")
 
@@ -70,7 +72,7 @@ class FaceTrack:
         landmarks: float32 [N, 5, 2] (or [N, 2, 2] for eye pairs), pixels, as in `Face`.
         detected: bool [N]; False where the detector looked and did not find the face: a gap that was filled.
         score: mean confidence of the detections.
-        sharpness: median over the detections; see `dfer.faces.appearance.measure_sharpness`.
+        sharpness: median over the detections; see `dfer.faces.tracking.appearance.measure_sharpness`.
     """
 
     track_id: int

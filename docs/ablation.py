@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from dfer.complexity import count_gmacs
-from dfer.device import describe_machine
-from dfer.evaluate import evaluate, plan_evaluation
+from dfer.drawing.tables import markdown_table
+from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.model.complexity import count_gmacs
 from dfer.recipe import Recipe, load_recipe
-from dfer.report.tables import markdown_table
+from dfer.runtime.device import describe_machine
 from dfer.training import train
 from dfer.training.initial_model import build_model
 

@@ -14,10 +14,10 @@ import json
 import logging
 from pathlib import Path
 
-from dfer.datasets.disk import VIDEO_SUFFIXES
-from dfer.files import write_json
-from dfer.model_card import measure_model
-from dfer.report.model_card import update_model_card
+from dfer.datasets.media import VIDEO_SUFFIXES
+from dfer.release.model_card import measure_model
+from dfer.reports.model_card import update_model_card
+from dfer.runtime.files import write_json
 
 
 def main() -> None:

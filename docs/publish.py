@@ -13,10 +13,10 @@ import argparse
 import logging
 from pathlib import Path
 
-from dfer.files import write_json
 from dfer.pretrained import DEFAULT, FOLDER
-from dfer.publish import publish_weights, training_history
+from dfer.release.publish import publish_weights, training_history
 from dfer.runs import fold_checkpoint
+from dfer.runtime.files import write_json
 
 
 def main() -> None:

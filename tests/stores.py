@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dfer.faces.align import alignment_settings
-from dfer.manifest import ManifestRow, write_manifest
 from dfer.store import CropRecord, DatasetInfo, Store, clip_path, open_store, write_clip, write_info
+from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
 
 SIZE = 48

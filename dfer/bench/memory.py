@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.device import describe_machine
 from dfer.errors import DferError
-from dfer.files import atomic_path
-from dfer.machine import peak_memory_bytes
 from dfer.preprocessing.clip import Settings, process_clip
 from dfer.records import ClipRecord
+from dfer.runtime.device import describe_machine
+from dfer.runtime.files import atomic_path
+from dfer.runtime.machine import peak_memory_bytes
+from dfer.runtime.workers import WorkerDiedError, run_tasks
 from dfer.video import VideoWriter, open_frames
-from dfer.workers import WorkerDiedError, run_tasks
 
 SCHEMA = "dfer.bench.memory/1"
 LIMIT_BYTES = 1_500_000_000

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from dfer.bench.timing import wait_for
-from dfer.complexity import count_gmacs, count_parameters
-from dfer.device import choose_device, describe_machine
 from dfer.model import MODELS
+from dfer.model.complexity import count_gmacs, count_parameters
+from dfer.runtime.device import choose_device, describe_machine
 
 NUM_CLASSES = 7
 CASES = (("logo_former_s", "local_global"), ("logo_former_s", "joint"), ("logo_former_b", "local_global"))

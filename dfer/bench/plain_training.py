@@ -15,13 +15,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dfer.batches import training_plan
-from dfer.machine import usable_cores
-from dfer.manifest import ManifestRow
+from dfer.batches.sampling import training_plan
 from dfer.model import MODELS
-from dfer.pixels import PIXEL_MEAN, PIXEL_STD
+from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD
 from dfer.recipe import Recipe
+from dfer.runtime.machine import usable_cores
 from dfer.store import Store
+from dfer.store.manifest import ManifestRow
 
 
 def plain_steps(recipe: Recipe, store: Store, device: torch.device) -> Iterator[tuple[int, float]]:

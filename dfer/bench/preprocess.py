@@ -13,24 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.bench.plain_loop import run_plain_loop
-from dfer.device import describe_machine
 from dfer.errors import DferError, UsageError
-from dfer.faces.detect import build_detector
-from dfer.faces.track import choose_main_track, track_faces
-from dfer.machine import child_peaks_bytes, only_cores, usable_cores
+from dfer.faces.detectors import build_detector
+from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
-from dfer.report.wording import counted
-from dfer.synth.dataset import generate_dataset
+from dfer.runtime.device import describe_machine
+from dfer.runtime.formatting import counted
+from dfer.runtime.machine import child_peaks_bytes, only_cores, usable_cores
+from dfer.runtime.workers import run_tasks
 from dfer.video import FrameSource, open_frames
-from dfer.workers import run_tasks
 
 SCHEMA = "dfer.bench.preprocess/1"
 NEAR = 0.03  # of the inter-ocular distance
 # What is to be had of the data sets' authors: clips, frames.
 DATASETS = {"DFEW": (11_697, 900_000), "FERV39k": (38_935, 38_935 * 28)}
-_GENERATED = 7
 _WARM_UPS = 3  # clips a worker, so that every worker has started when time begins to count
 
 
@@ -56,7 +54,7 @@ def bench_preprocess(
     further core is worth shows against one worker that has a single core.
 
     Args:
-        videos: what to work on; generated ones if there are none.
+        videos: what to work on, at least one.
         weights: SCRFD's .onnx file.
         workers: processes of the last measurement.
         repeat: how many times the workers do each video; the plain loop does it once.
@@ -70,9 +68,6 @@ def bench_preprocess(
     """
     with tempfile.TemporaryDirectory(prefix="dfer-bench-") as folder:
         scratch = Path(folder)
-        if not videos:
-            on_step(f"generating {_GENERATED} clips")
-            videos = _generate(scratch / "raw")
         sources = [open_frames(video) for video in videos]
         if len(set(videos)) < len(videos):
             raise UsageError("a video is named twice")
@@ -124,11 +119,6 @@ def bench_preprocess(
             for name, (clips, total) in DATASETS.items()
         },
     }
-
-
-def _generate(raw: Path) -> list[Path]:
-    generate_dataset(raw, num_clips=_GENERATED)
-    return sorted(raw.glob("Clip/original/**/*.mp4"))
 
 
 def _measure(sources: list[FrameSource], out: Path, settings: Settings, workers: int, repeat: int) -> _Speed:

@@ -13,9 +13,9 @@ import numpy as np
 from dfer.errors import UsageError
 from dfer.faces.align import alignment_settings
 from dfer.labels import DFEW_LABELS
-from dfer.machine import usable_cores
-from dfer.manifest import ManifestRow, write_manifest
+from dfer.runtime.machine import usable_cores
 from dfer.store import CropRecord, DatasetInfo, Store, clip_path, open_store, write_clip, write_info
+from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
 
 DFEW_CLIPS = 11_697

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dfer.device import used_memory
-from dfer.machine import child_private_bytes, forget_peak_memory, peak_memory_bytes
+from dfer.runtime.device import used_memory
+from dfer.runtime.machine import child_private_bytes, forget_peak_memory, peak_memory_bytes
 
 WARM_UP_STEPS = 2
 _PRODUCTS = 10

@@ -18,15 +18,17 @@ from typing import Any
 
 import torch
 
-from dfer.batches import DEVICE_SHARE, FeedKind, choose_feed, crop_bytes, in_batches, on_device, training_plan
+from dfer.batches.loaders import DEVICE_SHARE, FeedKind, choose_feed, crop_bytes
+from dfer.batches.prefetch import on_device
+from dfer.batches.sampling import in_batches, training_plan
 from dfer.bench.plain_training import plain_steps
 from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
 from dfer.bench.timing import StepTimes, measure_peak_flops, time_steps
-from dfer.complexity import count_gmacs
-from dfer.device import choose_device, describe_machine, free_device_memory
 from dfer.errors import DferError
-from dfer.machine import load_average
+from dfer.model.complexity import count_gmacs
 from dfer.recipe import Recipe, load_recipe, shipped_recipes
+from dfer.runtime.device import choose_device, describe_machine, free_device_memory
+from dfer.runtime.machine import load_average
 from dfer.store import Store
 from dfer.training import FoldTrainer
 from dfer.training.distributed import Peers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def bench(
     from dfer.bench.models import bench_models
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
-    from dfer.report.tables import bench_table
+    from dfer.reports.benchmarks import bench_table
 
     result = bench_models(device=device.value, batch_size=batch_size, seconds=seconds, on_case=lambda name: note(name))
     if json:
@@ -78,9 +79,9 @@ def preprocess(
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
     from dfer.errors import UsageError
-    from dfer.machine import usable_cores
     from dfer.preprocessing import settle_detector
-    from dfer.report.preprocess_bench import memory_table, preprocess_bench_table
+    from dfer.reports.benchmarks import memory_table, preprocess_bench_table
+    from dfer.runtime.machine import usable_cores
 
     if memory and len(videos or []) != 1:
         raise UsageError("--memory takes one video, with a face", where="--memory")
@@ -90,11 +91,20 @@ def preprocess(
         result = bench_memory((videos or [])[0], weights, minutes=minutes, clips=clips, on_step=note)
     else:
         count = workers or usable_cores()
-        result = bench_preprocess(videos or [], weights, workers=count, repeat=repeat, on_step=note)
+        with TemporaryDirectory(prefix="dfer-bench-") as scratch:
+            videos = videos or _generate_videos(Path(scratch))
+            result = bench_preprocess(videos, weights, workers=count, repeat=repeat, on_step=note)
     if json:
         write_json_result(json, [result])
     if json != "-":
         stdout.print(memory_table(result) if memory else preprocess_bench_table(result))
+
+
+def _generate_videos(folder: Path) -> list[Path]:
+    from dfer.synth.dataset import generate_dataset
+
+    generate_dataset(folder / "raw", num_clips=7)
+    return sorted(folder.glob("raw/Clip/original/**/*.mp4"))
 
 
 @app.command("train", epilog=TRAIN_EXAMPLES)
@@ -126,7 +136,7 @@ def train(
     from dfer.bench.training import bench_training
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
-    from dfer.report.training_bench import training_bench_table
+    from dfer.reports.benchmarks import training_bench_table
 
     result = bench_training(
         device=device.value,

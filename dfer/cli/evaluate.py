@@ -47,10 +47,9 @@ def evaluate(
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
     from dfer.cli.progress import Progress
-    from dfer.evaluate import evaluate as run_evaluation
-    from dfer.evaluate import plan_evaluation
-    from dfer.report.evaluation import write_evaluation_report
-    from dfer.report.tables import evaluation_table
+    from dfer.evaluation.evaluate import evaluate as run_evaluation
+    from dfer.evaluation.evaluate import plan_evaluation
+    from dfer.reports.evaluation import evaluation_table, write_evaluation_report
 
     tasks = plan_evaluation(folds=parse_folds(fold, "all"), run=run, checkpoint=checkpoint, data=data)
     for task in tasks:

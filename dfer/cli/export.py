@@ -20,7 +20,7 @@ def export(
     and normalisation are in the file's metadata.
     """
     from dfer.cli.console import note
-    from dfer.export import export_onnx
+    from dfer.model.export import export_onnx
 
     result = export_onnx(checkpoint, out)
     note(f"{out}: {result.megabytes:.1f} MB, opset {result.opset}")

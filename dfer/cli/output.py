@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dfer.files import write_json, write_text
+from dfer.runtime.files import write_json, write_text
 
 
 def write_json_result(target: str, results: Sequence[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from dfer.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dfer.predict import Analysis, Predictor
+    from dfer.prediction.predictor import Analysis, Predictor
 
 EXAMPLES = (
     "Examples: [bold]dfer predict clip.mp4 --video seen.mp4 --plot timeline.png[/bold]\n\n"
@@ -76,15 +76,14 @@ def predict(
     The model looks at 16 frames at a time, spread over as long as a clip lasted in its training. Times come from the
     video's own timestamps.
     """
-    from dfer.checkpoint import describe_checkpoint
     from dfer.cli.console import note, print_error, stdout
     from dfer.cli.output import write_json_result
+    from dfer.drawing.style import require_figure_suffix
     from dfer.errors import EXIT_FAILED, UsageError, VideoError
-    from dfer.predict import Predictor
-    from dfer.report.style import require_figure_suffix
-    from dfer.report.tables import prediction_table
-    from dfer.report.timeline import write_prediction_csv
-    from dfer.video_writer import WRITABLE_SUFFIXES
+    from dfer.model.checkpoint import describe_checkpoint
+    from dfer.prediction.predictor import Predictor
+    from dfer.reports.prediction import prediction_table, write_prediction_csv
+    from dfer.video.writer import WRITABLE_SUFFIXES
 
     if len(inputs) > 1 and (video or plot):
         raise UsageError("one video or plot cannot hold several inputs", where="--video, --plot")
@@ -126,7 +125,7 @@ def predict(
     if csv:
         write_prediction_csv(predictions, csv)
     if answered and plot:
-        from dfer.report.figures import plot_timeline
+        from dfer.drawing.figures import plot_timeline
 
         plot_timeline(predictions[0], plot)
     if answered and video:
@@ -147,7 +146,7 @@ def _analyse(predictor: Predictor, source: Path) -> Analysis:
 
 def _write_video(analysis: Analysis, path: Path) -> None:
     from dfer.cli.progress import Progress
-    from dfer.predict import write_annotated_video
+    from dfer.reports.prediction import write_annotated_video
 
     with Progress(path.name, "%") as progress:
         write_annotated_video(analysis, path, lambda done: progress.set(int(100 * done), 100, "drawing"))

@@ -122,10 +122,10 @@ def preprocess(
         return
 
     from dfer.cli.progress import Progress
-    from dfer.machine import usable_cores
-    from dfer.manifest import ManifestRow
     from dfer.preprocessing import Settings, ray_engine, settle_detector
     from dfer.preprocessing import preprocess as run
+    from dfer.runtime.machine import usable_cores
+    from dfer.store.manifest import ManifestRow
 
     aligned = all(clip.aligned or clip.source is None for clip in data.clips)
     kind, weights = settle_detector("none" if aligned else detector.value, detector_weights)
@@ -172,7 +172,7 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
         DferError: more clips failed than are tolerated.
     """
     from dfer.cli.console import note
-    from dfer.store_report import write_store_report
+    from dfer.reports.shown_clips import write_store_report
 
     report = write_store_report(store, raw, data.notices) if summary.manifest else None
     for row in summary.failures[:SHOWN_FAILURES]:
@@ -201,7 +201,7 @@ def _check(dataset: str, data: RawDataset | None, store: Path, *, limit: int | N
     """
     from dfer.cli.console import note
     from dfer.cli.progress import Progress
-    from dfer.preprocessing.check import check_store, expected_clips, remove_damaged
+    from dfer.store.check import check_store, expected_clips, remove_damaged
 
     with Progress("check", "clips") as progress:
         report = check_store(store, expected_clips(dataset, data, limit), on_clip=progress.set)

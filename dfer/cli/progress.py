@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dfer.cli.console import note, stderr
 from dfer.cli.pace import Pace, say_left, say_rate
-from dfer.report.wording import lasted
+from dfer.runtime.formatting import lasted
 
 PERCENT = "%"  # as the unit: what is done of one thing
 REDRAW_EVERY_S = 0.1

@@ -23,7 +23,7 @@ def synth(
     """
     from dfer.cli.console import note
     from dfer.cli.progress import Progress
-    from dfer.machine import usable_cores
+    from dfer.runtime.machine import usable_cores
     from dfer.synth.dataset import generate_dataset
 
     with Progress("synth", "clips") as progress:

@@ -12,7 +12,7 @@ from dfer.datasets.ferplus import read_ferplus
 from dfer.datasets.ferv39k import read_ferv39k
 from dfer.datasets.folder import read_folder
 from dfer.datasets.mafw import read_mafw
-from dfer.datasets.splits import OfficialSizes, RawDataset
+from dfer.datasets.merge import OfficialSizes, RawDataset
 from dfer.errors import UsageError
 
 __all__ = ["DATASETS", "RawDataset", "official_sizes", "read_dataset"]

@@ -10,10 +10,10 @@ import re
 from functools import partial
 from pathlib import Path
 
-from dfer.datasets.disk import Media, Report
 from dfer.datasets.lists import Row, Slot, children, find_lists, one_per_slot, read_csv
+from dfer.datasets.media import Media, Report
+from dfer.datasets.merge import ListedClip, OfficialSizes, RawDataset, build_dataset
 from dfer.datasets.sources import Form, Layout, clip_number, find_sources
-from dfer.datasets.splits import ListedClip, OfficialSizes, RawDataset, build_dataset
 from dfer.errors import DataError
 from dfer.labels import DFEW_LABELS
 

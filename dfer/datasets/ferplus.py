@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
-from dfer.datasets.disk import Report, find_images
 from dfer.datasets.lists import children, read_csv, require_folder
-from dfer.datasets.splits import RawDataset
+from dfer.datasets.media import Report, find_images
+from dfer.datasets.merge import RawDataset
 from dfer.errors import DataError
 from dfer.labels import DFEW_LABELS, canonical_emotion
 from dfer.records import ClipRecord

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfer.datasets.disk import Media, Report, find_media
 from dfer.datasets.lists import children
+from dfer.datasets.media import Media, Report, find_media
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
-from dfer.faces.detect import Detector, build_detector, find_detector_weights
-from dfer.faces.track import choose_main_track, track_faces
-from dfer.manifest import ManifestRow
+from dfer.faces.detectors import Detector, build_detector, find_detector_weights
+from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
+from dfer.store.manifest import ManifestRow
 from dfer.video import Frame, FrameSource, open_frames
 
 MIN_FACE_FRAMES = 2  # a face glimpsed once shows no dynamics; stills are exempt

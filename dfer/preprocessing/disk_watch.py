@@ -6,9 +6,9 @@ import errno
 from pathlib import Path
 
 from dfer.errors import DataError
-from dfer.manifest import ManifestRow
-from dfer.preprocessing.sources import answer_within, read_through
+from dfer.preprocessing.guard import answer_within, read_through
 from dfer.records import ClipRecord
+from dfer.store.manifest import ManifestRow
 
 _PATIENCE_S = 60.0
 _IN_A_ROW = 3  # one clip's bad sector, or a deleted file, must not stop the run

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import DferError
-from dfer.faces.detect import Detector
-from dfer.manifest import ManifestRow
+from dfer.faces.detectors import Detector
 from dfer.preprocessing.clip import Settings, process_clip, unreadable_row
-from dfer.preprocessing.sources import read_through, take_snapshot, time_allowed_s
+from dfer.preprocessing.guard import read_through, take_snapshot, time_allowed_s
 from dfer.records import ClipRecord
-from dfer.workers import WorkerDiedError, run_tasks
+from dfer.runtime.workers import WorkerDiedError, run_tasks
+from dfer.store.manifest import ManifestRow
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dfer.errors import UsageError
-from dfer.files import create_json, is_unfinished, write_error
 from dfer.preprocessing.journal import refuse_company, remove_journals
+from dfer.runtime.files import create_json, is_unfinished, write_error
 from dfer.store import DatasetInfo, read_info
 
 

@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dfer.errors import DferError
-from dfer.files import write_error
-from dfer.manifest import ManifestRow, read_manifest
+from dfer.runtime.files import write_error
 from dfer.store import clip_path
+from dfer.store.manifest import ManifestRow, read_manifest
 
 # The end of a ZIP: magic, disk numbers, entries on this disk and in all, size and start of the index, comment.
 _ZIP_END = struct.Struct("<4sHHHHIIH")

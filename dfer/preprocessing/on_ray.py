@@ -18,11 +18,11 @@ from itertools import islice
 from typing import Any
 
 from dfer.errors import DferError
-from dfer.manifest import ManifestRow
 from dfer.preprocessing.engines import Crash, Engine, Job, clip_time_s, outcome, run_in_worker, start_worker
 from dfer.records import ClipRecord
+from dfer.runtime.workers import Worker, stop_workers, wait_for
+from dfer.store.manifest import ManifestRow
 from dfer.version import __version__
-from dfer.workers import Worker, stop_workers, wait_for
 
 _NODES_LOST = 5  # times a clip is run again because its node was lost
 _ANSWER_S = 10.0

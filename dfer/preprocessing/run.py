@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfer.datasets import RawDataset
+from dfer.datasets.merge import spread_clips
+from dfer.datasets.notice import read_notice
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
-from dfer.files import remove_unfinished, write_error
-from dfer.manifest import ManifestRow, write_manifest
 from dfer.preprocessing.clip import Settings, process_clip
 from dfer.preprocessing.disk_watch import DiskWatch
 from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, build_engine
@@ -31,8 +31,9 @@ from dfer.preprocessing.journal import (
     remove_journals,
 )
 from dfer.records import ClipRecord
+from dfer.runtime.files import remove_unfinished, write_error
 from dfer.store import DatasetInfo, clip_path, read_info
-from dfer.synth.dataset import generated_notice
+from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
 
 _NAMED = 10
@@ -108,7 +109,7 @@ def preprocess(
         crop_size=settings.size,
         alignment=alignment_settings(settings.size),
         detector=settings.detector,
-        notice=generated_notice(raw),
+        notice=read_notice(raw),
         tool_version=__version__,
     )
     claim_folder(out, info, shard, overwrite=overwrite)
@@ -244,10 +245,3 @@ def _refresh(row: ManifestRow, clip: ClipRecord) -> ManifestRow:
         subject=clip.subject or "",
         votes=clip.votes,
     )
-
-
-def spread_clips(clips: list[ClipRecord], limit: int | None) -> list[ClipRecord]:
-    """At most `limit` of the clips, spread evenly over them."""
-    if limit is None or limit >= len(clips):
-        return clips
-    return [clips[n * len(clips) // limit] for n in range(limit)]

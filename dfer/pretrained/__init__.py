@@ -1,6 +1,6 @@
 """The weights that are shipped with dfer, by name: NAME.safetensors in this folder, and SHA256SUMS, which lists them.
 
-`sha256sum -c SHA256SUMS` checks them, too. `dfer.publish` writes both.
+`sha256sum -c SHA256SUMS` checks them, too. `dfer.release.publish` writes both.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfer.errors import CheckpointError
-from dfer.files import sha256_of, write_text
+from dfer.runtime.files import sha256_of, write_text
 
 DEFAULT = "default"  # what `dfer predict` takes where there is no other checkpoint
 FOLDER = Path(__file__).parent

@@ -15,22 +15,24 @@ import av
 import cv2
 import numpy as np
 
+from dfer.datasets.notice import NOTICE_FILE
 from dfer.errors import DferError, UsageError
-from dfer.files import atomic_path, remove_unfinished, write_json, write_text
 from dfer.labels import DFEW_LABELS
+from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
+from dfer.runtime.workers import WorkerDiedError, run_tasks
 from dfer.synth.canvas import Image
 from dfer.synth.expression import ACTION_UNITS, perform
 from dfer.synth.identity import draw_identity
 from dfer.synth.plan import NUM_FOLDS, ClipPlan, clip_rng, person_rng, plan_clips
 from dfer.synth.render import Puppet
 from dfer.synth.scene import draw_scene
-from dfer.workers import WorkerDiedError, run_tasks
 
 # Raise when the same seed gives other files than before.
 GENERATOR_VERSION = 1
 FRAMES_PER_SECOND = 25
 RECORDED_FRAMES = 40  # of each emotion in a recording
 _SETTINGS = "synth.json"
+_NOTICE = "trained on drawings only (`dfer synth`): what it says of real faces means nothing"
 # x264's look-ahead reads a few bytes that it never wrote, so that its choices differ between runs.
 _NO_LOOKAHEAD = "mbtree=0:rc-lookahead=0:b-adapt=0:scenecut=0:weightp=0"
 
@@ -90,13 +92,6 @@ def generate_dataset(
     write_text(out / "README.txt", readme)
 
 
-def generated_notice(raw: Path) -> str:
-    """What everyone who sees results from a raw data set must be told: "" unless it was generated here."""
-    if not (raw / _SETTINGS).is_file():
-        return ""
-    return "trained on drawings only (`dfer synth`): what it says of real faces means nothing"
-
-
 def _claim_folder(out: Path, settings: dict[str, int]) -> None:
     found = out / _SETTINGS
     if found.exists():
@@ -113,6 +108,7 @@ def _claim_folder(out: Path, settings: dict[str, int]) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("the folder is not empty", where=out, hint="give a new or empty folder")
+    write_text(out / NOTICE_FILE, _NOTICE + "\n")
     write_json(found, settings)
 
 

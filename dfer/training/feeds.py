@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from dfer.batches import DEVICE_SHARE, Feed, FeedKind, build_feed, choose_feed, crop_bytes
-from dfer.device import free_device_memory
+from dfer.batches.loaders import DEVICE_SHARE, Feed, FeedKind, build_feed, choose_feed, crop_bytes
 from dfer.errors import DferError
-from dfer.machine import free_memory_bytes, usable_cores
-from dfer.manifest import ManifestRow
 from dfer.recipe import TrainSection
+from dfer.runtime.device import free_device_memory
+from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
+from dfer.store.manifest import ManifestRow
 from dfer.training.distributed import Peers
 
 

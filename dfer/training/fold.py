@@ -12,14 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfer.batches import Feed, in_batches, on_device, training_plan
-from dfer.checkpoint import CheckpointInfo
-from dfer.device import choose_precision, used_memory
+from dfer.batches.loaders import Feed
+from dfer.batches.prefetch import on_device
+from dfer.batches.sampling import in_batches, training_plan
 from dfer.errors import DferError
-from dfer.manifest import ManifestRow
+from dfer.model.checkpoint import CheckpointInfo
 from dfer.recipe import Recipe
 from dfer.runs import fold_folder
+from dfer.runtime.device import choose_precision, used_memory
 from dfer.store import Store
+from dfer.store.manifest import ManifestRow
 from dfer.training.clock import EpochClock
 from dfer.training.distributed import Peers
 from dfer.training.divergence import DivergenceWatch

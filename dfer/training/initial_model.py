@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfer.backbone import load_backbone
-from dfer.checkpoint import load_checkpoint
 from dfer.model import MODELS, LogoFormer, load_weights
+from dfer.model.backbone import load_backbone
+from dfer.model.checkpoint import load_checkpoint
 from dfer.recipe import ModelSection
 from dfer.runs import find_checkpoint
 

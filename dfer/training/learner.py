@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfer.manifest import ManifestRow
 from dfer.model import LogoFormer
 from dfer.recipe import Recipe
+from dfer.store.manifest import ManifestRow
 from dfer.training.distributed import Peers, synchronise_batch_norm
 from dfer.training.initial_model import build_model
 from dfer.training.optimization import TrainingLoss, build_optimizer

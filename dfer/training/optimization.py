@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dfer.losses import CompactLoss, cross_entropy_costs, focal_costs, ldam_costs, ldam_margins
+from dfer.losses import CompactLoss
+from dfer.losses.classification import cross_entropy_costs, focal_costs, ldam_costs, ldam_margins
 from dfer.model import LogoFormer
 from dfer.recipe import LossSection, OptimSection
 

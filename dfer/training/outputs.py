@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from dfer.checkpoint import CheckpointInfo, save_checkpoint
-from dfer.files import remove_unfinished, write_json, write_text
+from dfer.drawing.figures import plot_curves
+from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.recipe import Recipe, save_recipe
-from dfer.report.figures import plot_curves
+from dfer.runtime.files import remove_unfinished, write_json, write_text
 from dfer.training.events import EventLog
 
 

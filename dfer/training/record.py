@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 
-from dfer.checkpoint import CheckpointInfo
-from dfer.decoders import NOMINAL_FPS
-from dfer.device import describe_machine
-from dfer.manifest import ManifestRow
 from dfer.model import ModelConfig
+from dfer.model.checkpoint import CheckpointInfo
 from dfer.recipe import Recipe
+from dfer.runtime.device import describe_machine
 from dfer.store import Store
+from dfer.store.manifest import ManifestRow
 from dfer.version import __version__
+from dfer.video.decoders import NOMINAL_FPS
 
 _PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dfer.device import choose_device
 from dfer.recipe import Recipe
 from dfer.runs import RUNS, fold_folder
+from dfer.runtime.device import choose_device
 from dfer.store import open_store
 from dfer.training.distributed import join_processes
 from dfer.training.fold import FoldTrainer

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
-from dfer.manifest import ManifestRow
 from dfer.recipe import Recipe
 from dfer.store import Store
+from dfer.store.manifest import ManifestRow
 
 
 def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow], list[ManifestRow]]:

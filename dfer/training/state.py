@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from dfer.errors import CheckpointError, UsageError
-from dfer.files import atomic_path
 from dfer.recipe import Recipe
+from dfer.runtime.files import atomic_path
 
 STATE_FORMAT = "dfer.state/1"
 # Keys that change how a run is computed but not what it computes.

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfer.batches import cut
-from dfer.manifest import ManifestRow
-from dfer.pixels import AugmentDraw, Augmenter, mix_targets
+from dfer.batches.augment import AugmentDraw, Augmenter, mix_targets
+from dfer.batches.sampling import cut
 from dfer.recipe import Recipe
+from dfer.store.manifest import ManifestRow
 from dfer.training.compiled import Compiled
 from dfer.training.distributed import Peers
 from dfer.training.learner import Learner

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dfer.batches import Feed
-from dfer.inference import run_clips
-from dfer.manifest import ManifestRow
-from dfer.metrics import confusion_matrix, uar, war
+from dfer.batches.loaders import Feed
+from dfer.evaluation.inference import run_clips
+from dfer.evaluation.metrics import confusion_matrix, uar, war
 from dfer.model import LogoFormer
 from dfer.recipe import Recipe
+from dfer.store.manifest import ManifestRow
 from dfer.training.distributed import Peers
 
 

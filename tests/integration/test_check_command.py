@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dfer.manifest import read_manifest
+from dfer.store.manifest import read_manifest
 from tests.integration.program import Outcome, dfer, tree
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import dfer as package
-from dfer.checkpoint import read_checkpoint_info
 from dfer.labels import DFEW_LABELS
+from dfer.model.checkpoint import read_checkpoint_info
 from tests.integration.program import dfer, dfer_process, environment, tree
 
 # The options that users script against.
@@ -116,7 +116,7 @@ def test_export_computes_what_the_checkpoint_does(checkpoint: Path) -> None:
     import onnxruntime
     import torch
 
-    from dfer.checkpoint import load_checkpoint
+    from dfer.model.checkpoint import load_checkpoint
 
     outcome = dfer("export", checkpoint, "--out", "model.onnx").succeeded()
     assert "largest difference" in outcome.err

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import dfer.pretrained as dfer_pretrained
-from dfer.checkpoint import load_checkpoint, save_checkpoint
+from dfer.model.checkpoint import load_checkpoint, save_checkpoint
 from dfer.pretrained import write_checksum
-from dfer.publish import to_half
+from dfer.release.publish import to_half
 from tests.integration.program import dfer, tree
 
 HAAR = ("--detector", "haar")

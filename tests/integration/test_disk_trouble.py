@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dfer.manifest import read_manifest
 from dfer.store import Store
+from dfer.store.manifest import read_manifest
 from tests.integration.program import dfer, dfer_process, temporaries, tree
 
 KB = 1024

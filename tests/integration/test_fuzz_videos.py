@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dfer.manifest import ManifestRow
 from dfer.store import open_store, read_clip, read_clip_record
+from dfer.store.manifest import ManifestRow
 from dfer.video import open_frames
 from tests.integration.program import Outcome, dfer_process, temporaries, tree
 from tests.mutations import Mutation, mutate

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import dfer as package
-from dfer.checkpoint import read_checkpoint_info
 from dfer.labels import DFEW_LABELS
+from dfer.model.checkpoint import read_checkpoint_info
 from dfer.recipe import load_recipe, shipped_recipes
 from dfer.store import Store, open_store
 from tests.integration.program import dfer

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dfer.model import GlobalAttention, Grid, LocalAttention, LogoFormer
+from dfer.model.logo_former import GlobalAttention, Grid, LocalAttention, LogoFormer
 
 DIM, HEADS = 12, 3
 CASES = [

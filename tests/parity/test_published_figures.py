@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dfer.complexity import count_gmacs, count_parameters
-from dfer.metrics import per_class_recall, uar, war
+from dfer.evaluation.metrics import per_class_recall, uar, war
 from dfer.model import logo_former_b, logo_former_s
+from dfer.model.complexity import count_gmacs, count_parameters
 
 # Clips per class over DFEW's five test folds: happy, sad, neutral, angry, surprise, disgust, fear.
 DFEW_CLIPS = np.array([2445, 1894, 2669, 2173, 1469, 145, 902])

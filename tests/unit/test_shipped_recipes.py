@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfer.batches import build_feed, training_plan
-from dfer.checkpoint import save_checkpoint
+from dfer.batches.loaders import build_feed
+from dfer.batches.sampling import training_plan
 from dfer.model import logo_former_s
+from dfer.model.checkpoint import save_checkpoint
 from dfer.recipe import load_recipe, shipped_recipes
 from dfer.store import Store
 from dfer.training import FoldTrainer

@@ -1,0 +1,208 @@
+"""From pixels to the model's input: normalisation, and augmentation in batches on the device.
+
+The one place that normalises pixels; training, evaluation and prediction all come through here.
+
+Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's input.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from dfer.batches.effects import EffectsDraw, apply_effects, blend_onsets, draw_effects, move
+from dfer.model.pixels import luma, normalise
+from dfer.recipe import AugmentSection
+
+
+@dataclass(frozen=True)
+class AugmentDraw:
+    """What was drawn for a batch: a row per clip, so that any part of the batch can be computed anywhere.
+
+    Attributes:
+        theta: affine map from the model's input to the crop, float [B, 2, 3].
+        colour: factors of brightness, contrast and saturation, float [B, 3].
+        grey: whether colour is dropped, bool [B].
+        erased: the blanked rectangle as shares of the side: start and end, of rows and columns, float [B, 2, 2].
+        own: what a clip keeps of itself when it is blended with its partner, float [B].
+        swapped: the rectangle taken from the partner, pixels as `erased`, float [B, 2, 2].
+        effects: what changes along the clip, and the recording's quality; None where the recipe asks for none.
+    """
+
+    theta: Tensor
+    colour: Tensor
+    grey: Tensor
+    erased: Tensor
+    own: Tensor
+    swapped: Tensor
+    effects: EffectsDraw | None = None
+
+    def part(self, clips: slice) -> AugmentDraw:
+        """The draw of some of the clips; where pairs are mixed, cut between pairs."""
+        own = {field.name: getattr(self, field.name)[clips] for field in fields(self) if field.name != "effects"}
+        effects = self.effects
+        if effects is not None:
+            effects = EffectsDraw(**{field.name: getattr(effects, field.name)[clips] for field in fields(effects)})
+        return AugmentDraw(**own, effects=effects)
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Random changes, one draw per clip; all but motion, light and covering hands are the same for all its frames.
+
+    Clips 2k and 2k + 1 of a batch are a pair that mixup and cutmix mix, each keeping the same share of itself: a
+    plan is in random order, so its neighbours are strangers. An odd last clip stays itself.
+
+    Args:
+        settings: how much of each.
+        image_size: S.
+        num_frames: T.
+    """
+
+    settings: AugmentSection
+    image_size: int
+    num_frames: int = 1
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the classes of clips are mixed in pairs."""
+        return self.settings.mixup > 0 or self.settings.cutmix > 0
+
+    @property
+    def pairs(self) -> bool:
+        """Whether clips need their partners, for mixing or for onsets."""
+        return self.mixes or self.settings.onset > 0
+
+    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw for a batch, and apply it; see `draw` and `apply`."""
+        return self.apply(frames, self.draw(len(frames), generator))
+
+    def draw(self, batch: int, generator: torch.Generator) -> AugmentDraw:
+        """Draw for a batch of B clips.
+
+        Args:
+            batch: B.
+            generator: on the CPU; the draws are tiny and so the same on every device.
+        """
+        settings = self.settings
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            return low + (high - low) * torch.rand(batch, *shape, generator=generator)
+
+        # One affine sampling does crop, resize, mirror and rotation.
+        area = uniform(*settings.crop_scale)
+        ratio = torch.exp(uniform(math.log(settings.crop_ratio[0]), math.log(settings.crop_ratio[1])))
+        width = (area * ratio).sqrt().clamp(max=1.0)
+        height = (area / ratio).sqrt().clamp(max=1.0)
+        centre_x, centre_y = uniform(-1, 1) * (1 - width), uniform(-1, 1) * (1 - height)
+        mirror = 1.0 - 2.0 * (uniform(0, 1) < settings.flip).float()
+        angle = uniform(-settings.rotation, settings.rotation) * math.pi / 180
+        theta = torch.stack(
+            [
+                torch.stack([width * mirror * angle.cos(), -height * angle.sin(), centre_x], -1),
+                torch.stack([width * mirror * angle.sin(), height * angle.cos(), centre_y], -1),
+            ],
+            1,
+        )
+        colour = uniform(1 - settings.jitter, 1 + settings.jitter, 3)
+        grey = uniform(0, 1) < settings.grayscale
+        side = uniform(0.14, 0.45, 2) * (uniform(0, 1, 1) < settings.erase)  # 2 to 20 % of the area
+        start = uniform(0, 1, 2) * (1 - side)
+        own, swapped = self._draw_mix(batch, generator)
+        erased = torch.stack([start, start + side], 2)
+        effects = draw_effects(settings, batch, self.num_frames, generator) if settings.has_effects else None
+        return AugmentDraw(theta, colour, grey, erased, own, swapped, effects)
+
+    def _draw_mix(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The share each clip keeps, and the rectangle it takes from its partner, empty under mixup."""
+        own, swapped = torch.ones(batch), torch.zeros(batch, 2, 2)
+        kinds = [kind for kind in ("mixup", "cutmix") if getattr(self.settings, kind) > 0]
+        if not kinds:
+            return own, swapped
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        for first in range(0, batch - 1, 2):
+            kind = kinds[rng.integers(len(kinds))]
+            alpha = getattr(self.settings, kind)
+            share = rng.beta(alpha, alpha)
+            pair = slice(first, first + 2)
+            if kind == "mixup":
+                own[pair] = share
+                continue
+            half = math.sqrt(1 - share) * self.image_size / 2
+            centre = rng.uniform(0, self.image_size, 2)
+            box = np.stack([centre - half, centre + half], 1).round().clip(0, self.image_size)
+            swapped[pair] = torch.from_numpy(box).float()
+            own[pair] = float(1 - (box[:, 1] - box[:, 0]).prod() / self.image_size**2)
+        return own, swapped
+
+    def apply(self, frames: Tensor, draw: AugmentDraw) -> Tensor:
+        """Augment and normalise clips.
+
+        Args:
+            frames: uint8 [B, T, H, W, 3].
+            draw: what was drawn for these clips.
+
+        Returns:
+            float32 [B, T, 3, S, S], normalised, on the device of `frames`.
+        """
+        batch = len(frames)
+        settings, device = self.settings, frames.device
+        theta = draw.theta[:, None] if draw.effects is None else move(draw.theta, draw.effects.path)
+        # Frames that are sampled at the same places, all of a clip that does not move, are channels of one image.
+        moves = theta.shape[1]
+        images = rearrange(frames, "b (moves t) h w c -> (b moves) (t c) h w", moves=moves).float()
+        size = [len(images), images.shape[1], self.image_size, self.image_size]
+        grid = F.affine_grid(theta.flatten(0, 1).to(device), size, align_corners=False)
+        images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        clips = rearrange(images.div_(255), "(b moves) (t c) h w -> b (moves t) c h w", b=batch, c=3)
+
+        if draw.effects is not None:
+            clips = blend_onsets(clips, draw.effects, partners(batch))
+            clips = apply_effects(clips, draw.effects)
+        if settings.jitter:
+            clips = _jitter_colours(clips, *draw.colour.to(device).view(batch, 3, 1, 1, 1, 1).unbind(1))
+        if settings.grayscale:
+            grey = draw.grey.to(device).view(batch, 1, 1, 1, 1)
+            clips = torch.where(grey, luma(clips).expand_as(clips), clips)
+        clips = normalise(clips)
+        if settings.erase:
+            clips = clips * ~_inside(draw.erased.to(device) * (self.image_size - 1), self.image_size)
+        return self._mix(clips, draw) if self.mixes else clips
+
+    def _mix(self, clips: Tensor, draw: AugmentDraw) -> Tensor:
+        inside = _inside(draw.swapped.to(clips.device), self.image_size)
+        blended = (draw.swapped == 0).all(2).all(1)  # under cutmix the rest of the frame is all its own
+        share = torch.where(blended, draw.own, 1.0).to(clips.device).view(-1, 1, 1, 1, 1)
+        return torch.lerp(clips[partners(len(clips))], clips, torch.where(inside, 0.0, share))
+
+
+def partners(count: int) -> Tensor:
+    """The partner of each clip in mixing, int64 [B]: of clip 2k, clip 2k + 1; an odd last clip is its own."""
+    index = torch.arange(count) ^ 1
+    return torch.where(index < count, index, count - 1)
+
+
+def mix_targets(targets: Tensor, draw: AugmentDraw) -> Tensor:
+    """The classes of mixed clips, probabilities float [B, C]: of each clip by the share of it that is seen."""
+    own = draw.own.to(targets)[:, None]
+    return torch.lerp(targets[partners(len(targets))], targets, own)
+
+
+def _inside(edges: Tensor, size: int) -> Tensor:
+    """bool [B, 1, 1, S, S]: the pixels of a rectangle, of its start and end in rows and columns, [B, 2, 2]."""
+    line = torch.arange(size, device=edges.device)
+    inside = (line >= edges[:, :, :1]) & (line < edges[:, :, 1:])
+    return (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None, None]
+
+
+def _jitter_colours(clips: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    clips = clips * brightness
+    mean = luma(clips).mean((1, 3, 4), keepdim=True)
+    clips = torch.lerp(mean, clips, contrast)
+    return torch.lerp(luma(clips), clips, saturation).clamp_(0, 1)

@@ -1,0 +1,133 @@
+"""Your own recordings: a folder per class, a CSV, or the file names of CREMA-D and RAVDESS."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from dfer.datasets.folder.folds import folds_by_label, folds_by_subject
+from dfer.datasets.folder.labelled import LabelledClip
+from dfer.datasets.folder.table import find_table, read_table
+from dfer.datasets.folder.tree import read_tree
+from dfer.datasets.media import Report
+from dfer.datasets.merge import RawDataset
+from dfer.errors import DataError
+from dfer.labels import DFEW_LABELS, MAFW_LABELS, canonical_emotion
+from dfer.records import ClipRecord
+
+_LOOKED_FOR = "a folder per class (RAW/happy/*.mp4) or a CSV with the columns path,label"
+_HINT = (
+    "either RAW/happy/clip.mp4 (or frames in RAW/happy/clip/, or RAW/train/happy/..., RAW/test/happy/...), "
+    "or RAW/labels.csv with the columns path,label[,split|fold_1,fold_2,...][,subject]"
+)
+
+
+def read_folder(raw: Path, report: Report) -> RawDataset:
+    """Read a folder of one's own recordings, or a CSV of them.
+
+    Labels are the known emotions in DFEW's order, or else the classes' names in alphabetical order. Without a split,
+    five folds are made: by subject where subjects are known, else by label.
+
+    Args:
+        raw: a folder with a sub-folder per class, also in folders of splits (train, validation, test) or subjects; a
+            folder with one CSV; a folder of files named as in CREMA-D or RAVDESS; or a CSV.
+        report: told what is being done.
+
+    Returns:
+        The clips; ids are the paths from `raw`.
+
+    Raises:
+        DataError: no clips, or labels or splits that contradict each other.
+    """
+    if not raw.exists():
+        raise DataError(f"no such folder or CSV; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
+    if raw.is_file() and raw.suffix.lower() != ".csv":
+        raise DataError(f"neither a folder nor a CSV; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
+    table = raw if raw.is_file() else find_table(raw)
+    if table is not None:
+        report(f"reading {table}")
+        clips, notices = read_table(table)
+    else:
+        clips, notices = read_tree(raw, report)
+    if not clips:
+        raise DataError(f"no clips here; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
+    names, labels, label_notices = _label_order([clip.label for clip in clips])
+    folds, fold_notices = _folds(clips)
+    records = [
+        ClipRecord(
+            clip_id=clip.clip_id,
+            label=labels.index(names[clip.label]),
+            label_name=names[clip.label],
+            source=clip.source,
+            folds=clip_folds,
+            subject=clip.subject,
+        )
+        for clip, clip_folds in zip(clips, folds, strict=True)
+    ]
+    if len(labels) == 1:
+        label_notices.append(f"all clips are of one class, {labels[0]}: nothing can be learnt from them alone")
+    num_folds = max((fold for clip_folds in folds for fold in clip_folds), default=0)
+    return RawDataset("folder", labels, records, num_folds, [*notices, *label_notices, *fold_notices])
+
+
+def _label_order(written: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
+    """Our name of each label as written, the labels in order, and the notices."""
+    classes = sorted(set(written))
+    emotions = {name: canonical_emotion(name) for name in classes}
+    unknown = [name for name, emotion in emotions.items() if emotion is None]
+    if unknown:
+        notice = f"not all classes are emotions known here ({', '.join(unknown[:5])}): all {len(classes)} are kept as "
+        return (
+            {name: name for name in classes},
+            tuple(classes),
+            [f"{notice}they are written, in alphabetical order: {', '.join(classes)}"],
+        )
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name, emotion in emotions.items():
+        spellings[str(emotion)].append(name)
+    notices = [
+        f"{' and '.join(names)} are one class here, {emotion}" for emotion, names in spellings.items() if len(names) > 1
+    ]
+    order = dict.fromkeys((*DFEW_LABELS, *MAFW_LABELS))
+    return (
+        {name: str(emotion) for name, emotion in emotions.items()},
+        tuple(emotion for emotion in order if emotion in spellings),
+        notices,
+    )
+
+
+def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, str]], list[str]]:
+    """The folds of each clip: the ones given, else made here; and the notices."""
+    if any(clip.folds for clip in clips):
+        return [clip.folds for clip in clips], _shared_subjects(clips)
+    labels = [clip.label for clip in clips]
+    subjects = [clip.subject for clip in clips if clip.subject is not None]
+    num_subjects = len(set(subjects))
+    if len(subjects) == len(clips) and num_subjects > 1:
+        tested = folds_by_subject(subjects, labels)
+        notice = f"no split is given: {max(tested)} folds were made, with the {num_subjects} subjects kept apart"
+    else:
+        tested = folds_by_label([clip.clip_id for clip in clips], labels)
+        notice = (
+            f"no split is given: {max(tested)} folds were made by label, not subject-disjoint, so the same person may "
+            "be in train and test and figures come out too high; give a subject for every clip, or a split"
+        )
+    folds = [{fold: "test" if fold == number else "train" for fold in range(1, max(tested) + 1)} for number in tested]
+    return folds, [notice]
+
+
+def _shared_subjects(clips: Sequence[LabelledClip]) -> list[str]:
+    splits: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for clip in clips:
+        for fold, split in clip.folds.items():
+            if clip.subject is not None:
+                splits[fold, clip.subject].add("test" if split == "test" else "train")
+    shared = sorted({(fold, subject) for (fold, subject), names in splits.items() if len(names) > 1})
+    if not shared:
+        return []
+    fold, subject = shared[0]
+    count = len({name for _, name in shared})
+    return [
+        f"subjects in both train and test, so that figures come out too high: {count}, such as {subject} in fold {fold}"
+    ]

@@ -1,0 +1,206 @@
+"""The lists of all folds -> one record per clip, checked against each other and against the official sizes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dfer.datasets.lists import Row, Slot
+from dfer.datasets.sources import Source
+from dfer.errors import DataError
+from dfer.records import ClipRecord
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """A raw data set as its lists tell it, with what was found on the disk.
+
+    Attributes:
+        name: the name of its reader, such as "dfew".
+        labels: the emotions in label order.
+        clips: every clip of the lists once, in the lists' order, its folds merged. A fold maps to "train", "test"
+            or, in data sets that have an official validation split (FER+, CAER), "val".
+        num_folds: the highest fold number.
+        notices: what the user should know, a sentence each: traps detected, assumptions made, deviations from the
+            official lists.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    clips: list[ClipRecord]
+    num_folds: int
+    notices: list[str]
+
+
+@dataclass(frozen=True)
+class OfficialSizes:
+    """What the official lists hold.
+
+    Attributes:
+        lists: clips per fold and split.
+        emotions: clips per emotion, each clip counted once.
+    """
+
+    lists: Mapping[Slot, int]
+    emotions: Mapping[str, int]
+
+    @property
+    def num_clips(self) -> int:
+        """The number of distinct clips."""
+        return sum(self.emotions.values())
+
+
+@dataclass(frozen=True)
+class ListedClip:
+    """A clip as one row of a list names it."""
+
+    clip_id: str
+    emotion: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class MergedClip:
+    """A clip as all the lists name it: the first row that does, and its split in each fold."""
+
+    clip_id: str
+    emotion: str
+    row: Row
+    folds: dict[int, str]
+
+
+def build_dataset(
+    name: str,
+    *,
+    labels: tuple[str, ...],
+    lists: Mapping[Slot, Sequence[ListedClip]],
+    official: OfficialSizes,
+    find_sources: Callable[[Sequence[str]], tuple[dict[str, Source], list[str]]],
+    notices: Sequence[str] = (),
+) -> RawDataset:
+    """Merge and check the lists of a data set, and find its clips on the disk.
+
+    Args:
+        name: the name of the reader.
+        labels: the emotions in label order.
+        lists: the rows of each fold's lists.
+        official: what the official lists hold.
+        find_sources: the sources of the clips on the disk, given all clip ids; and notices.
+        notices: what reading the lists had to tell.
+
+    Raises:
+        DataError: the lists contradict each other or the official ones.
+    """
+    clips, merge_notices = merge_lists(lists)
+    size_notices = check_sizes(clips, official)
+    sources, source_notices = find_sources([clip.clip_id for clip in clips])
+    return RawDataset(
+        name=name,
+        labels=labels,
+        clips=[_record(clip, labels.index(clip.emotion), sources.get(clip.clip_id)) for clip in clips],
+        num_folds=max(fold for fold, _ in lists),
+        notices=[*notices, *merge_notices, *size_notices, *source_notices],
+    )
+
+
+def merge_lists(lists: Mapping[Slot, Sequence[ListedClip]]) -> tuple[list[MergedClip], list[str]]:
+    """Merge the lists of all folds: each clip once, with its split in each fold.
+
+    Args:
+        lists: the rows of each fold's lists.
+
+    Returns:
+        The clips, in order of first mention (fold 1's train list, its test list, fold 2's, ...), and the notices.
+
+    Raises:
+        DataError: a clip is in two splits of a fold, or has two labels.
+    """
+    clips: dict[str, MergedClip] = {}
+    repeats: list[ListedClip] = []
+    for fold, split in sorted(lists, key=lambda slot: (slot[0], _SPLIT_ORDER.index(slot[1]))):
+        in_this_list: set[str] = set()
+        for item in lists[fold, split]:
+            clip = clips.setdefault(item.clip_id, MergedClip(item.clip_id, item.emotion, item.row, {}))
+            if clip.emotion != item.emotion:
+                raise DataError(
+                    f"clip {item.clip_id} is {item.emotion} here and {clip.emotion} in {clip.row.where}",
+                    where=item.row.where,
+                    hint="the lists contradict each other: copy them again from the data set's archive",
+                )
+            if clip.folds.setdefault(fold, split) != split:
+                raise DataError(
+                    f"clip {item.clip_id} is in both the {clip.folds[fold]} and the {split} list of fold {fold}",
+                    where=item.row.where,
+                    hint="a test on clips seen in training is worth nothing: copy the official lists again",
+                )
+            if item.clip_id in in_this_list:
+                repeats.append(item)
+            in_this_list.add(item.clip_id)
+    merged = list(clips.values())
+    return merged, [*_repeat_notices(repeats), *_overlap_notices(merged)]
+
+
+_SPLIT_ORDER = ("train", "val", "test")
+
+
+def check_sizes(clips: Sequence[MergedClip], official: OfficialSizes) -> list[str]:
+    """Compare the lists with the official ones: other sizes are told, another numbering is refused.
+
+    Returns:
+        One notice if the lists are not the official ones, else none.
+
+    Raises:
+        DataError: the clips per emotion are the official numbers, but those of other emotions.
+    """
+    emotions = Counter(clip.emotion for clip in clips)
+    if emotions != official.emotions and sorted(emotions.values()) == sorted(official.emotions.values()):
+        wrong = next(name for name, count in official.emotions.items() if emotions[name] != count)
+        raise DataError(
+            f"the emotions are numbered in another order: {emotions[wrong]:,} clips would be {wrong}, "
+            f"officially {official.emotions[wrong]:,}",
+            where=clips[0].row.file,
+            hint="copy the official lists from the data set's archive",
+        )
+    sizes = Counter(slot for clip in clips for slot in clip.folds.items())
+    differing = sorted(slot for slot in {*sizes, *official.lists} if sizes[slot] != official.lists.get(slot, 0))
+    if not differing and emotions == official.emotions:
+        return []
+    notice = f"not the official split sizes: {len(clips):,} clips in all, officially {official.num_clips:,}"
+    if differing:
+        (fold, split), size = differing[0], sizes[differing[0]]
+        notice += f"; fold {fold} {split} {size:,}, officially {official.lists.get((fold, split), 0):,}"
+    return [notice]
+
+
+def _repeat_notices(repeats: Sequence[ListedClip]) -> list[str]:
+    if not repeats:
+        return []
+    return [
+        f"rows that repeat a clip of the same list, which counts once: {len(repeats):,}, such as {repeats[0].row.where}"
+    ]
+
+
+def _overlap_notices(clips: Sequence[MergedClip]) -> list[str]:
+    num_tested = sum(list(clip.folds.values()).count("test") > 1 for clip in clips)
+    if not num_tested:
+        return []
+    return [f"clips in the test list of more than one fold, which pooled figures count more than once: {num_tested:,}"]
+
+
+def _record(clip: MergedClip, label: int, source: Source | None) -> ClipRecord:
+    return ClipRecord(
+        clip_id=clip.clip_id,
+        label=label,
+        label_name=clip.emotion,
+        source=source.media.path if source else None,
+        folds=clip.folds,
+        aligned=source.form.aligned if source else False,
+    )
+
+
+def spread_clips(clips: list[ClipRecord], limit: int | None) -> list[ClipRecord]:
+    """At most `limit` of the clips, spread evenly over them."""
+    if limit is None or limit >= len(clips):
+        return clips
+    return [clips[n * len(clips) // limit] for n in range(limit)]

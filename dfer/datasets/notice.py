@@ -1,0 +1,28 @@
+"""What everyone who sees results of a data set must be told: a text file beside the raw data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dfer.errors import DataError
+
+NOTICE_FILE = "dfer_notice.txt"
+MAX_NOTICE = 500  # letters: it is repeated below every table and figure
+
+
+def read_notice(raw: Path) -> str:
+    """Return the notice of a raw data set as one line, or "" where there is none.
+
+    Raises:
+        DataError: the file cannot be read, is not text, or is too long.
+    """
+    path = raw / NOTICE_FILE
+    try:
+        text = " ".join(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the notice: {error}", where=path) from error
+    if len(text) > MAX_NOTICE:
+        raise DataError(f"the notice is longer than {MAX_NOTICE} letters", where=path)
+    return text

@@ -1,0 +1,1 @@
+"""Figures, tables, pages and annotated frames, drawn from plain values."""

@@ -1,0 +1,277 @@
+"""Boxes, emotions and probabilities drawn on video frames.
+
+Text is set at the frame's own resolution, so it is as crisp at 360 as at 1080 lines. Only small regions go through
+Pillow: a whole frame there and back would take longer than all the drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageColor, ImageDraw
+
+from dfer.drawing.style import emotion_color, ink_on
+from dfer.drawing.text import Font, load_font, wrap_text
+from dfer.runtime.formatting import percent, time_stamp
+
+Drawn = tuple[ArrayLike, str, Mapping[str, float], int]
+Frame = NDArray[np.uint8]
+Region = tuple[int, int, int, int]  # x1, y1, x2, y2 in the frame, the last two exclusive
+
+_SHADE, _SHADE_ALPHA = (14, 16, 20), 0.62
+_TRACK = (62, 66, 73)
+_BRIGHT, _PALE, _NOTICE = (255, 255, 255), (205, 210, 216), (255, 214, 140)
+_MAX_FOOTER_SHARE = 0.4  # of the frame's height
+_MAX_PANEL_SHARE = 0.7  # of the frame's width and height; a larger panel is left out
+_MAX_PANELS_AREA = 0.25  # of the frame; beyond, panels show only the likeliest emotions
+_SHORT_PANEL = 3
+_MAX_COVERED = 0.2  # of a panel's area over other faces; beyond, it is left out
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Sizes for a frame, pixels."""
+
+    tag_size: int
+    small_size: int
+    line: int
+    pad: int
+
+    @property
+    def tag(self) -> Font:
+        return load_font(self.tag_size, bold=True)
+
+    @property
+    def small(self) -> Font:
+        return load_font(self.small_size)
+
+
+def annotate_frame(
+    frame_rgb: Frame,
+    faces: Sequence[Drawn],
+    *,
+    time_s: float,
+    footer: str | None = None,
+) -> Frame:
+    """Draw faces, their emotions and probabilities on a copy of a frame.
+
+    Args:
+        frame_rgb: uint8 [H, W, 3], RGB.
+        faces: of each face the box (x1, y1, x2, y2 in pixels), the winning emotion, the probabilities of all
+            emotions, 0..1, in the order to draw them, and its number.
+        time_s: the frame's time, seconds; written in the lower left corner.
+        footer: what a viewer must not miss, such as that the model has seen drawings only.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
+    """
+    canvas = frame_rgb.copy()
+    height, width = canvas.shape[:2]
+    look = _choose_look(width, height)
+    visible = [(box, *face[1:]) for face in faces if (box := _inside(face[0], width, height)) is not None]
+    for box, label, _, _ in visible:
+        _draw_box(canvas, box, label, look)
+    bottom = _draw_footer(canvas, time_stamp(time_s), footer or "", look)
+    taken: list[Region] = []
+    for box, label, probabilities, number in visible:
+        name = f"#{number} {label}" if len(faces) > 1 else label
+        taken.append(_draw_tag(canvas, box, f"{name} {percent(probabilities[label], 0)} %", label, look))
+    boxes = [box for box, *_ in visible]
+    for place, (box, label, probabilities, _) in enumerate(visible):
+        shown = _choose_bars(probabilities, len(visible), (width, bottom), look)
+        others = [*boxes[:place], *boxes[place + 1 :]]
+        panel = _place_panel(_panel_size(tuple(shown), look), box, (width, bottom), others, taken, look.pad)
+        if panel is not None:
+            _draw_panel(canvas, panel, label, shown, look)
+            taken.append(panel)
+    return canvas
+
+
+@lru_cache(maxsize=8)
+def _choose_look(width: int, height: int) -> _Look:
+    # Letters grow more slowly than the frame: 13 pixels at 360 lines, 29 at 1080.
+    size = max(9, round(13 * (min(width, height) / 360) ** 0.73))
+    small = max(9, round(0.86 * size))
+    return _Look(tag_size=size, small_size=small, line=round(1.32 * small), pad=max(3, round(0.4 * size)))
+
+
+def _inside(box_xyxy: ArrayLike, width: int, height: int) -> Region | None:
+    """The part of a box that lies in the frame, or None."""
+    x1, y1, x2, y2 = (round(float(value)) for value in np.asarray(box_xyxy))
+    x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
+
+
+@contextmanager
+def _drawing(canvas: Frame, region: Region) -> Iterator[Image.Image]:
+    """A region as an image to draw on; it is put back at the end."""
+    x1, y1, x2, y2 = region
+    image = Image.fromarray(np.ascontiguousarray(canvas[y1:y2, x1:x2]))
+    yield image
+    canvas[y1:y2, x1:x2] = np.asarray(image)
+
+
+@contextmanager
+def _drawing_on_shade(canvas: Frame, region: Region) -> Iterator[Image.Image]:
+    """As `_drawing`, on a dark veil: text can be read on any picture."""
+    with _drawing(canvas, region) as image:
+        image.paste(Image.blend(image, Image.new("RGB", image.size, _SHADE), _SHADE_ALPHA))
+        yield image
+
+
+def _draw_box(canvas: Frame, box: Region, label: str, look: _Look) -> None:
+    x1, y1, x2, y2 = box
+    thick = max(2, look.tag_size // 6)
+    color = ImageColor.getrgb(emotion_color(label))
+    for rows, columns in (
+        (slice(y1, y1 + thick), slice(x1, x2)),
+        (slice(max(y1, y2 - thick), y2), slice(x1, x2)),
+        (slice(y1, y2), slice(x1, x1 + thick)),
+        (slice(y1, y2), slice(max(x1, x2 - thick), x2)),
+    ):
+        canvas[rows, columns] = color
+
+
+def _draw_tag(canvas: Frame, box: Region, text: str, label: str, look: _Look) -> Region:
+    """The emotion on the box's upper edge, or just inside where there is no room above."""
+    frame_height, frame_width = canvas.shape[:2]
+    width = min(frame_width, round(look.tag.getlength(text)) + 2 * look.pad)
+    height = round(1.25 * look.tag_size) + look.pad // 2
+    x = min(box[0], frame_width - width)
+    y = box[1] - height if box[1] >= height else box[1]
+    region = (x, y, x + width, min(frame_height, y + height))
+    color = emotion_color(label)
+    with _drawing(canvas, region) as image:
+        image.paste(color, (0, 0, *image.size))
+        ImageDraw.Draw(image).text((look.pad, height / 2), text, font=look.tag, fill=ink_on(color), anchor="lm")
+    return region
+
+
+def _choose_bars(
+    probabilities: Mapping[str, float], num_faces: int, area: tuple[int, int], look: _Look
+) -> Mapping[str, float]:
+    """The emotions that a panel shows: all, or the likeliest few where there are many faces for the frame."""
+    width, height = _panel_size(tuple(probabilities), look)
+    if num_faces == 1 or num_faces * width * height <= _MAX_PANELS_AREA * area[0] * area[1]:
+        return probabilities
+    likeliest = sorted(probabilities, key=lambda label: -probabilities[label])[:_SHORT_PANEL]
+    return {label: probabilities[label] for label in likeliest}
+
+
+@lru_cache(maxsize=64)
+def _panel_columns(labels: tuple[str, ...], look: _Look) -> tuple[int, int, int]:
+    """Widths of the names, the bars and the numbers."""
+    names = max(round(look.small.getlength(label)) for label in labels)
+    return names, 4 * look.small_size, round(look.small.getlength("100"))
+
+
+def _panel_size(labels: tuple[str, ...], look: _Look) -> tuple[int, int]:
+    return sum(_panel_columns(labels, look)) + 4 * look.pad, len(labels) * look.line + 2 * look.pad
+
+
+def _place_panel(
+    size: tuple[int, int],
+    box: Region,
+    area: tuple[int, int],
+    others: Sequence[Region],
+    taken: Sequence[Region],
+    gap: int,
+) -> Region | None:
+    """A panel right of the box, left, below or above it, where it covers least of any face, and no text at all.
+
+    Args:
+        size: of the panel, width and height.
+        box: of its face.
+        area: width and height of the part of the frame that it may lie in.
+        others: the other faces' boxes.
+        taken: regions with text.
+        gap: distance to the box.
+
+    Returns:
+        None if it fits nowhere.
+    """
+    width, height = size
+    if width > _MAX_PANEL_SHARE * area[0] or height > _MAX_PANEL_SHARE * area[1]:
+        return None
+    beside, under = (box[2] + gap, box[0] - gap - width), (box[3] + gap, box[1] - 4 * gap - height)
+    corners = [(x, box[1]) for x in beside] + [(box[0], y) for y in under]  # the panel's and the box's edges level
+    corners += [(x, box[3] - height) for x in beside] + [(box[2] - width, y) for y in under]
+    best: Region | None = None
+    least = float("inf")
+    for preference, (x, y) in enumerate(corners):
+        x, y = max(0, min(x, area[0] - width)), max(0, min(y, area[1] - height))
+        panel = (x, y, x + width, y + height)
+        covered = sum(_overlap(panel, other) for other in others) / (width * height)
+        if covered > _MAX_COVERED or any(_overlap(panel, region) for region in taken):
+            continue
+        # A worse place must be clearly better, lest the panel jumps while a face moves a little.
+        cost = covered + 0.5 * _overlap(panel, box) / (width * height) + 0.04 * preference
+        if cost < least:
+            best, least = panel, cost
+    return best
+
+
+def _overlap(a: Region, b: Region) -> int:
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+@lru_cache(maxsize=64)
+def _panel_names(labels: tuple[str, ...], look: _Look) -> Image.Image:
+    """What does not change from frame to frame, the names, as a mask."""
+    mask = Image.new("L", _panel_size(labels, look))
+    pen = ImageDraw.Draw(mask)
+    for row, label in enumerate(labels):
+        pen.text((look.pad, look.pad + (row + 0.5) * look.line), label, font=look.small, fill=255, anchor="lm")
+    return mask
+
+
+def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, float], look: _Look) -> None:
+    """A bar for each emotion, the winner's name and number bright."""
+    labels = tuple(shown)
+    names, bars, _ = _panel_columns(labels, look)
+    start, right = names + 2 * look.pad, panel[2] - panel[0] - look.pad
+    thick = max(2, round(0.34 * look.line))
+    with _drawing_on_shade(canvas, panel) as image:
+        image.paste(_PALE, (0, 0), _panel_names(labels, look))
+        pen = ImageDraw.Draw(image)
+        for row, (label, probability) in enumerate(shown.items()):
+            middle = look.pad + (row + 0.5) * look.line
+            upper, lower = round(middle - thick / 2), round(middle + thick / 2) - 1
+            length = round(bars * min(1.0, max(0.0, probability)))
+            pen.rectangle((start, upper, start + bars - 1, lower), fill=_TRACK)
+            if length:
+                pen.rectangle((start, upper, start + length - 1, lower), fill=emotion_color(label))
+            ink = _BRIGHT if label == winner else _PALE
+            if label == winner:
+                pen.text((look.pad, middle), label, font=look.small, fill=ink, anchor="lm")
+            pen.text((right, middle), percent(probability, 0), font=look.small, fill=ink, anchor="rm")
+
+
+def _draw_footer(canvas: Frame, time: str, footer: str, look: _Look) -> int:
+    """Time and footer along the lower edge.
+
+    Returns:
+        The y where they begin.
+    """
+    height, width = (int(length) for length in canvas.shape[:2])
+    indent = round(look.small.getlength(time)) + 2 * look.pad
+    max_lines = max(1, round(_MAX_FOOTER_SHARE * height / look.line))
+    lines = _wrap_footer(footer, look, width - indent - look.pad, max_lines)
+    top = max(0, height - max(1, len(lines)) * look.line - look.pad)
+    first = (look.pad + look.line) / 2
+    with _drawing_on_shade(canvas, (0, top, width if lines else min(indent, width), height)) as image:
+        pen = ImageDraw.Draw(image)
+        pen.text((look.pad, first), time, font=look.small, fill=_BRIGHT, anchor="lm")
+        for number, line in enumerate(lines):
+            pen.text((indent, first + number * look.line), line, font=look.small, fill=_NOTICE, anchor="lm")
+    return top
+
+
+@lru_cache(maxsize=8)
+def _wrap_footer(text: str, look: _Look, width: int, max_lines: int) -> tuple[str, ...]:
+    return tuple(wrap_text(text, look.small, width, max_lines))

@@ -1,0 +1,67 @@
+"""Tables: for the terminal, as Markdown and as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+_LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "†": r"$^\dagger$",
+    "–": "--",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+}
+
+
+def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (escape_markdown(cell) for cell in cells)
+        padded = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join([":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])])
+    return [line(heading), f"|{rule}|", *(line(row) for row in rows)]
+
+
+def escape_latex(text: str) -> str:
+    return "".join(_LATEX_SPECIAL.get(letter, letter) for letter in text)
+
+
+def escape_markdown(text: str) -> str:
+    """The text, its letters that Markdown would read as marks escaped."""
+    return "".join(f"\\{letter}" if letter in "\\`*_|<>" else letter for letter in text)
+
+
+def new_table(title: str | None) -> Table:
+    """An empty table in the house's style, without columns yet."""
+    return Table(
+        title=None if title is None else Text(f"{title}\n", "bold"),
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+    )
+
+
+def with_notes(table: Table, remarks: Sequence[str], notes: Sequence[str]) -> Table:
+    """The table with lines below it; as captions they would be broken at its width, however narrow."""
+    framed = Table.grid()
+    framed.add_row(table)
+    if remarks or notes:
+        framed.add_row("")
+    for remark in remarks:
+        framed.add_row(Text(remark, "dim"))
+    for note in notes:
+        framed.add_row(Text(note, "bold yellow"))
+    return framed

@@ -1,0 +1,1 @@
+"""Face crops of a test list -> predictions -> metrics."""

@@ -1,0 +1,96 @@
+"""Where the weights of the SCRFD detector come from."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import zipfile
+from functools import cache
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import urlopen
+
+from dfer.errors import DferError
+from dfer.runtime.files import write_bytes
+
+# insightface's smallest pack (15 MB) with a detector: SCRFD-500M.
+PACK = "buffalo_sc"
+PACK_URL = "https://github.com/deepinsight/insightface/releases/download/model-zoo/buffalo_sc.zip"
+TIMEOUT_S = 10.0  # to connect, and for each read
+WEIGHTS_ENV = "DFER_DETECTOR_WEIGHTS"
+WEIGHTS_HINT = (
+    f"download {PACK_URL}, unpack it, and give its folder as --detector-weights or in ${WEIGHTS_ENV}; "
+    "or use --detector haar"
+)
+
+# The larger the detector, the better; insightface's packs name it det_*.onnx.
+_PACKS_BY_QUALITY = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffalo_sc")
+
+_logger = logging.getLogger(__name__)
+
+
+def insightface_models() -> Path:
+    """insightface's cache of model packs."""
+    return Path.home() / ".insightface" / "models"
+
+
+def find_detector_weights(weights: Path | None = None) -> Path | None:
+    """SCRFD's .onnx file, without downloading anything.
+
+    Args:
+        weights: the file or its folder; `$DFER_DETECTOR_WEIGHTS`, then insightface's cache are searched otherwise.
+
+    Returns:
+        The file, or None where none was named and the cache has none.
+
+    Raises:
+        DferError: weights were named, by argument or environment, and are not there.
+    """
+    if weights is not None:
+        return _named(Path(weights), "--detector-weights")
+    if os.environ.get(WEIGHTS_ENV):
+        return _named(Path(os.environ[WEIGHTS_ENV]), f"${WEIGHTS_ENV}")
+    packs = sorted(insightface_models().glob("*/det_*.onnx"), key=_pack_rank)
+    return packs[0] if packs else None
+
+
+@cache
+def download_detector_weights() -> tuple[Path | None, str]:
+    """Download insightface's smallest pack into its cache; tried once per process.
+
+    Returns:
+        The detector's file and "", or None and why there is none.
+    """
+    folder = insightface_models() / PACK
+    _logger.info("downloading the SCRFD detector (for non-commercial research) from %s", PACK_URL)
+    try:
+        with urlopen(PACK_URL, timeout=TIMEOUT_S) as response:
+            archive = io.BytesIO(response.read())
+        with zipfile.ZipFile(archive) as pack:
+            member = next((name for name in pack.namelist() if Path(name).match("det_*.onnx")), None)
+            if member is None:
+                return None, "the downloaded pack holds no detector"
+            target = folder / Path(member).name
+            write_bytes(target, pack.read(member))
+    except (OSError, HTTPException, zipfile.BadZipFile, DferError) as error:
+        return None, f"the download failed: {error}"
+    return target, ""
+
+
+def _named(path: Path, by: str) -> Path:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise DferError(f"{by} names nothing that exists", where=path, hint=WEIGHTS_HINT)
+    for pattern in ("det_*.onnx", "*.onnx", "*/det_*.onnx"):
+        found = sorted(path.glob(pattern), key=_pack_rank)
+        if found:
+            return found[0]
+    raise DferError(f"{by} names a folder without .onnx weights", where=path, hint=WEIGHTS_HINT)
+
+
+def _pack_rank(file: Path) -> tuple[int, str]:
+    pack = file.parent.name
+    rank = _PACKS_BY_QUALITY.index(pack) if pack in _PACKS_BY_QUALITY else len(_PACKS_BY_QUALITY)
+    return rank, str(file)

@@ -1,0 +1,1 @@
+"""Faces along a video: one track per person."""

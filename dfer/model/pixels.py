@@ -1,0 +1,48 @@
+"""From pixels to the model's input: the statistics that a checkpoint names, and the one place that normalises by them.
+
+Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's input.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+# ImageNet's statistics: what the ResNet-18 weights in circulation expect.
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+
+
+PIXEL_STD = (0.229, 0.224, 0.225)
+
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+
+
+def prepare_clips(frames: Tensor, image_size: int) -> Tensor:
+    """Crops as the model eats them, without randomness: evaluation and prediction.
+
+    Args:
+        frames: uint8 [B, T, H, W, 3].
+        image_size: S.
+
+    Returns:
+        float32 [B, T, 3, S, S], normalised.
+    """
+    batch = len(frames)
+    images = rearrange(frames, "b t h w c -> (b t) c h w").float()
+    if images.shape[-1] != image_size:
+        images = F.interpolate(images, (image_size, image_size), mode="bilinear", align_corners=False, antialias=True)
+    return normalise(rearrange(images, "(b t) c h w -> b t c h w", b=batch) / 255)
+
+
+def normalise(clips: Tensor) -> Tensor:
+    mean = torch.tensor(PIXEL_MEAN, device=clips.device).view(3, 1, 1)
+    std = torch.tensor(PIXEL_STD, device=clips.device).view(3, 1, 1)
+    return (clips - mean) / std
+
+
+def luma(clips: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, device=clips.device).view(3, 1, 1)
+    return (clips * weights).sum(2, keepdim=True)

@@ -1,0 +1,1 @@
+"""A video -> the emotions of the faces in it, over time."""

@@ -1,0 +1,149 @@
+"""Predictions for people and for other programs: the table, the CSV and the annotated video."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from dfer.drawing.annotate import annotate_frame
+from dfer.drawing.style import emotion_color
+from dfer.drawing.tables import new_table, with_notes
+from dfer.prediction.predictor import Analysis
+from dfer.prediction.timeline import emotion_runs
+from dfer.records import FacePrediction, Prediction
+from dfer.runtime.files import write_text
+from dfer.runtime.formatting import MISSING, counted, merged, percent, span
+from dfer.video import VideoWriter
+
+MAX_RUNS = 8  # of a face, in the terminal
+
+
+_NO_FACE = [Text(cell, "dim") for cell in (MISSING, "no face", MISSING, MISSING, "")]
+
+
+def prediction_table(predictions: Sequence[Prediction]) -> Table:
+    """A row per face: its emotion, probability, when it is seen, and how the winning emotion changes.
+
+    Args:
+        predictions: of one model; a video without a face has a row that says so.
+    """
+    several = len(predictions) > 1
+    table = new_table(None)
+    if several:
+        table.add_column("video", overflow="fold", max_width=40)
+    table.add_column("face", justify="right")
+    table.add_column("emotion", no_wrap=True)
+    table.add_column("%", justify="right", style="bold")
+    table.add_column("seen", no_wrap=True)
+    table.add_column("over time", no_wrap=True)
+    for prediction in predictions:
+        rows = [_face_cells(face, prediction) for face in prediction.faces] or [_NO_FACE]
+        for number, cells in enumerate(rows):
+            name = [Text("" if number else _name(prediction))] if several else []
+            table.add_row(*name, *cells, end_section=number == len(rows) - 1)
+    return with_notes(table, [], _warnings(predictions))
+
+
+def _face_cells(face: FacePrediction, prediction: Prediction) -> list[Text]:
+    seen = span(face.start, face.end, total=prediction.duration) if prediction.num_frames > 1 else MISSING
+    return [
+        Text(str(face.id)),
+        Text(face.label, f"bold {emotion_color(face.label)}"),
+        Text(percent(face.probabilities[face.label])),
+        Text(seen),
+        _course(face, prediction) if prediction.num_frames > 1 else Text(),
+    ]
+
+
+def _course(face: FacePrediction, prediction: Prediction) -> Text:
+    """A line per run of one emotion; if there are many, each emotion's share of the time instead."""
+    runs = emotion_runs(face)
+    if len(runs) <= MAX_RUNS:
+        spans = [span(run.start, run.end, total=prediction.duration) for run in runs]
+        widest = max(map(len, spans), default=0)
+        lines = [
+            Text.assemble((f"{when:>{widest}}  ", "dim"), (run.label, emotion_color(run.label)))
+            for when, run in zip(spans, runs, strict=True)
+        ]
+        return Text("\n").join(lines)
+    lengths: dict[str, float] = {}
+    for run in runs:
+        lengths[run.label] = lengths.get(run.label, 0.0) + run.end - run.start
+    total = sum(lengths.values()) or 1.0
+    lines = [
+        Text.assemble((f"{_share(length / total):>3} %  ", "dim"), (label, emotion_color(label)))
+        for label, length in sorted(lengths.items(), key=lambda item: -item[1])
+    ]
+    return Text("\n").join([*lines, Text(f"{counted(len(runs) - 1, 'change')}", "dim")])
+
+
+def _share(fraction: float) -> str:
+    return "<1" if 0 < fraction < 0.005 else percent(fraction, 0)
+
+
+def _warnings(predictions: Sequence[Prediction]) -> list[str]:
+    """Each warning once; with the video's name unless it holds for all."""
+    every = merged(*(prediction.warnings for prediction in predictions))
+    common = [text for text in every if all(text in prediction.warnings for prediction in predictions)]
+    own = [f"{_name(p)}: {text}" for p in predictions for text in p.warnings if text not in common]
+    return [*common, *own]
+
+
+def _name(prediction: Prediction) -> str:
+    return Path(prediction.source).name or prediction.source
+
+
+def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
+    """Write a row per face and window: source, face, times, box, emotion and all probabilities.
+
+    Args:
+        predictions: of one model. A video without a face has no row.
+        path: the CSV file.
+
+    Raises:
+        DferError: it cannot be written.
+    """
+    labels = list(dict.fromkeys(label for prediction in predictions for label in prediction.model["labels"]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["source", "face", "start", "end", "x1", "y1", "x2", "y2", "label", *(f"p_{la}" for la in labels)])
+    for prediction in predictions:
+        for face in prediction.faces:
+            for segment in face.segments:
+                times = [f"{segment.start:.3f}", f"{segment.end:.3f}"]
+                box = [f"{value:.1f}" for value in segment.box]
+                shares = [f"{segment.probabilities.get(label, 0.0):.6f}" for label in labels]
+                writer.writerow([prediction.source, face.id, *times, *box, segment.label, *shares])
+    write_text(path, text.getvalue())
+
+
+def write_annotated_video(analysis: Analysis, path: Path, on_progress: Callable[[float], None] | None = None) -> None:
+    """The video with each face's box, emotion and probabilities drawn in, at its own frame times.
+
+    Args:
+        analysis: from `Predictor.analyse`.
+        path: the video to write; sound is not copied.
+        on_progress: called with the progress, 0..1.
+
+    Raises:
+        DferError: it cannot be written.
+    """
+    source, prediction = analysis.source, analysis.prediction
+    places = [{int(frame): place for place, frame in enumerate(track.frames)} for track in analysis.tracks]
+    footer = prediction.warnings[0] if prediction.warnings else None
+    with VideoWriter(path, fps=source.fps, size_hw=source.size_hw) as writer:
+        for index, frame in source.iter_frames():
+            time_s = float(source.times_s[index])
+            shown = []
+            for face, track, place in zip(prediction.faces, analysis.tracks, places, strict=True):
+                if index in place:
+                    segment = next((s for s in face.segments if time_s < s.end), face.segments[-1])
+                    shown.append((track.boxes_xyxy[place[index]], segment.label, segment.probabilities, face.id))
+            writer.write(annotate_frame(frame, shown, time_s=time_s, footer=footer), time_s)
+            if on_progress:
+                on_progress((index + 1) / source.num_frames)

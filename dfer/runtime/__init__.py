@@ -1,0 +1,1 @@
+"""What every stage stands on: files, worker processes, the machine and its devices."""

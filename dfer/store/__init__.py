@@ -1,0 +1,29 @@
+"""Aligned crops on disk: the store and its manifest."""
+
+from dfer.store.store import (
+    CropRecord,
+    DatasetInfo,
+    Store,
+    clip_path,
+    clip_writer,
+    open_store,
+    read_clip,
+    read_clip_record,
+    read_info,
+    write_clip,
+    write_info,
+)
+
+__all__ = [
+    "CropRecord",
+    "DatasetInfo",
+    "Store",
+    "clip_path",
+    "clip_writer",
+    "open_store",
+    "read_clip",
+    "read_clip_record",
+    "read_info",
+    "write_clip",
+    "write_info",
+]

@@ -1,0 +1,7 @@
+"""Video files, frame folders and images as RGB frames with their times."""
+
+from dfer.video.decoders import Frame
+from dfer.video.source import FrameSource, open_frames
+from dfer.video.writer import VideoWriter
+
+__all__ = ["Frame", "FrameSource", "VideoWriter", "open_frames"]

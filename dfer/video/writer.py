@@ -1,0 +1,114 @@
+"""Writing videos: frames with their times to H.264, atomically."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.errors import DferError, VideoError
+from dfer.runtime.files import atomic_path
+
+# MPEG-4's clock allows no finer ticks than 1/65535 s.
+WRITABLE_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
+
+_TIME_BASE = Fraction(1, 60000)
+
+
+class VideoWriter:
+    """Write an H.264 video (MPEG-4 where FFmpeg lacks x264), frame by frame; a failure leaves nothing behind.
+
+    Use as a context manager. Sound is not written. A size that is odd is padded by one row or column, since the
+    codec halves it for its colours.
+
+    Args:
+        path: where to; the suffix (.mp4, .mkv, .mov, .avi) chooses the container.
+        fps: frames per second, for frames that `write` gets without a time.
+        size_hw: of the frames.
+        crf: quality, 0 (best) to 51.
+
+    Raises:
+        VideoError: (on entering) the suffix names no container for video.
+        DferError: the file cannot be written, or the block ended without a frame.
+    """
+
+    def __init__(self, path: Path, *, fps: float, size_hw: tuple[int, int], crf: int = 20) -> None:
+        self.path = Path(path)
+        self.fps = fps
+        self.size_hw = size_hw
+        self.crf = crf
+        self._last_pts = -1
+
+    def __enter__(self) -> VideoWriter:
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.path))
+            try:
+                self._container: Any = av.open(str(temporary), "w", options={"movflags": "faststart"})
+                self._stream = self._add_stream()
+            except ValueError as error:  # PyAV's own errors are ValueErrors too, where they are no OSErrors
+                raise VideoError(
+                    f"cannot write a video as {self.path.suffix or 'a file without suffix'}",
+                    where=self.path,
+                    hint="name it with .mp4, .mkv, .mov or .avi",
+                ) from error
+            stack.push(self._finish)
+            self._exit = stack.pop_all()
+        return self
+
+    def write(self, frame_rgb: NDArray[np.uint8], time_s: float | None = None) -> None:
+        """Append a frame.
+
+        Args:
+            frame_rgb: uint8 [H, W, 3].
+            time_s: when it is shown, in seconds; one frame interval after the last by default. A time that is not
+                later than the last frame's is moved to the next tick (1/60000 s).
+        """
+        height, width = self.size_hw
+        if frame_rgb.shape != (height, width, 3):
+            raise ValueError(f"expected a frame of shape {(height, width, 3)}, got {frame_rgb.shape}")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_even(frame_rgb)), format="rgb24")
+        if time_s is not None:
+            pts = round(time_s / _TIME_BASE)
+        else:
+            pts = 0 if self._last_pts < 0 else round(self._last_pts + 1 / self.fps / _TIME_BASE)
+        self._last_pts = frame.pts = max(pts, self._last_pts + 1)
+        frame.time_base = _TIME_BASE
+        self._container.mux(self._stream.encode(frame))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.__exit__(kind, error, trace)  # _finish first, then the renaming or removal
+
+    def _add_stream(self) -> Any:
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream: Any = self._container.add_stream(codec, rate=Fraction(self.fps).limit_denominator(65535))
+        stream.height, stream.width = (side + side % 2 for side in self.size_hw)
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(self.crf)} if codec == "libx264" else {"qscale": "3"}
+        stream.codec_context.time_base = _TIME_BASE
+        return stream
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            with suppress(Exception):  # the first failure is the one to tell
+                self._container.close()
+            return
+        if self._last_pts < 0:
+            raise DferError("no frame was written", where=self.path)
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def _even(frame_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    bottom, right = (side % 2 for side in frame_rgb.shape[:2])
+    if not (bottom or right):
+        return frame_rgb
+    return np.asarray(cv2.copyMakeBorder(frame_rgb, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)

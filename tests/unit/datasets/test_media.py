@@ -1,0 +1,72 @@
+"""The walk over the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dfer.datasets.media import find_images, find_media
+from dfer.errors import DataError
+from tests.unit.datasets.raw_datasets import touch
+
+
+def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/1.mp4", "raw/Clip/2.mp4")
+    (tmp_path / "raw/Clip/original").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "raw/Clip/self").symlink_to(tmp_path / "raw/Clip")
+    (tmp_path / "raw/Clip/up").symlink_to("../..")
+    (tmp_path / "raw/Clip/endless").symlink_to("endless")
+    media, notices = find_media(tmp_path / "raw", lambda _line: None)
+    assert [item.path.relative_to(tmp_path).as_posix() for item in media] == [
+        "raw/Clip/2.mp4",
+        "raw/Clip/original/1.mp4",
+    ]
+    assert notices == []
+
+
+def test_the_order_is_that_of_the_paths(tmp_path: Path) -> None:
+    touch(tmp_path, "b/2.mp4", "b/10.mp4", "a/9.mp4", "c.mp4", "b/0/x.jpg")
+    media, _ = find_media(tmp_path, lambda _line: None)
+    assert [(item.folders, item.name, item.is_video) for item in media] == [
+        ((), "c", True),
+        (("a",), "9", True),
+        (("b",), "0", False),
+        (("b",), "10", True),
+        (("b",), "2", True),
+    ]
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/1.mp4", "b/2.mp4")
+    _fail_to_list(monkeypatch, tmp_path / "b", PermissionError(13, "Permission denied"))
+    media, notices = find_media(tmp_path, lambda _line: None)
+    assert [item.name for item in media] == ["1"]
+    assert notices == [f"{tmp_path / 'b'} may not be read by this user: what it holds counts as missing"]
+
+
+def test_a_disk_that_goes_away_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/1.mp4", "b/2.mp4")
+    _fail_to_list(monkeypatch, tmp_path / "b", OSError(116, "Stale file handle"))
+    with pytest.raises(DataError, match="the disk failed: stale file handle") as caught:
+        find_media(tmp_path, lambda _line: None)
+    assert caught.value.where == str(tmp_path / "b")
+
+
+def test_images_of_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a/2.JPG", "a/1.png", "a/.3.jpg", "a/notes.txt", "a/b/4.jpg")
+    assert [image.name for image in find_images(tmp_path / "a")] == ["1.png", "2.JPG"]
+    assert find_images(tmp_path / "nowhere") == []
+    assert find_images(tmp_path / "a/1.png") == []
+
+
+def _fail_to_list(monkeypatch: pytest.MonkeyPatch, folder: Path, error: OSError) -> None:
+    scandir = os.scandir
+
+    def failing(path: str) -> object:
+        if os.fspath(path) == os.fspath(folder):
+            raise error
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)

@@ -1,0 +1,152 @@
+"""The official lists as they are, and what is no raw data set at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dfer.datasets import DATASETS, RawDataset, read_dataset
+from dfer.errors import DataError, UsageError
+from dfer.labels import DFEW_LABELS, FERV39K_LABELS, MAFW_LABELS
+from tests.unit.datasets.raw_datasets import DFEW_TRAIN, write, write_mafw
+
+
+@pytest.fixture(scope="module")
+def dfew(annotations: Path) -> RawDataset:
+    return read_dataset("dfew", annotations / "dfew")
+
+
+@pytest.fixture(scope="module")
+def ferv39k(annotations: Path) -> RawDataset:
+    return read_dataset("ferv39k", annotations / "ferv39k")
+
+
+@pytest.fixture(scope="module")
+def mafw(annotations: Path) -> RawDataset:
+    return read_dataset("mafw", annotations / "mafw")
+
+
+def test_dfew_has_its_split_sizes_and_class_counts(dfew: RawDataset) -> None:
+    assert dfew.labels == DFEW_LABELS
+    assert len({clip.clip_id for clip in dfew.clips}) == len(dfew.clips) == 11_697
+    sizes = Counter(slot for clip in dfew.clips for slot in clip.folds.items())
+    assert [(sizes[fold, "train"], sizes[fold, "test"]) for fold in range(1, dfew.num_folds + 1)] == [
+        (9356, 2341),
+        (9356, 2341),
+        (9357, 2340),
+        (9358, 2339),
+        (9361, 2336),
+    ]
+    tested = Counter(clip.label for clip in dfew.clips for split in clip.folds.values() if split == "test")
+    assert [tested[label] for label in range(7)] == [2445, 1894, 2669, 2173, 1469, 145, 902]
+
+
+def test_dfew_keeps_the_order_of_the_lists(dfew: RawDataset, annotations: Path) -> None:
+    lines = (annotations / "dfew" / DFEW_TRAIN / "set_1.csv").read_text().split()[1:]
+    assert [clip.clip_id for clip in dfew.clips[:9356]] == [line.split(",")[0] for line in lines]
+    assert dfew.clips[0].label_name == "disgust"  # 2522,6
+
+
+def test_ferv39k_has_its_split_sizes_and_class_counts(ferv39k: RawDataset) -> None:
+    assert ferv39k.labels == FERV39K_LABELS
+    assert ferv39k.num_folds == 1
+    assert Counter(clip.folds[1] for clip in ferv39k.clips) == {"train": 31_088, "test": 7_847}
+    assert len({clip.clip_id for clip in ferv39k.clips}) == 38_935
+    assert Counter(clip.label_name for clip in ferv39k.clips if clip.folds[1] == "test") == {
+        "neutral": 1958,
+        "angry": 1487,
+        "happy": 1473,
+        "sad": 1393,
+        "surprise": 638,
+        "disgust": 467,
+        "fear": 431,
+    }
+
+
+def test_mafw_has_its_split_sizes_and_class_counts(mafw: RawDataset) -> None:
+    assert mafw.labels == MAFW_LABELS
+    assert len({clip.clip_id for clip in mafw.clips}) == len(mafw.clips) == 9_172
+    sizes = Counter(slot for clip in mafw.clips for slot in clip.folds.items())
+    assert [sizes[fold, "test"] for fold in range(1, 6)] == [1839, 1837, 1833, 1832, 1831]
+    assert [sizes[fold, "train"] for fold in range(1, 6)] == [7333, 7335, 7339, 7340, 7341]
+    counts = Counter(clip.label_name for clip in mafw.clips)
+    assert (counts["sad"], counts["angry"], counts["disappointment"]) == (1470, 1390, 182)
+
+
+@pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw"])
+def test_lists_alone_give_every_clip_as_missing_and_one_notice(name: str, request: pytest.FixtureRequest) -> None:
+    dataset: RawDataset = request.getfixturevalue(name)
+    assert all(clip.source is None for clip in dataset.clips)
+    assert len(dataset.notices) == 1
+    assert dataset.notices[0].startswith(f"none of the {len(dataset.clips):,} clips is on the disk")
+
+
+def test_a_permuted_numbering_of_the_real_lists_is_refused(annotations: Path, tmp_path: Path) -> None:
+    swap = {"1": "2", "2": "1"}
+    for file in (annotations / "dfew").rglob("set_*.csv"):
+        rows = [line.split(",") for line in file.read_text().split()]
+        text = "\n".join(f"{clip},{swap.get(label, label)}" for clip, label in rows)
+        write(tmp_path / file.relative_to(annotations / "dfew"), text)
+    with pytest.raises(DataError, match="numbered in another order: 1,894 clips would be happy, officially 2,445"):
+        read_dataset("dfew", tmp_path)
+
+
+def test_the_real_lists_numbered_from_0_are_read_and_told(annotations: Path, tmp_path: Path) -> None:
+    for file in (annotations / "dfew").rglob("set_*.csv"):
+        rows = [line.split(",") for line in file.read_text().split()[1:]]
+        text = "\n".join(f"{clip},{int(label) - 1}" for clip, label in rows)
+        write(tmp_path / file.relative_to(annotations / "dfew"), f"video_name,label\n{text}")
+    dataset = read_dataset("dfew", tmp_path)
+    assert Counter(clip.label_name for clip in dataset.clips)["happy"] == 2445
+    assert "number the emotions 0-6" in dataset.notices[0]
+    assert not any("official split sizes" in line for line in dataset.notices)
+
+
+class TestRaw:
+    @pytest.mark.parametrize("name", list(DATASETS))
+    def test_a_folder_that_does_not_exist(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"no such folder.*looked for") as caught:
+            read_dataset(name, tmp_path / "nowhere")
+        assert caught.value.where == str(tmp_path / "nowhere")
+        assert caught.value.hint
+
+    @pytest.mark.parametrize("name", list(DATASETS))
+    def test_an_archive_in_place_of_the_folder(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"folder.*looked for") as caught:
+            read_dataset(name, write(tmp_path / "raw.zip", "PK"))
+        assert caught.value.hint
+
+    @pytest.mark.parametrize("name", list(DATASETS))
+    def test_an_empty_folder(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="looked for") as caught:
+            read_dataset(name, tmp_path)
+        assert caught.value.hint
+        assert "RAW" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("name", "hint"),
+        [
+            pytest.param("dfwe", "did you mean dfew?", id="swapped"),
+            pytest.param("FERV39K", "did you mean ferv39k?", id="case"),
+            pytest.param("ckplus2", "known data sets: dfew, ferv39k, mafw, ferplus, folder", id="unlike-any"),
+        ],
+    )
+    def test_an_unknown_name(self, name: str, hint: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="unknown data set") as caught:
+            read_dataset(name, tmp_path)
+        assert hint in str(caught.value.hint)
+
+    def test_progress_is_reported(self, tmp_path: Path) -> None:
+        write_mafw(tmp_path)
+        lines: list[str] = []
+        read_dataset("mafw", tmp_path, report=lines.append)
+        assert lines[-1] == "found 0 of 2 clips"
+
+    def test_reading_needs_no_heavy_package(self) -> None:
+        code = "import sys, dfer.datasets; print(sorted({'torch', 'cv2', 'pandas', 'numpy'} & set(sys.modules)))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]"

@@ -1,0 +1,368 @@
+"""The training engine: schedules, groups, splits, exact resumption, honest selection."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dfer.errors import CheckpointError, DataError, DferError, UsageError
+from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.model import LogoFormer
+from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
+from dfer.recipe import LossSection, OptimSection, Recipe
+from dfer.store import Store, open_store
+from dfer.store.manifest import ManifestRow, write_manifest
+from dfer.training import FoldTrainer, StepProgress, TrainingObserver, train
+from dfer.training.initial_model import build_model
+from dfer.training.optimization import TrainingLoss, build_optimizer, class_weights, lr_factor
+from dfer.training.splits import split_validation
+from tests.stores import LABELS, small_store
+
+
+def tiny_recipe(store: Path, **sections: dict[str, object]) -> Recipe:
+    """A model of some thousand parameters on 4 frames of 32 pixels."""
+    values: dict[str, dict[str, object]] = {
+        "data": {"path": str(store), "segments": 2, "val_fraction": 0.2},
+        "model": {
+            "num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2,
+            "stem_width": 8, "dropout": 0.1, "drop_path": 0.1,
+        },
+        "augment": {"jitter": 0.1, "flip": 0.5},
+        "loss": {"compact_weight": 0.1},
+        "optim": {"lr": 3e-3},
+        "train": {"epochs": 2, "batch_size": 4, "precision": "float32", "ema_decay": 0.9},
+    }  # fmt: skip
+    for name, section in sections.items():
+        values[name] = values[name] | section
+    return Recipe.model_validate({"name": "tiny", **values})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("data") / "tiny", clips_per_class=16)
+
+
+class StopAfter(TrainingObserver):
+    """Ends the run by an exception after so many steps, as a kill would: whatever was not saved is lost."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def on_step(self, progress: StepProgress) -> None:  # noqa: ARG002
+        self.left -= 1
+        if self.left == 0:
+            raise ConnectionAbortedError
+
+
+# ---- schedules, groups, weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "epoch", "expected"),
+    [
+        pytest.param({"schedule": "cosine", "final_lr_fraction": 0.0}, 0.0, 1.0, id="cosine begins at 1"),
+        pytest.param({"schedule": "cosine", "final_lr_fraction": 0.0}, 5.0, 0.5, id="cosine is half way"),
+        pytest.param({"schedule": "cosine", "final_lr_fraction": 0.1}, 10.0, 0.1, id="cosine ends at its floor"),
+        pytest.param({"schedule": "cosine", "warmup_epochs": 2}, 1.0, 0.5, id="warm-up is linear"),
+        pytest.param({"schedule": "step", "step_epochs": 4}, 3.99, 1.0, id="before the first step"),
+        pytest.param({"schedule": "step", "step_epochs": 4}, 4.0, 0.1, id="after the first step"),
+        pytest.param({"schedule": "step", "step_epochs": 4}, 8.5, 0.01, id="after the second step"),
+    ],
+)
+def test_learning_rate_schedule(settings: dict[str, object], epoch: float, expected: float) -> None:
+    assert lr_factor(OptimSection(**settings), epoch, 10) == pytest.approx(expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+@pytest.mark.parametrize("pool", ["mean", "class_token"])
+def test_biases_norms_and_positions_decay_only_if_told_and_the_stem_is_slower(decayed: Any, pool: Any) -> None:
+    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8, pool=pool)
+    optimizer = build_optimizer(model, OptimSection(lr=1.0, weight_decay=0.1, stem_lr_scale=0.5, decayed=decayed))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    seen = set()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            seen.add(name)
+            assert group["lr"] == (0.5 if name.startswith("stem.") else 1.0), name
+            is_weight = parameter.ndim > 1 and not name.endswith(("positions", "token"))
+            assert group["weight_decay"] == (0.1 if is_weight or decayed == "all" else 0.0), name
+    assert seen == set(names.values())
+
+
+def test_balanced_weights_give_every_class_the_same_say() -> None:
+    counts = torch.tensor([30, 10, 0, 5])
+    weights = class_weights(counts, LossSection(class_weights="balanced"))
+    assert weights is not None
+    assert torch.allclose((weights * counts)[counts > 0], torch.full((3,), 15.0))
+    assert weights[2] == 0
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1.0)
+    assert class_weights(counts, LossSection(class_weights="none")) is None
+
+
+def test_loss_is_cross_entropy_plus_the_compact_part() -> None:
+    logits, labels = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 5
+    targets, counts = torch.nn.functional.one_hot(labels, 5).float(), torch.ones(5, dtype=torch.int64)
+    with_compact = TrainingLoss(LossSection(compact_weight=0.5), counts=counts, dim=4)
+    without = TrainingLoss(LossSection(compact_weight=0.0), counts=counts, dim=4)
+    entropy, compact = with_compact(logits, targets, torch.zeros(6, 4))
+    assert entropy == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item())
+    assert compact > 0
+    assert without(logits, targets, torch.zeros(6, 4))[1] == 0
+
+
+# ---- the validation split
+
+
+def _rows(counts: list[int], subjects: int = 0) -> list[ManifestRow]:
+    rows = []
+    for label, count in enumerate(counts):
+        for n in range(count):
+            subject = f"s{(n * 7 + label) % subjects}" if subjects else ""
+            rows.append(ManifestRow(f"{label}-{n}", label, "x", "ok", {1: "train"}, 9, subject=subject))
+    return rows
+
+
+def test_validation_is_stratified_and_disjoint() -> None:
+    rows = _rows([100, 50, 20, 1])
+    train_rows, val = split_validation(rows, 0.1, seed=0)
+    assert np.bincount([row.label for row in val], minlength=4).tolist() == [10, 5, 2, 0]
+    assert sorted([*train_rows, *val], key=rows.index) == rows
+    assert split_validation(rows, 0.1, seed=0) == (train_rows, val)
+    assert split_validation(rows, 0.1, seed=1)[1] != val
+    assert split_validation(rows, 0.0, seed=0) == (rows, [])
+
+
+def test_validation_keeps_subjects_apart() -> None:
+    train_rows, val = split_validation(_rows([60, 60], subjects=12), 0.25, seed=0)
+    assert not {row.subject for row in train_rows} & {row.subject for row in val}
+    assert 0.15 < len(val) / 120 < 0.35
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_subjects_are_chosen_with_an_eye_to_every_class(seed: int) -> None:
+    # Each person shows mostly one emotion: a share of the clips alone could leave an emotion out.
+    rows = [
+        ManifestRow(f"{person}-{n}", person % 3 if n else (person + 1) % 3, "x", "ok", {}, 9, subject=f"p{person}")
+        for person in range(30)
+        for n in range(5)
+    ]
+    _, val = split_validation(rows, 0.2, seed=seed)
+    shares = np.bincount([row.label for row in val], minlength=3) / np.bincount([row.label for row in rows])
+    assert shares == pytest.approx([0.2] * 3, abs=0.06)
+
+
+# ---- running
+
+
+def test_a_run_leaves_what_the_contract_says_and_learns(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.root, train={"epochs": 12, "ema_decay": 0.0})
+    (record,) = train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+    folder = tmp_path / "run" / "fold1"
+    assert sorted(path.name for path in folder.iterdir() if path.name != "tensorboard") == [
+        "best.safetensors", "curves.png", "last.safetensors", "metrics.jsonl", "recipe.yaml", "run.json", "state.pt",
+    ]  # fmt: skip
+    history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == list(range(1, 13))
+    assert history[-1]["train_loss"] < 0.85 * history[0]["train_loss"]
+    for line in history:
+        assert 0 <= line["data_wait"] < 1
+        assert line["step_ms"] > 0
+    best = max(history, key=lambda line: (line["val_war"], line["val_uar"], -line["val_loss"]))
+    assert record["best"]["epoch"] == best["epoch"]
+    info = read_checkpoint_info(folder / "best.safetensors")
+    assert (info.labels, info.epoch, info.selection) == (LABELS, best["epoch"], "best on validation")
+    assert read_checkpoint_info(folder / "last.safetensors").epoch == 12
+    for key in ("git", "seed", "device", "packages", "data"):
+        assert key in record
+    assert record["data"]["fingerprint"] == store.fingerprint()
+    result = evaluate(plan_evaluation(run=tmp_path / "run"))
+    assert result["folds"]["1"]["war"] > 0.7  # chance is a third
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(store: Store, tmp_path: Path) -> None:
+    def weights(name: str, seed: int) -> bytes:
+        train(tiny_recipe(store.root, train={"seed": seed}), folds=[1], out=tmp_path / name, device="cpu")
+        return (tmp_path / name / "fold1" / "last.safetensors").read_bytes()
+
+    assert weights("a", 0) == weights("b", 0)
+    assert weights("c", 1) != weights("a", 0)
+
+
+@pytest.mark.parametrize("form", ["logit", "center"])
+@pytest.mark.parametrize("steps", [1, 2, 4, 6], ids=lambda n: f"after step {n}")
+def test_a_stopped_run_goes_on_to_the_same_bytes(store: Store, tmp_path: Path, steps: int, form: str) -> None:
+    """Killed in the middle of an epoch, at its end, or in the next one."""
+    recipe = tiny_recipe(store.root, loss={"compact_form": form}, train={"save_minutes": 1e-9})
+    train(recipe, folds=[2], out=tmp_path / "undisturbed", device="cpu")
+    with pytest.raises(ConnectionAbortedError):
+        train(recipe, folds=[2], out=tmp_path / "killed", device="cpu", observer=StopAfter(steps))
+    train(recipe, folds=[2], out=tmp_path / "killed", device="cpu")
+    for name in ("last.safetensors", "best.safetensors"):
+        undisturbed = (tmp_path / "undisturbed" / "fold2" / name).read_bytes()
+        assert (tmp_path / "killed" / "fold2" / name).read_bytes() == undisturbed
+
+
+def test_a_finished_fold_is_not_trained_again(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.root, train={"epochs": 1})
+    train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+    before = (tmp_path / "run" / "fold1" / "last.safetensors").stat().st_mtime_ns
+    train(recipe, folds=[1], out=tmp_path / "run", device="cpu", observer=StopAfter(1))
+    assert (tmp_path / "run" / "fold1" / "last.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(ConnectionAbortedError):
+        train(recipe, folds=[1], out=tmp_path / "run", device="cpu", resume=False, observer=StopAfter(1))
+
+
+def test_another_recipe_or_other_data_do_not_resume(store: Store, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=run, device="cpu")
+    with pytest.raises(UsageError, match=r"optim.lr was 0.003, is 0.5"):
+        train(tiny_recipe(store.root, train={"epochs": 1}, optim={"lr": 0.5}), folds=[1], out=run, device="cpu")
+    other = small_store(tmp_path / "other", clips_per_class=7)
+    changed = tiny_recipe(store.root, train={"epochs": 1})
+    with pytest.raises(UsageError, match="data have changed"):
+        FoldTrainer(changed, other, 1, run, device=torch.device("cpu"))
+    (run / "fold1" / "state.pt").write_bytes(b"rubbish")
+    with pytest.raises(CheckpointError, match="damaged training state"):
+        train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=run, device="cpu")
+
+
+def test_selection_on_the_test_fold_is_marked(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.root, train={"epochs": 1, "select": "test"})
+    train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+    assert read_checkpoint_info(tmp_path / "run" / "fold1" / "best.safetensors").selection == "best on test"
+    result = evaluate(plan_evaluation(run=tmp_path / "run"))
+    assert result["folds"]["1"]["selection"] == "best on test"
+    assert any("test fold" in note for note in result["notes"])
+
+
+def test_without_a_validation_split_only_last_is_kept(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.root, data={"val_fraction": 0.0}, train={"epochs": 1})
+    train(recipe, folds=[1], out=tmp_path, device="cpu")
+    assert not (tmp_path / "fold1" / "best.safetensors").exists()
+    assert evaluate(plan_evaluation(run=tmp_path))["folds"]["1"]["selection"] == "last"
+
+
+def test_the_test_list_is_never_trained_or_chosen_on(store: Store, tmp_path: Path) -> None:
+    trainer = FoldTrainer(tiny_recipe(store.root), store, 1, tmp_path, device=torch.device("cpu"))
+    tested = {row.clip_id for row in store.select(1, "test")}
+    assert tested
+    assert not tested & {row.clip_id for row in [*trainer.train_rows, *trainer.val_rows]}
+
+
+def test_a_diverging_loss_stops_and_keeps_the_last_good_state(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.root, train={"epochs": 3, "ema_decay": 0.0})
+    trainer = FoldTrainer(recipe, store, 1, tmp_path, device=torch.device("cpu"), observer=Poison(epoch=2))
+    trainer.observer.model = trainer.model  # type: ignore[attr-defined]
+    with pytest.raises(DferError, match=r"the loss is no number at epoch 2, step \d") as caught:
+        trainer.train()
+    assert "clips c" in str(caught.value)
+    model, info = load_checkpoint(tmp_path / "fold1" / "last.safetensors")
+    assert info.epoch == 1
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+class Poison(TrainingObserver):
+    """Makes the weights NaN in the middle of an epoch."""
+
+    model: LogoFormer
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_step(self, progress: StepProgress) -> None:
+        if progress.epoch == self.epoch:
+            self.model.head.bias.data.fill_(float("nan"))
+
+
+def test_starting_from_a_checkpoint(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "first", device="cpu")
+    start = tmp_path / "first" / "fold1" / "last.safetensors"
+    recipe = tiny_recipe(store.root, model={"init": str(start), "num_frames": 8}, train={"epochs": 1})
+    trainer = FoldTrainer(recipe, store, 1, tmp_path / "second", device=torch.device("cpu"))
+    weights, _ = load_checkpoint(start)
+    assert torch.equal(trainer.model.stem.conv1.weight, weights.stem.conv1.weight)
+    assert trainer.model.temporal_positions.shape[0] == 8
+
+
+def test_another_label_order_does_not_inherit_the_head(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "first", device="cpu")
+    settings = tiny_recipe(store.root, model={"init": str(tmp_path / "first/fold1/last.safetensors")}).model
+    weights, _ = load_checkpoint(tmp_path / "first" / "fold1" / "last.safetensors")
+    same, other = build_model(settings, LABELS), build_model(settings, LABELS[::-1])
+    assert torch.equal(same.head.weight, weights.head.weight)
+    assert not torch.equal(other.head.weight, weights.head.weight)
+    assert torch.equal(other.project.weight, weights.project.weight)
+
+
+# ---- evaluation
+
+
+def test_unreadable_test_clips_count_as_errors(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "data", clips_per_class=8, failed=4)
+    train(tiny_recipe(store.root, train={"epochs": 6, "ema_decay": 0.0}), folds=[1], out=tmp_path / "run", device="cpu")
+    fold = evaluate(plan_evaluation(run=tmp_path / "run"))["folds"]["1"]
+    confusion = np.array(fold["confusion"])
+    assert confusion.sum() == 12
+    assert (fold["num_clips"], fold["num_unreadable"]) == (16, 4)
+    assert fold["war_readable"] == pytest.approx(np.trace(confusion) / 12)
+    assert fold["war"] == pytest.approx(np.trace(confusion) / 16)
+    assert fold["per_class_recall"]["happy"] == pytest.approx(confusion[0, 0] / 8)  # 4 read, 4 not
+
+
+def test_figures_do_not_depend_on_the_batch_size(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root), folds=[1], out=tmp_path, device="cpu")
+    tasks = plan_evaluation(run=tmp_path)
+    one, many = evaluate(tasks, batch_size=1)["folds"]["1"], evaluate(tasks, batch_size=64)["folds"]["1"]
+    assert one["confusion"] == many["confusion"]
+    assert one["intra_inter_ratio"] == pytest.approx(many["intra_inter_ratio"], rel=1e-4)
+
+
+def test_a_fold_that_is_not_its_own_is_warned_of(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "run", device="cpu")
+    checkpoint = tmp_path / "run" / "fold1" / "last.safetensors"
+    other = small_store(tmp_path / "other", clips_per_class=4)
+    for fold, data, warned in ((1, None, False), (2, None, True), (2, other.root, False)):
+        caplog.clear()
+        evaluate(plan_evaluation(folds=[fold], checkpoint=checkpoint, data=data), device="cpu")
+        assert ("may be among its own" in caplog.text) == warned
+        assert ("trained on other data" in caplog.text) == (data is not None)
+
+
+def test_all_folds_are_averaged_and_pooled(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), out=tmp_path, device="cpu")
+    result = evaluate(plan_evaluation(run=tmp_path))
+    assert list(result["folds"]) == ["1", "2"]
+    wars = [fold["war"] for fold in result["folds"].values()]
+    assert result["mean"]["war"] == pytest.approx(np.mean(wars))
+    pooled = np.sum([fold["confusion"] for fold in result["folds"].values()], axis=0)
+    assert result["pooled"]["war"] == pytest.approx(np.trace(pooled) / pooled.sum())
+
+
+def test_data_with_other_labels_or_alignment_are_refused(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "run", device="cpu")
+    other = small_store(tmp_path / "other", clips_per_class=4)
+    text = (other.root / "dataset.json").read_text()
+    (other.root / "dataset.json").write_text(text.replace('"happy"', '"swapped"'))
+    with pytest.raises(DferError, match="swapped"):
+        evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))
+    (other.root / "dataset.json").write_text(text.replace('"size": 48', '"size": 47'))
+    with pytest.raises(DferError, match="align"):
+        evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))
+
+
+def test_a_fold_without_readable_clips_says_so(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "data", clips_per_class=2)
+    rows = [replace(row, status="missing", num_frames=0) for row in store.rows]
+    write_manifest(store.root / "manifest.csv", rows)
+    with pytest.raises(DataError, match="no training clip"):
+        train(tiny_recipe(store.root), folds=[1], out=tmp_path / "run", device="cpu")
+    assert open_store(store.root).rows[0].status == "missing"
