@@ -1,0 +1,59 @@
+"""The package as a whole: what is installed, public names, light imports. Import rules are in pyproject.toml."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import tomllib
+
+
+def test_setup_lists_every_package(checkout: Path) -> None:
+    """A package that `pyproject.toml` does not name is missing from the wheel."""
+    named = set(tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    packages = {".".join(path.parent.relative_to(checkout).parts) for path in (checkout / "dfer").rglob("__init__.py")}
+    assert named == packages | {"dfer.recipes"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dfer.metrics", "dfer.evaluation.metrics"),
+        ("dfer.calibration", "dfer.model.calibration"),
+        ("dfer.model", "dfer.model.logo_former"),
+        ("dfer.losses", "dfer.losses.compact"),
+        ("dfer.batches", "dfer.batches.sampling"),
+    ],
+)
+def test_old_public_paths_give_the_same_objects(old: str, new: str) -> None:
+    public, own = import_module(old), import_module(new)
+    shared = [name for name in public.__all__ if hasattr(own, name)]
+    assert shared
+    assert all(getattr(public, name) is getattr(own, name) for name in shared)
+
+
+@pytest.mark.parametrize("command", ["import dfer", "from dfer.cli.app import run; run(['--help'])"])
+def test_light_commands_load_nothing_heavy(command: str) -> None:
+    heavy = ["torch", "cv2", "pandas", "numpy", "matplotlib", "insightface", "onnxruntime", "scipy", "pydantic"]
+    program = f"{command}; import sys; print('LOADED', [name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_no_grab_bags(checkout: Path) -> None:
+    names = {path.stem for path in (checkout / "dfer").rglob("*.py")}
+    assert not names & {"utils", "util", "helpers", "helper", "misc", "common"}
+
+
+def test_the_public_names_are_there() -> None:
+    import dfer
+
+    assert dfer.__version__
+    assert dfer.Predictor.__module__ == "dfer.prediction.predictor"
+    assert issubclass(dfer.DferError, Exception)
+    assert set(dfer.__all__) <= set(dir(dfer))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = dfer.nonsense
