@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,12 @@ def small_store(
         rows.append(ManifestRow(f"failed{number}", 0, LABELS[0], "no_face", folds, detail="no face in 9 frames"))
     write_manifest(root / "manifest.csv", rows)
     return open_store(root)
+
+
+def row_of(clip_id: str, status: str = "ok", label: int = 0, **more: object) -> ManifestRow:
+    """A manifest row of ten crops, all detected; `more` replaces further fields."""
+    row = ManifestRow(clip_id, label, LABELS[label], status, {1: "train"}, num_frames=10, fps=25.0, detected=1.0)
+    return replace(row, **more)  # type: ignore[arg-type]
 
 
 def _crops(number: int, label: int, num_frames: int) -> list[np.ndarray]:

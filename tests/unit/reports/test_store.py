@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -18,15 +17,11 @@ import pytest
 from PIL import Image
 
 import dfer.reports.shown_clips
-from dfer.drawing.contact_sheet import film_strip, text_strip
-from dfer.drawing.histogram import Histogram, compact, draw_histogram, length_histogram, share_histogram
-from dfer.drawing.style import png_bytes
 from dfer.errors import DataError, DferError
 from dfer.reports.shown_clips import NUM_RANDOM, choose_in_turn, write_store_report
-from dfer.reports.store_tables import class_table, failure_table, fold_table, rate_bars, status_bars
 from dfer.store import Store, clip_path, open_store
 from dfer.store.manifest import ManifestRow, read_manifest, write_manifest
-from tests.stores import LABELS, small_store
+from tests.stores import LABELS, row_of, small_store
 
 MAX_PAGE_BYTES = 3_000_000
 
@@ -113,11 +108,6 @@ def store(tmp_path: Path) -> Store:
             replace(rows[-1], clip_id="gone", label=2, label_name="neutral", status="missing", detail="no file"),
         ],
     )
-
-
-def row_of(clip_id: str, status: str = "ok", label: int = 0, **more: object) -> ManifestRow:
-    row = ManifestRow(clip_id, label, LABELS[label], status, {1: "train"}, num_frames=10, fps=25.0, detected=1.0)
-    return replace(row, **more)  # type: ignore[arg-type]
 
 
 # ---- what the page says
@@ -357,89 +347,3 @@ def test_the_random_choice_takes_every_kind_in_turn_and_is_always_the_same() -> 
     assert choose_in_turn(rows[::-1], lambda row: row.label, 10) == chosen
     assert [row.clip_id for row in chosen[:3]] != ["a0", "a1", "a2"]
     assert choose_in_turn([], lambda row: row.label, 10) == []
-
-
-def test_reasons_that_differ_in_a_number_are_one_but_signals_are_not() -> None:
-    reasons = ["took more than 900 s", "crashed (exit code -11)", "crashed (exit code -9)", "a face in 1 of 9 frames"]
-    rows = [row_of("a", "no_face", detail=f"no face in {n} frames") for n in (5, 66)]
-    rows += [row_of(f"b{n}", "unreadable", detail=reason) for n, reason in enumerate(reasons)]
-    said = {cells[2]: cells[1] for cells in failure_table(rows)[1:]}
-    assert said == {"no face in N frames": "2", **dict.fromkeys(reasons, "1")}
-
-
-def test_there_is_an_end_to_reasons() -> None:
-    rows = [row_of(f"c{n}", "unreadable", detail="x" * (n + 1)) for n in range(50)]
-    table = failure_table(rows)
-    assert len(table) == 22
-    assert table[-1][:3] == ["others", "30", "30 other reasons"]
-
-
-def test_status_bars_are_shares_of_all() -> None:
-    bars = status_bars([row_of("a"), row_of("b"), row_of("c"), row_of("d", "too_short")])
-    assert [(bar.name, bar.text, bar.share) for bar in bars] == [
-        ("ok", "3 · 75.00 %", 0.75),
-        ("too short", "1 · 25.00 %", 0.25),
-    ]
-
-
-def test_frame_rates_are_told_where_they_differ() -> None:
-    assert rate_bars([row_of("a"), row_of("b")]) == []
-    rows = [row_of(f"c{n}", fps=10.0 + n) for n in range(12)] + [row_of("d", fps=29.97), row_of("e", fps=29.97)]
-    bars = rate_bars(rows)
-    assert [bars[0].name, bars[0].text] == ["29.97 frames/s", "2 · 14.29 %"]
-    assert [bars[-1].name, bars[-1].text] == ["5 other rates", "5 · 35.71 %"]
-
-
-def test_a_class_without_clips_and_a_fold_with_val() -> None:
-    rows = [row_of("a", folds={1: "val"}), row_of("b", "no_face", label=1, folds={1: "train"})]
-    assert class_table(rows, LABELS)[3] == ["neutral", "0", "0", "0", "–", "0", "–", "–"]
-    assert [cells[1] for cells in fold_table(rows, LABELS)[1:]] == ["train", "val"]
-
-
-def test_shares_are_counted_by_tenths_and_the_whole_apart() -> None:
-    histogram = share_histogram([0.0, 0.3, 0.2999, 0.9999, 1.0, 1.0])
-    assert histogram.counts == [1, 0, 1, 1, 0, 0, 0, 0, 0, 1]
-    assert histogram.extra == ("all", 2)
-
-
-@pytest.mark.parametrize("lengths", [[1], [16] * 50, list(range(1, 500)), [*range(10, 60), 5000] * 4, [3] * 200 + [99]])
-def test_lengths_fall_into_few_round_bins_and_none_is_lost(lengths: list[int]) -> None:
-    histogram = length_histogram(lengths)
-    edges = [int(edge) for edge in histogram.edges]
-    steps = {later - earlier for earlier, later in pairwise(edges)}
-    assert len(steps) == 1
-    assert 1 <= len(histogram.counts) <= 10
-    assert sum(histogram.counts) + (histogram.extra[1] if histogram.extra else 0) == len(lengths)
-    assert edges[0] <= min(lengths) < edges[0] + steps.pop()
-    for place, count in enumerate(histogram.counts):
-        assert count == sum(edges[place] <= length < edges[place + 1] for length in lengths)
-
-
-@pytest.mark.parametrize(("count", "said"), [(7, "7"), (999, "999"), (1234, "1.2k"), (9949, "9.9k"), (11697, "12k")])
-def test_counts_above_bars_are_short(count: int, said: str) -> None:
-    assert compact(count) == said
-
-
-def test_a_histogram_says_every_count() -> None:
-    figure = draw_histogram(Histogram(["0", "5", "10"], [3, 0], ("more", 1)), title="Length", subtitle="crops")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["3", "1"]
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "5", "10", "more"]
-    assert b"Software" not in png_bytes(figure)
-
-
-def test_a_film_strip_keeps_order_shape_and_marks() -> None:
-    frames = [np.full((50, 50, 3), tone, np.uint8) for tone in (100, 200)]
-    strip = film_strip(frames, 4, (48, 198), marked=[False, True])
-    assert strip.shape == (48, 198, 3)
-    assert (strip[24, [24, 74]] == [[100] * 3, [200] * 3]).all()
-    assert (strip[24, [125, 175]] == strip[24, 49]).all(), "the places left are as dark as the gaps"
-    assert tuple(strip[1, 74]) == tuple(strip[24, 51]) != (200, 200, 200)
-    assert tuple(strip[1, 24]) == (100, 100, 100)
-
-
-def test_a_text_strip_holds_long_reasons() -> None:
-    plain, long = text_strip("", (96, 586)), text_strip("cannot read " * 200, (96, 586))
-    assert plain.shape == long.shape == (96, 586, 3)
-    assert (plain[2:-2, 2:-2] == plain[2, 2]).all()
-    assert (long[2:-2, 20:-20] != plain[2, 2]).any()
-    assert (long[2:-2, 2:10] == plain[2, 2]).all()
