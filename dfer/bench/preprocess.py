@@ -20,7 +20,7 @@ from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
 from dfer.runtime.device import describe_machine
-from dfer.runtime.formatting import counted
+from dfer.runtime.formatting import pluralize
 from dfer.runtime.machine import child_peaks_bytes, only_cores, usable_cores
 from dfer.runtime.workers import run_tasks
 from dfer.video import FrameSource, open_frames
@@ -79,7 +79,7 @@ def bench_preprocess(
         cores = usable_cores()
         speeds: dict[tuple[int, int], _Speed] = {}
         for count, allowed in dict.fromkeys(((1, 1), (1, cores), (workers, cores))):
-            on_step(f"{counted(count, 'worker')} on {counted(allowed, 'core')}, {frames} frames {repeat} times")
+            on_step(f"{pluralize(count, 'worker')} on {pluralize(allowed, 'core')}, {frames} frames {repeat} times")
             with only_cores(allowed):
                 speeds[count, allowed] = _measure(sources, scratch / f"store{count}-{allowed}", settings, count, repeat)
     on_step("landmarks")

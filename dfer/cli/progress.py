@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
 
 from dfer.cli.console import note, stderr
-from dfer.cli.pace import Pace, say_left, say_rate
-from dfer.runtime.formatting import lasted
+from dfer.runtime.formatting import format_duration, format_eta, format_rate
 
 PERCENT = "%"  # as the unit: what is done of one thing
 REDRAW_EVERY_S = 0.1
@@ -19,6 +19,9 @@ LOG_FIRST_S, LOG_LAST_S = 10.0, 300.0  # pauses between lines grow from the one 
 LOG_PAUSE = 0.25  # of the time since the beginning
 SUMMARY_FROM_S = 10.0  # shorter work ends without a line of its own
 _BAR_WIDTHS = (30, 8)  # columns, at most and at least
+WINDOW_S = 60.0
+MIN_SAMPLES = 20  # kept however old they are, so that slow work has a rate too
+SAMPLE_EVERY_S = 0.5
 
 
 class Progress:
@@ -33,7 +36,7 @@ class Progress:
     def __init__(self, what: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._what, self._unit, self._clock = what, unit, clock
         self._bar: _Bar | None = None
-        self._pace = Pace()
+        self._meter = RateMeter()
         self._done, self._total, self._extra = 0, 0, ""
         self._counted = 0  # of all parts together
         self._begun = self._logged = clock()
@@ -71,7 +74,7 @@ class Progress:
     def _update(self, done: int, total: int, extra: str, *, skipped: bool = False) -> None:
         now = self._clock()
         step = done - self._done if done >= self._done else done  # less is done where the next part begins
-        self._pace.add(now, step, skipped=skipped)
+        self._meter.add(now, step, skipped=skipped)
         self._counted += step
         self._done, self._total, self._extra = done, total, extra
         if _animated():
@@ -102,21 +105,54 @@ class Progress:
     def _parts(self) -> list[str]:
         """How much is done, what else there is to say, how long it will take, and how fast it goes."""
         parts = [self._count()]
-        rate = self._pace.per_second(self._clock())
+        rate = self._meter.per_second(self._clock())
         if rate is not None and self._unit != PERCENT:
-            parts.append(say_rate(rate, self._unit))
+            parts.append(format_rate(rate, self._unit))
         if rate is not None and self._done < self._total:
-            parts.append(f"{say_left((self._total - self._done) / rate)} left")
+            parts.append(f"{format_eta((self._total - self._done) / rate)} left")
         return [*parts, self._extra] if self._extra else parts
 
     def _summary(self) -> str:
         seconds = self._clock() - self._begun
         whole = self._done >= self._total and self._unit != PERCENT
         count = f"{self._counted:,} {self._unit}" if whole else self._count()
-        parts = [f"{count} in {lasted(seconds)}"]
-        if self._unit != PERCENT and self._pace.worked:
-            parts.append(say_rate(self._pace.worked / seconds, self._unit))
+        parts = [f"{count} in {format_duration(seconds)}"]
+        if self._unit != PERCENT and self._meter.worked:
+            parts.append(format_rate(self._meter.worked / seconds, self._unit))
         return f"{self._what}: {', '.join([*parts, self._extra] if self._extra else parts)}"
+
+
+class RateMeter:
+    """Measures the rate of the last minute or so.
+
+    It counts from the first thing worked on, so that neither the start of the workers nor what an earlier run had
+    done is taken for work; what takes no time is told as `skipped`.
+
+    Attributes:
+        worked: things done so far, without the skipped ones.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()  # (seconds, things worked on so far)
+        self.worked = 0
+
+    def add(self, now: float, count: int, *, skipped: bool = False) -> None:
+        """So many more things are done, at a time in seconds."""
+        if self.worked == 0:
+            self._samples.clear()
+        self.worked += 0 if skipped else count
+        if not self._samples or now - self._samples[-1][0] >= SAMPLE_EVERY_S:
+            self._samples.append((now, self.worked))
+        while len(self._samples) > MIN_SAMPLES and now - self._samples[1][0] >= WINDOW_S:
+            self._samples.popleft()
+
+    def per_second(self, now: float) -> float | None:
+        """Things a second; None as long as nothing can be said."""
+        if not self._samples:
+            return None
+        begun, before = self._samples[0]
+        done, passed = self.worked - before, now - begun
+        return done / passed if done > 0 and passed >= SAMPLE_EVERY_S else None
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]

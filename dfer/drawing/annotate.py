@@ -17,7 +17,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from dfer.drawing.style import emotion_color, ink_on
 from dfer.drawing.text import Font, load_font, wrap_text
-from dfer.runtime.formatting import percent, time_stamp
+from dfer.runtime.formatting import percent, timestamp
 
 Drawn = tuple[ArrayLike, str, Mapping[str, float], int]
 Frame = NDArray[np.uint8]
@@ -76,7 +76,7 @@ def annotate_frame(
     visible = [(box, *face[1:]) for face in faces if (box := _inside(face[0], width, height)) is not None]
     for box, label, _, _ in visible:
         _draw_box(canvas, box, label, look)
-    bottom = _draw_footer(canvas, time_stamp(time_s), footer or "", look)
+    bottom = _draw_footer(canvas, timestamp(time_s), footer or "", look)
     taken: list[Region] = []
     for box, label, probabilities, number in visible:
         name = f"#{number} {label}" if len(faces) > 1 else label

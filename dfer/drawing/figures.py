@@ -32,7 +32,7 @@ from dfer.drawing.style import (
 )
 from dfer.drawing.timeline import draw_timeline
 from dfer.records import Prediction
-from dfer.runtime.formatting import counted, percent
+from dfer.runtime.formatting import percent, pluralize
 
 __all__ = ["draw_confusion", "draw_curves", "draw_timeline", "plot_confusion", "plot_curves", "plot_timeline"]
 
@@ -166,7 +166,7 @@ def draw_confusion(
         sheet.text(left - 0.12, y - 0.08, label, align="right")
         recall = shares[number, number] if clips[number] else None
         sheet.text(recall_at, y - 0.15, percent(recall), bold=True)
-        sheet.text(recall_at, y + 0.03, counted(int(clips[number]), "clip"), size=TINY_PT, color=theme.muted)
+        sheet.text(recall_at, y + 0.03, pluralize(int(clips[number]), "clip"), size=TINY_PT, color=theme.muted)
     return sheet.figure
 
 
@@ -262,7 +262,7 @@ def _rank(record: Mapping[str, Any]) -> tuple[float, float, float]:
 
 def _course(metrics: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> str:
     """A line on how the run went."""
-    parts = [counted(len(metrics), "epoch")]
+    parts = [pluralize(len(metrics), "epoch")]
     if best is not None:
         parts.append(
             f"best WAR {percent(best['val_war'])}, UAR {percent(best.get('val_uar'))} in epoch {best['epoch']:.0f}"

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from dfer.drawing.style import LIGHT, MARGIN, SMALL_PT, TEXT_PT, Sheet, Theme, emotion_color, ink_on, text_width
 from dfer.prediction.timeline import cut_stretches, emotion_runs
 from dfer.records import FacePrediction, Prediction
-from dfer.runtime.formatting import clock, counted, percent, span
+from dfer.runtime.formatting import clock, percent, pluralize, span
 
 WIDTH = 10.0
 LEFT, RIGHT = 0.8, 0.3  # inches beside the panels
@@ -37,7 +37,7 @@ def draw_timeline(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
     longest = sorted(prediction.faces, key=lambda face: face.start - face.end)[:MAX_FACES]
     faces = [face if total else _over_the_axis(face) for face in sorted(longest, key=lambda face: face.id)]
     left_out = len(prediction.faces) - len(faces)
-    footer = [f"{counted(left_out, 'face')} seen more briefly not shown"] if left_out else []
+    footer = [f"{pluralize(left_out, 'face')} seen more briefly not shown"] if left_out else []
 
     panel = 2.2 if len(faces) <= 1 else 1.4 if len(faces) <= 3 else 1.0
     legend = _place_legend([str(label) for label in prediction.model["labels"]]) if faces else []
@@ -74,7 +74,7 @@ def _facts(prediction: Prediction, total: float) -> str:
     model = prediction.model
     facts = ["image"]
     if total:
-        frames = f"{counted(prediction.num_frames, 'frame')} at {prediction.fps:.2f} a second"
+        frames = f"{pluralize(prediction.num_frames, 'frame')} at {prediction.fps:.2f} a second"
         facts = [clock(total, total=total), frames]
     return " · ".join([*facts, f"{model['name']}, {model['checkpoint']}"])
 

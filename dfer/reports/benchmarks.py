@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dfer.drawing.tables import new_table, with_notes
-from dfer.runtime.formatting import counted
+from dfer.runtime.formatting import pluralize
 
 
 def bench_table(result: dict[str, Any]) -> Table:
@@ -35,7 +35,7 @@ def bench_table(result: dict[str, Any]) -> Table:
             *(f"{row[key]:.2f}" for key in ("forward_float32", "forward_bf16", "training")),
             f"{row['relative']:.2f}",
         )
-    batch = counted(result["batch_size"], "clip")
+    batch = pluralize(result["batch_size"], "clip")
     return with_notes(table, [f"fp32, bf16, train: clips/s, {batch} at a time; 1 GMAC is 2 GFLOPs"], [])
 
 
@@ -53,7 +53,7 @@ def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
     table.add_row("plain loop", f"{plain['frames_per_s']:.1f}", f"{plain['clips_per_s']:.2f}", "1.00", "", "", "")
     for row in result["workers"]:
         table.add_row(
-            f"{counted(row['workers'], 'worker')}, {counted(row['cores'], 'core')}",
+            f"{pluralize(row['workers'], 'worker')}, {pluralize(row['cores'], 'core')}",
             f"{row['frames_per_s']:.1f}",
             f"{row['clips_per_s']:.2f}",
             f"{row['ratio_to_plain_loop']:.2f}",
@@ -86,7 +86,7 @@ def memory_table(result: dict[str, Any]) -> RenderableType:
     table.add_column()
     table.add_column(justify="right")
     each = "" if result["clips"] == 1 else " each"
-    table.add_row(counted(result["clips"], "clip"), f"{60 * result['minutes']:,.1f} s of {width}x{height}{each}")
+    table.add_row(pluralize(result["clips"], "clip"), f"{60 * result['minutes']:,.1f} s of {width}x{height}{each}")
     table.add_row("frames", f"{result['frames']:,}")
     table.add_row("crops", f"{result['crops']:,}")
     table.add_row("frames/s", f"{result['frames'] / result['seconds']:.1f}")
@@ -131,7 +131,7 @@ def training_bench_table(result: dict[str, Any]) -> RenderableType:
     lines = [
         "epoch: DFEW's fold 1 at this speed",
         f"{result['model']}, {result['image_size']} pixels, {result['gmacs']:.2f} GMACs, "
-        f"batches of {counted(result['batch_size'], 'clip')}",
+        f"batches of {pluralize(result['batch_size'], 'clip')}",
         f"{store['clips']:,} clips, {store['crops']:,} crops of random content, {store['bytes'] / 1e9:.1f} GB decoded",
         f"peak: the best of large matrix products, TFLOP/s: {measured}",
         "TFLOP/s: a step counts as three forward passes",

@@ -20,7 +20,7 @@ from dfer.drawing.style import DARK, LIGHT, Theme, png_bytes
 from dfer.records import Prediction
 from dfer.reports.grid import evaluation_grid, evaluation_labels, pooled_confusion
 from dfer.runtime.files import write_bytes, write_text
-from dfer.runtime.formatting import counted, lasted, merged, percent, span
+from dfer.runtime.formatting import format_duration, percent, pluralize, span, unique_lines
 from dfer.version import __version__
 
 __all__ = ["DRAWINGS_ONLY", "contact_sheet", "write_demo_report"]
@@ -64,7 +64,7 @@ def write_demo_report(
         _timeline_section(prediction, out),
         _time_section(timings, machine),
     ]
-    remarks = merged(evaluation.get("notes", []), prediction.warnings, list(notes))
+    remarks = unique_lines(evaluation.get("notes", []), prediction.warnings, list(notes))
     if remarks:
         sections.append(Section("Notes", points=remarks))
     page = Page(
@@ -90,8 +90,8 @@ def _headline(evaluation: dict[str, Any], timings: Mapping[str, float]) -> list[
     return [
         (f"{percent(evaluation['mean']['war'])} %", "WAR: clips answered correctly"),
         (f"{percent(evaluation['mean']['uar'])} %", "UAR: mean recall of the emotions"),
-        (f"{clips:,}", f"test clips in {counted(len(folds), 'fold')}"),
-        (lasted(sum(timings.values())), "from nothing to this page"),
+        (f"{clips:,}", f"test clips in {pluralize(len(folds), 'fold')}"),
+        (format_duration(sum(timings.values())), "from nothing to this page"),
     ]
 
 
@@ -155,7 +155,7 @@ def _timeline_section(prediction: Prediction, out: Path) -> Section:
 
 def _time_section(timings: Mapping[str, float], machine: str) -> Section:
     longest = max(timings.values(), default=0.0) or 1.0
-    bars = [Bar(step, lasted(seconds), seconds / longest) for step, seconds in timings.items()]
+    bars = [Bar(step, format_duration(seconds), seconds / longest) for step, seconds in timings.items()]
     return Section("Where the time went", [f"On {machine}."], bars=bars)
 
 

@@ -13,7 +13,7 @@ from dfer.drawing.figures import plot_confusion
 from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
 from dfer.reports.grid import EvaluationGrid, evaluation_grid, evaluation_labels, pooled_confusion
 from dfer.runtime.files import write_text
-from dfer.runtime.formatting import counted, percent
+from dfer.runtime.formatting import percent, pluralize
 
 
 def write_evaluation_report(evaluation: dict[str, Any], out: Path) -> None:
@@ -55,7 +55,7 @@ def _subtitle(result: dict[str, Any]) -> str:
     if result.get("selection"):
         parts.append(f"epoch: {result['selection']}")
     if result.get("num_unreadable"):
-        parts.append(f"{counted(result['num_unreadable'], 'unreadable clip')} not in the matrix")
+        parts.append(f"{pluralize(result['num_unreadable'], 'unreadable clip')} not in the matrix")
     return " · ".join(parts)
 
 

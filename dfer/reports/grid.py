@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
-from dfer.runtime.formatting import MISSING, counted, merged, percent
+from dfer.runtime.formatting import MISSING, percent, pluralize, unique_lines
 
 DAGGER = "†"
 
@@ -80,7 +80,7 @@ def evaluation_grid(evaluation: dict[str, Any]) -> EvaluationGrid:
         remarks.append(f"{DAGGER} {BEST_ON_TEST_NOTE}")
         notes = [note for note in notes if note != BEST_ON_TEST_NOTE]  # said already
     return EvaluationGrid(
-        title=f"{evaluation['dataset']}, {f'fold {names[0]}' if len(names) == 1 else counted(len(names), 'fold')}",
+        title=f"{evaluation['dataset']}, {f'fold {names[0]}' if len(names) == 1 else pluralize(len(names), 'fold')}",
         columns=["WAR", "UAR", *labels, "intra/inter", "clips", "unreadable"],
         folds=[_fold_row(name, fold, labels) for name, fold in zip(names, folds, strict=True)],
         summaries=summaries if len(folds) > 1 else [],
@@ -127,14 +127,14 @@ def _cells(war: float, uar: float, recalls: Sequence[float | None], folds: Seque
 
 def _remarks(folds: Sequence[dict[str, Any]]) -> list[str]:
     remarks = ["WAR, UAR and recalls in percent"]
-    selections = merged([fold["selection"] for fold in folds if fold.get("selection")])
+    selections = unique_lines([fold["selection"] for fold in folds if fold.get("selection")])
     if selections:
         remarks[0] += f"; epoch: {' or '.join(selections)}"
     unreadable = sum(fold.get("num_unreadable", 0) for fold in folds)
     if unreadable:
         war, uar = (percent(_mean([fold.get(key) for fold in folds])) for key in ("war_readable", "uar_readable"))
         counts, them = ("counts", "it") if unreadable == 1 else ("count", "them")
-        clips = counted(unreadable, "clip")
+        clips = pluralize(unreadable, "clip")
         remarks.append(f"{clips} that could not be read {counts} as wrong; without {them} WAR {war}, UAR {uar}")
     return remarks
 

@@ -9,7 +9,7 @@ from typing import Any
 from dfer.drawing.tables import escape_markdown, markdown_table
 from dfer.errors import DataError
 from dfer.runtime.files import write_text
-from dfer.runtime.formatting import MISSING, counted, percent, span
+from dfer.runtime.formatting import MISSING, percent, pluralize, span
 
 BEGIN = "<!-- figures: written by docs/model_card.py, not by hand -->"
 END = "<!-- end of the figures -->"
@@ -114,7 +114,7 @@ def _confusion(measured: dict[str, Any]) -> list[str]:
 
 def _stability(stability: dict[str, Any]) -> list[str]:
     rows = [(name, percent(share)) for name, share in stability["changed"].items()]
-    clips = counted(stability["num_clips"], "test clip")
+    clips = pluralize(stability["num_clips"], "test clip")
     return ["### Stability", "", f"Of {clips}, the share that gets another answer.", "", *_table("crops", rows, "%")]
 
 

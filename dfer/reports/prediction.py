@@ -17,7 +17,7 @@ from dfer.prediction.predictor import Analysis
 from dfer.prediction.timeline import emotion_runs
 from dfer.records import FacePrediction, Prediction
 from dfer.runtime.files import write_text
-from dfer.runtime.formatting import MISSING, counted, merged, percent, span
+from dfer.runtime.formatting import MISSING, percent, pluralize, span, unique_lines
 from dfer.video import VideoWriter
 
 MAX_RUNS = 8  # of a face, in the terminal
@@ -79,7 +79,7 @@ def _course(face: FacePrediction, prediction: Prediction) -> Text:
         Text.assemble((f"{_share(length / total):>3} %  ", "dim"), (label, emotion_color(label)))
         for label, length in sorted(lengths.items(), key=lambda item: -item[1])
     ]
-    return Text("\n").join([*lines, Text(f"{counted(len(runs) - 1, 'change')}", "dim")])
+    return Text("\n").join([*lines, Text(f"{pluralize(len(runs) - 1, 'change')}", "dim")])
 
 
 def _share(fraction: float) -> str:
@@ -88,7 +88,7 @@ def _share(fraction: float) -> str:
 
 def _warnings(predictions: Sequence[Prediction]) -> list[str]:
     """Each warning once; with the video's name unless it holds for all."""
-    every = merged(*(prediction.warnings for prediction in predictions))
+    every = unique_lines(*(prediction.warnings for prediction in predictions))
     common = [text for text in every if all(text in prediction.warnings for prediction in predictions)]
     own = [f"{_name(p)}: {text}" for p in predictions for text in p.warnings if text not in common]
     return [*common, *own]

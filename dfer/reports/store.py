@@ -28,7 +28,7 @@ from dfer.reports.store_tables import (
     status_name,
 )
 from dfer.runtime.files import write_bytes, write_text
-from dfer.runtime.formatting import counted, lasted, percent
+from dfer.runtime.formatting import format_duration, percent, pluralize
 
 REPORT = "report.html"
 SHEETS = "contact_sheets"
@@ -159,8 +159,8 @@ def _lead(about: About, rows: Sequence[ClipRow]) -> str:
             f"faces found by {about.detector}" if about.detector != "none" else "sources that are face crops already"
         )
         how = f"; {found}, crops of {about.crop_size} pixels"
-    lists = f"{counted(len(about.labels), 'emotion')} in {counted(len(folds), 'fold')}" if folds else "no folds"
-    return f"{counted(len(rows), 'clip')}, {lists}{how}."
+    lists = f"{pluralize(len(about.labels), 'emotion')} in {pluralize(len(folds), 'fold')}" if folds else "no folds"
+    return f"{pluralize(len(rows), 'clip')}, {lists}{how}."
 
 
 def _headline(rows: Sequence[ClipRow], num_ok: int) -> list[tuple[str, str]]:
@@ -175,7 +175,7 @@ def _headline(rows: Sequence[ClipRow], num_ok: int) -> list[tuple[str, str]]:
     if crops:
         figures.append((f"{crops:,}", "face crops"))
     if crops > len(ok):  # stills have no duration
-        figures.append((lasted(sum(row.num_frames / row.fps for row in ok if row.fps > 0)), "of faces"))
+        figures.append((format_duration(sum(row.num_frames / row.fps for row in ok if row.fps > 0)), "of faces"))
     return figures
 
 
@@ -257,7 +257,7 @@ def _said(clip: ShownClip) -> str:
     if row.status != "ok":
         # What cannot be shown says why in its picture's place.
         return f"{row.label_name} · {row.detail if len(clip.images) else status_name(row.status)}"
-    crops = counted(row.num_frames, "crop")
+    crops = pluralize(row.num_frames, "crop")
     return f"{row.label_name} · {crops} · detected in {percent(row.detected, 0)} %"
 
 

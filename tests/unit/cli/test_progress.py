@@ -13,8 +13,7 @@ from itertools import pairwise
 import pytest
 from tqdm import tqdm
 
-from dfer.cli.pace import MIN_SAMPLES, WINDOW_S, Pace, say_left, say_rate
-from dfer.cli.progress import LOG_LAST_S, PERCENT, Progress, bar_format
+from dfer.cli.progress import LOG_LAST_S, MIN_SAMPLES, PERCENT, WINDOW_S, Progress, RateMeter, bar_format
 
 
 class Clock:
@@ -40,66 +39,36 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return err.splitlines()
 
 
-# ---- pace
+# ---- the rate
 
 
-@pytest.mark.parametrize(
-    ("rate", "said"),
-    [
-        (1234.0, "1,234 clips/s"),
-        (9.96, "10 clips/s"),
-        (1.64, "1.6 clips/s"),
-        (0.5, "30 clips/min"),
-        (1 / 900, "4 clips/h"),
-    ],
-)
-def test_a_rate_comes_in_the_unit_that_suits_it(rate: float, said: str) -> None:
-    assert say_rate(rate, "clips") == said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.2, "1 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (3599, "1 h 00 min"),
-        (4320, "1 h 12 min"),
-        (86399, "1 d 0 h"),
-        (183600, "2 d 3 h"),
-    ],
-)
-def test_the_time_left_is_said_as_people_say_it(seconds: float, said: str) -> None:
-    assert say_left(seconds) == said
-
-
-def test_the_pace_is_that_of_the_last_minute() -> None:
-    pace = Pace()
+def test_the_rate_is_that_of_the_last_minute() -> None:
+    meter = RateMeter()
     for second in range(600):
-        pace.add(second, 1)
+        meter.add(second, 1)
     for second in range(600, 720):
-        pace.add(second, 10)
-    assert pace.per_second(719) == pytest.approx(10, rel=0.01)
+        meter.add(second, 10)
+    assert meter.per_second(719) == pytest.approx(10, rel=0.01)
 
 
-def test_the_pace_of_slow_work_looks_back_further() -> None:
-    pace = Pace()
+def test_the_rate_of_slow_work_looks_back_further() -> None:
+    meter = RateMeter()
     for hour in range(30):
-        pace.add(3600.0 * hour, 1)
-    assert pace.per_second(29 * 3600) == pytest.approx(1 / 3600)
+        meter.add(3600.0 * hour, 1)
+    assert meter.per_second(29 * 3600) == pytest.approx(1 / 3600)
     assert WINDOW_S < 3600
     assert MIN_SAMPLES > 2
 
 
 def test_neither_the_start_nor_what_was_skipped_counts_as_work() -> None:
-    pace = Pace()
-    assert pace.per_second(0) is None
-    pace.add(1, 10_000, skipped=True)
-    assert pace.per_second(5) is None
+    meter = RateMeter()
+    assert meter.per_second(0) is None
+    meter.add(1, 10_000, skipped=True)
+    assert meter.per_second(5) is None
     for second in range(30, 41):  # the workers took half a minute to start
-        pace.add(second, 2)
-    assert pace.per_second(40) == pytest.approx(2)
-    assert pace.worked == 22
+        meter.add(second, 2)
+    assert meter.per_second(40) == pytest.approx(2)
+    assert meter.worked == 22
 
 
 # ---- in a log file
