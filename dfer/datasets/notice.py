@@ -13,10 +13,13 @@ MAX_NOTICE = 500  # letters: it is repeated below every table and figure
 def read_notice(raw: Path) -> str:
     """Return the notice of a raw data set as one line, or "" where there is none.
 
+    Args:
+        raw: the data set's folder, or the table of a data set that is given as one.
+
     Raises:
         DataError: the file cannot be read, is not text, or is too long.
     """
-    path = raw / NOTICE_FILE
+    path = (raw if raw.is_dir() else raw.parent) / NOTICE_FILE
     try:
         text = " ".join(path.read_text(encoding="utf-8").split())
     except FileNotFoundError:
