@@ -27,6 +27,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 docs: setup
+	$(BIN)/python docs/reference.py
 	$(BIN)/mkdocs build --strict
 
 clean:

@@ -37,13 +37,17 @@ class DataSection(_Section):
 
     path: str = Field(description="store folder, as `dfer preprocess` wrote it")
     val_fraction: Annotated[float, Field(ge=0.0, lt=0.9)] = Field(
-        0.1, description="share of the train list cut off to choose `best` by; 0 keeps `last` alone"
+        0.1,
+        description="share of the train list held out to choose `best` by; with 0 there is only `last`. Not used where "
+        "the data set has an official validation split, nor with `train.select: test`",
     )
-    segments: Count = Field(8, description="equal parts of a clip, each giving num_frames / segments frames")
+    segments: Count = Field(
+        8, description="equal parts of a clip, each giving `model.num_frames` / `segments` consecutive frames"
+    )
 
 
 class AugmentSection(_Section):
-    """Random changes in training, the same for all frames of a clip."""
+    """Random changes in training, drawn per clip; motion, light and cover drift along it, the rest stays the same."""
 
     crop_scale: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = Field(
         (0.7, 1.0), description="area of the random resized crop, as a share of the aligned crop"
@@ -53,25 +57,42 @@ class AugmentSection(_Section):
     )
     flip: Fraction = Field(0.5, description="probability of a mirror image")
     rotation: NonNegative = Field(0.0, description="largest rotation, degrees")
-    jitter: Fraction = Field(0.0, description="largest relative change of brightness, contrast, saturation")
+    jitter: Fraction = Field(0.0, description="largest relative change of brightness, contrast and saturation")
     grayscale: Fraction = Field(0.0, description="probability of dropping colour")
-    erase: Fraction = Field(0.0, description="probability of blanking a rectangle")
+    erase: Fraction = Field(0.0, description="probability of blanking a rectangle of 2 to 20 % of the area")
     mixup: NonNegative = Field(
-        0.0, description="α of the Beta distribution that pairs of clips are blended by; 0 turns it off"
+        0.0,
+        description="α of the Beta distribution from which the share is drawn by which the two clips of a pair are "
+        "blended; 0 turns it off",
     )
     cutmix: NonNegative = Field(
-        0.0, description="α of the Beta distribution of the area that pairs of clips exchange; 0 turns it off"
+        0.0,
+        description="α of the Beta distribution of the area that the two clips of a pair exchange, the same rectangle "
+        "in all frames; 0 turns it off. With `mixup` as well, each pair gets one or the other",
     )
 
     motion: Fraction = Field(
-        0.0, description="how far a face drifts within a clip, in half sides; scale and angle go with it"
+        0.0,
+        description="how far a face drifts within a clip, slowly and with a little jitter, in half sides of the frame; "
+        "scale and angle drift too. Makes clips out of stills",
     )
-    light: Fraction = Field(0.0, description="largest change of brightness from the middle to a side, drifting")
+    light: Fraction = Field(
+        0.0, description="largest change of brightness from the middle of a frame to its sides; drifts along the clip"
+    )
     tint: Fraction = Field(0.0, description="largest change of each colour's gain, as a logarithm")
-    sharpness: NonNegative = Field(0.0, description="how much is sharpened, or blurred, at most")
-    noise: Fraction = Field(0.0, description="largest standard deviation of noise, of full brightness")
-    cover: Fraction = Field(0.0, description="probability of a skin-coloured patch, like a hand, that moves")
-    onset: Fraction = Field(0.0, description="probability that a clip begins or ends with another face, blended in")
+    sharpness: NonNegative = Field(
+        0.0,
+        description="largest weight of the difference from a blurred copy that is added, or (up to 1) taken away",
+    )
+    noise: Fraction = Field(0.0, description="largest standard deviation of noise, as a share of full brightness")
+    cover: Fraction = Field(
+        0.0, description="probability of a skin-coloured patch that moves over the face's rim like a hand"
+    )
+    onset: Fraction = Field(
+        0.0,
+        description="probability that a clip begins or ends with the face of its pair's other clip, blended in over up "
+        "to 35 % of its length",
+    )
 
     @property
     def has_effects(self) -> bool:
@@ -133,51 +154,82 @@ class LossSection(_Section):
 class OptimSection(_Section):
     """Optimizer and learning-rate schedule, stepped per batch."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    lr: Positive = 5e-4
-    weight_decay: NonNegative = 0.05
+    name: Literal["adamw", "sgd"] = Field("adamw", description="the optimizer")
+    lr: Positive = Field(5e-4, description="highest learning rate")
+    weight_decay: NonNegative = Field(0.05, description="weight decay")
     decayed: Literal["weights", "all"] = Field(
-        "weights", description="what decays: weights alone, or biases, norms and position embeddings as well"
+        "weights",
+        description="what decays: `weights` leaves out biases, norms, position embeddings and the class token",
     )
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    stem_lr_scale: NonNegative = Field(1.0, description="learning rate of the stem relative to the rest")
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.9, description="of SGD; AdamW ignores it")
+    stem_lr_scale: NonNegative = Field(
+        1.0,
+        description="learning rate of the stem relative to the rest; 0 freezes its weights, not its batch-norm "
+        "statistics",
+    )
     stem_layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1.0, description="factor of the learning rate from each stage of the stem to the one below it"
+        1.0,
+        description="factor of the learning rate from each stage of the stem to the one below it, on top of "
+        "`stem_lr_scale`",
     )
-    accumulate: Count = Field(1, description="parts a batch is computed in, one after another, to save memory")
-    schedule: Literal["cosine", "step"] = "cosine"
-    warmup_epochs: NonNegative = 0.0
-    step_epochs: Count = Field(40, description="step schedule: epochs between decays")
-    step_gamma: Positive = Field(0.1, description="step schedule: factor of a decay")
-    final_lr_fraction: Fraction = Field(0.01, description="cosine schedule: where it ends")
-    clip_grad_norm: NonNegative = Field(0.0, description="0 turns clipping off")
+    accumulate: Count = Field(
+        1,
+        description="parts a batch is computed in, one after another, to save memory: the same step up to rounding, "
+        "except for batch-norm statistics and the center form of the compact loss, which see one part at a time",
+    )
+    schedule: Literal["cosine", "step"] = Field("cosine", description="how the learning rate falls")
+    warmup_epochs: NonNegative = Field(
+        0.0, description="epochs in which the learning rate rises linearly; fractions are fine"
+    )
+    step_epochs: Count = Field(40, description="`step` schedule: epochs between decays")
+    step_gamma: Positive = Field(0.1, description="`step` schedule: factor of a decay")
+    final_lr_fraction: Fraction = Field(
+        0.01, description="`cosine` schedule: the last learning rate, as a share of `optim.lr`"
+    )
+    clip_grad_norm: NonNegative = Field(0.0, description="largest norm of the gradient; 0 turns clipping off")
 
 
 class TrainSection(_Section):
-    """The loop."""
+    """The training loop."""
 
-    epochs: Count = 50
+    epochs: Count = Field(50, description="number of epochs")
     epoch_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1.0, description="share of the train list seen in an epoch, another one each time"
+        1.0, description="share of the train list that an epoch sees, drawn again for each"
     )
-    batch_size: Count = 32
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    batch_size: Count = Field(32, description="clips in a batch")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0,
+        description="decides the validation split, initial weights, order of clips, frames, augmentation and dropout",
+    )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto: bf16 autocast where the device computes in it, else float32"
+        "auto", description="`auto`: bf16 autocast where the device computes in it, else float32"
     )
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on a GPU alone")
-    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="moving average of the weights")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="`torch.compile` of the model; `auto`: only on a single GPU. Where it fails, training goes on "
+        "without it, with a warning",
+    )
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0,
+        description="decay of a moving average of the weights, which is then validated and saved; 0: no average",
+    )
     select: Literal["val", "test"] = Field(
-        "val", description="what `best` is chosen on; test only to compare with published tables, and marked"
+        "val",
+        description="what `best` is chosen on; `test` only to compare with published tables, and marked in every table",
     )
     feed: Literal["auto", "device", "memory", "stream"] = Field(
-        "auto", description="where decoded crops lie: the first of GPU, main memory, nowhere that has room"
+        "auto",
+        description="where decoded crops are kept: in the GPU's memory (`device`, if they take at most 60 % of what is "
+        "free there), in main memory, or nowhere, decoded as they are needed (`stream`). `auto` takes the first that "
+        "has room, and the log says which",
     )
     memory_gb: NonNegative = Field(
-        0.0, description="main memory for decoded crops; 0: a third of what is free. Above it, crops are streamed"
+        0.0,
+        description="main memory for decoded crops, GB; 0: a third of what is free. Where they take more, they are "
+        "streamed",
     )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(0, description="decoding threads; 0: one per core")
-    save_minutes: Positive = Field(5.0, description="longest time between two saves of the training state")
+    save_minutes: Positive = Field(5.0, description="longest time between two saves of the training state, minutes")
 
     @field_validator("compile", mode="before")
     @classmethod
@@ -189,7 +241,9 @@ class TrainSection(_Section):
 class Recipe(_Section):
     """A training run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="the run's name: it is written to `runs/NAME`"
+    )
     data: DataSection
     model: ModelSection = ModelSection()
     augment: AugmentSection = AugmentSection()

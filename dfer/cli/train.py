@@ -11,7 +11,7 @@ from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, S
 
 EXAMPLES = (
     "Examples: [bold]dfer train recipes/dfew.yaml --fold all[/bold]\n\n"
-    "[bold]dfer train recipes/dfew.yaml train.epochs=2 model.attention=local --out runs/local[/bold]"
+    "[bold]dfer train recipes/dfew.yaml train.epochs=20 model.attention=local --out runs/local[/bold]"
 )
 
 

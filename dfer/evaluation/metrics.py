@@ -19,7 +19,7 @@ def confusion_matrix(true: ArrayLike, predicted: ArrayLike, num_classes: int) ->
         num_classes: C.
 
     Returns:
-        int64 [C, C], confusion[true][predicted].
+        int64 [C, C], `confusion[true][predicted]`.
 
     Raises:
         ValueError: the two differ in length, or hold anything but labels 0 to C - 1.
@@ -36,7 +36,7 @@ def war(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
     """Weighted average recall: the share of all clips that were classified correctly.
 
     Args:
-        confusion: [C, C], confusion[true][predicted].
+        confusion: [C, C], `confusion[true][predicted]`.
         unread: [C], clips of each true class that could not be read; they count as errors.
 
     Raises:
@@ -50,7 +50,7 @@ def uar(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
     """Unweighted average recall: the mean of the recalls of all classes that have clips.
 
     Args:
-        confusion: [C, C], confusion[true][predicted].
+        confusion: [C, C], `confusion[true][predicted]`.
         unread: [C], clips of each true class that could not be read; they count as errors.
 
     Raises:
@@ -63,7 +63,7 @@ def per_class_recall(confusion: ArrayLike, unread: ArrayLike | None = None) -> N
     """The share of each class's clips that were classified correctly.
 
     Args:
-        confusion: [C, C], confusion[true][predicted].
+        confusion: [C, C], `confusion[true][predicted]`.
         unread: [C], clips of each true class that could not be read; they count as errors.
 
     Returns:
