@@ -1,11 +1,12 @@
-"""Writing files so that a kill at any moment leaves either the old file or the new one; and their SHA-256."""
+"""Atomic writes: a kill at any moment leaves either the old file or the new one. Also SHA-256 of files."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import tempfile
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,24 +21,21 @@ _unfinished: set[Path] = set()  # what this process is writing
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed over it when the block succeeds and removed when it fails.
+    """Yield a temporary path beside `path`, renamed over it when the block succeeds and removed when it fails.
 
     The temporary name keeps the suffix, for writers that choose a format by it.
 
     Raises:
         DferError: the folder cannot be written or the disk is full.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise write_error(path, error) from error
-    temporary = Path(name)
+    temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}"
     _unfinished.add(temporary)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask leaves it; safetensors replaces the file
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(mode)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -50,23 +48,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_own_unfinished() -> None:
-    """Remove what this process has half written, before it ends at once."""
+    """Remove the half-written files of this process, which is about to end."""
     for path in list(_unfinished):
         with suppress(OSError):
             path.unlink()
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a kill left half-written below `folder`, where nothing else may be writing now."""
+    """Remove the half-written files that a kill left below `folder`; nothing else may be writing there."""
     for path in folder.rglob(_TEMPORARY):
         path.unlink(missing_ok=True)
 
 
 def create_json(path: Path, value: Any) -> bool:
-    """Write `value` to `path` unless it is there already; of several processes that try at once, one succeeds.
+    """Write `value` to `path` unless the file exists; of several processes that try at once, one succeeds.
 
     Returns:
-        Whether it was this one.
+        Whether this process did.
     """
     claim = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
     write_json(claim, value)
@@ -84,7 +82,7 @@ def create_json(path: Path, value: Any) -> bool:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a file has a temporary name: it is being written, or was when its writer was killed."""
+    """Return whether a file is being written, or was when its writer was killed."""
     return path.match(_TEMPORARY)
 
 
@@ -105,7 +103,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, read in pieces."""
+    """Return the SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -114,13 +112,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_error(path: Path, error: OSError) -> DferError:
-    """The error line for a write that failed: names the file, and the way out where there is one."""
+    """Return the error for a failed write, with a hint if the disk is full."""
     reason = (error.strerror or str(error)).lower()
     hint = "free some space and run the same command again: what is finished is kept"
-    return DferError(f"cannot write: {reason}", where=path, hint=hint if error.errno == 28 else None)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return DferError(f"cannot write: {reason}", where=path, hint=hint if error.errno == errno.ENOSPC else None)
