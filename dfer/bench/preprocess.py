@@ -21,7 +21,7 @@ from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
 from dfer.runtime.device import describe_machine
 from dfer.runtime.formatting import pluralize
-from dfer.runtime.machine import child_peaks_bytes, only_cores, usable_cores
+from dfer.runtime.machine import child_peaks_bytes, limit_cores, usable_cores
 from dfer.runtime.workers import run_tasks
 from dfer.video import FrameSource, open_frames
 
@@ -80,7 +80,7 @@ def bench_preprocess(
         speeds: dict[tuple[int, int], _Speed] = {}
         for count, allowed in dict.fromkeys(((1, 1), (1, cores), (workers, cores))):
             on_step(f"{pluralize(count, 'worker')} on {pluralize(allowed, 'core')}, {frames} frames {repeat} times")
-            with only_cores(allowed):
+            with limit_cores(allowed):
                 speeds[count, allowed] = _measure(sources, scratch / f"store{count}-{allowed}", settings, count, repeat)
     on_step("landmarks")
     errors = _landmark_errors(sources, plain.landmarks, settings)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from dfer.runtime.device import used_memory
-from dfer.runtime.machine import child_private_bytes, forget_peak_memory, peak_memory_bytes
+from dfer.runtime.machine import child_private_bytes, peak_memory_bytes, reset_peak_memory
 
 WARM_UP_STEPS = 2
 _PRODUCTS = 10
@@ -46,7 +46,7 @@ def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds
         device: where they compute.
         seconds: no step begins later.
     """
-    forget_peak_memory()
+    reset_peak_memory()
     for _ in range(WARM_UP_STEPS):
         next(steps)
     wait_for(device)

@@ -85,7 +85,7 @@ def bench_training(
     scale = DEFAULT_SCALE[chosen.type] if scale is None else scale
     lengths = clip_lengths(frame_counts, scale)
     load = load_average()
-    if load is not None and load > BUSY:
+    if load > BUSY:
         on_step(f"other work is using this machine (load {load:.1f}): speeds will be too low, and their ratios off")
     with tempfile.TemporaryDirectory(prefix="dfer-bench-") as temporary:
         root = folder or Path(temporary) / "store"

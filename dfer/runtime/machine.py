@@ -1,115 +1,109 @@
-"""What this machine has: cores, memory, processor. Needs no package."""
+"""The cores, memory and processor that this process may use."""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
+from dfer.runtime import cgroup
+
 
 def usable_cores() -> int:
-    """CPU cores this process may use; fewer than the machine's in a container or a job."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the CPU cores this process may use: in a container or a job, often fewer than the machine has."""
+    cores = psutil.cpu_count() or 1
+    if sys.platform != "darwin":  # which has no affinity
+        cores = len(psutil.Process().cpu_affinity())
+    quota = cgroup.cpu_quota()
+    return cores if quota is None else min(cores, max(1, math.ceil(quota)))
 
 
 @contextmanager
-def only_cores(count: int) -> Iterator[None]:
-    """Processes started in the block use so many of this one's cores; where the system cannot do that, all of them."""
-    if not hasattr(os, "sched_setaffinity"):
+def limit_cores(count: int) -> Iterator[None]:
+    """Let processes started in the block use only `count` of this one's cores, where the system supports that."""
+    if sys.platform == "darwin":
         yield
         return
-    usable = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(usable)[:count])
+    this = psutil.Process()
+    allowed = this.cpu_affinity()
+    this.cpu_affinity(allowed[:count])
     try:
         yield
     finally:
-        os.sched_setaffinity(0, usable)
+        this.cpu_affinity(allowed)
 
 
 def free_memory_bytes() -> int:
-    """Memory that can be had without swapping; 4 GB where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 4 << 30
+    """Return the memory available without swapping, within the limit of the container or job."""
+    available = int(psutil.virtual_memory().available)
+    headroom = cgroup.memory_headroom_bytes()
+    return available if headroom is None else min(available, headroom)
+
+
+def used_memory_bytes() -> int:
+    """Return the physical memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory_bytes(pid: int | None = None) -> int | None:
-    """The most physical memory a process has held so far, this one by default; None where it cannot be told.
+    """Return the most physical memory a process has held so far, by default this one; None outside Linux.
 
-    Not `getrusage`, which counts what the parent held before the process began.
+    psutil has no such figure, and `getrusage` includes what the parent held before the process began.
     """
-    try:
+    with suppress(OSError):
         for line in Path(f"/proc/{'self' if pid is None else pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    except OSError:
-        pass
     return None
 
 
-def forget_peak_memory() -> None:
-    """Let `peak_memory_bytes` of this process begin anew with what it holds now; where the system lets it."""
+def reset_peak_memory() -> None:
+    """Let `peak_memory_bytes` of this process start again from what it holds now, where the system supports that."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def child_peaks_bytes() -> list[int]:
-    """`peak_memory_bytes` of the worker processes of this one, as far as it can be told."""
+    """Return `peak_memory_bytes` of this process's workers, of those that have one."""
     peaks = [peak_memory_bytes(child.pid) for child in multiprocessing.active_children()]
     return [peak for peak in peaks if peak is not None]
 
 
 def child_private_bytes() -> int:
-    """Memory that the worker processes of this one hold for themselves: forked ones share the rest with it."""
-    return sum(_private_bytes(child.pid) for child in multiprocessing.active_children())
+    """Return the memory that only this process's workers hold; forked ones share the rest with it."""
+    total = 0
+    for child in multiprocessing.active_children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            total += psutil.Process(child.pid).memory_full_info().uss
+    return total
 
 
-def _private_bytes(pid: int | None) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
-
-
-def used_memory_bytes() -> int:
-    """Main memory that this process holds now; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return 0
-
-
-def load_average() -> float | None:
-    """How many processes wanted a core in the last minute; None where the system does not say."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+def load_average() -> float:
+    """Return the number of processes that wanted a core, on average over the last minute."""
+    return psutil.getloadavg()[0]
 
 
 def cpu_name() -> str:
-    """The processor's name."""
-    for line in _cpu_info():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    """Return the processor's name."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def cpu_flags() -> set[str]:
-    """What the processor can do, as Linux names it; empty elsewhere."""
-    for line in _cpu_info():
-        if line.startswith(("flags", "Features")):
-            return set(line.partition(":")[2].split())
-    return set()
+    """Return the processor's features under Linux's names; empty elsewhere."""
+    return set((_cpu_info("flags") or _cpu_info("Features")).split())
 
 
-def _cpu_info() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
+def _cpu_info(key: str) -> str:
+    """Return the first value of a key in Linux's description of the processors, or ""."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    return ""

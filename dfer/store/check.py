@@ -114,11 +114,12 @@ def remove_damaged(report: CheckReport) -> None:
 
 def _verify_all(store: Store, rows: list[ManifestRow]) -> Iterator[tuple[ManifestRow, int | str]]:
     # Threads: hashing and decoding leave the interpreter alone, and disks like several requests at once.
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    threads = usable_cores()
+    with ThreadPoolExecutor(threads) as pool:
         remaining, waiting = iter(rows), dict[Future[int | str], ManifestRow]()
         try:
             while True:
-                for row in islice(remaining, 4 * usable_cores() - len(waiting)):
+                for row in islice(remaining, 4 * threads - len(waiting)):
                     waiting[pool.submit(_verify, store, row)] = row
                 if not waiting:
                     return
