@@ -17,7 +17,7 @@ from dfer.errors import CheckpointError
 from dfer.model.logo_former import LogoFormer
 from dfer.model.weights import read_weights, require_same_tensors
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Parts of a ResNet-18 after the stem: the last stage, torchvision's head, the face-recognition heads.
 NOT_IN_STEM = ("layer4.", "fc.", "feature.")
@@ -64,7 +64,7 @@ def load_backbone(model: LogoFormer, path: str | Path) -> BackboneReport:
     model.stem.load_state_dict(offered | {name: stem[name] for name in missing}, strict=True)
 
     report = BackboneReport(loaded=tuple(offered), dropped=dropped, missing=missing)
-    log.info(
+    logger.info(
         "backbone %s: loaded %d tensors; dropped %s; missing %s",
         path,
         len(report.loaded),

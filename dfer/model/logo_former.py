@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from dfer.errors import UsageError
 from dfer.model.weights import require_same_tensors
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Grid = tuple[int, int, int]  # time, height, width
 AttentionKind = Literal["local_global", "local", "global", "joint"]
@@ -598,7 +598,7 @@ def load_weights(
     for name, resize in _RESIZE.items():
         if name in found and _is_other_grid(found[name], own[name]):
             before, after = list(found[name].shape[:-1]), list(own[name].shape[:-1])
-            log.info("%s: interpolated from %s to %s", name, before, after)
+            logger.info("%s: interpolated from %s to %s", name, before, after)
             found[name] = resize(found[name].float(), own[name].shape)
     if keep_head:
         found |= {name: tensor for name, tensor in own.items() if name.startswith("head.")}

@@ -32,7 +32,7 @@ __all__ = ["IMAGE_SUFFIXES", "Frame", "FrameSource", "VideoWriter", "open_frames
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class FrameSource:
             note = f"only {count} of {len(wanted)} frames could be decoded"
             if note not in self.warnings:
                 self.warnings.append(note)
-                _logger.warning("%s: %s", self.path, note)
+                logger.warning("%s: %s", self.path, note)
 
 
 def open_frames(path: Path, *, num_threads: int = 1) -> FrameSource:
@@ -121,7 +121,7 @@ def open_frames(path: Path, *, num_threads: int = 1) -> FrameSource:
         return _image_source(path, [path])
     probe = probe_video(path)
     for warning in probe.warnings:
-        _logger.warning("%s: %s", path, warning)
+        logger.warning("%s: %s", path, warning)
     return FrameSource(
         path=path,
         fps=probe.fps,
@@ -158,7 +158,7 @@ def _choose_decoder(probe: Probe, num_threads: int) -> Decode:
                     yield index, frame
             except VideoError as error:
                 failed = True
-                _logger.warning("%s: %s; PyAV decodes it", probe.path, error.what)
+                logger.warning("%s: %s; PyAV decodes it", probe.path, error.what)
         if failed:
             yield from pyav(wanted[done:])
 

@@ -57,3 +57,14 @@ def test_the_public_names_are_there() -> None:
     assert set(dfer.__all__) <= set(dir(dfer))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = dfer.nonsense
+
+
+def test_every_module_names_its_logger_alike(checkout: Path) -> None:
+    found = [
+        line
+        for path in sorted((checkout / "dfer").rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "getLogger(__name__)" in line
+    ]
+    assert len(found) > 5
+    assert set(found) == {"logger = logging.getLogger(__name__)"}

@@ -20,7 +20,7 @@ __all__ = ["KINDS", "CloseUpDetector", "Detector", "build_detector", "find_detec
 
 KINDS = ("auto", "scrfd", "haar")
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Detector(Protocol):
@@ -83,7 +83,7 @@ def build_detector(kind: str, weights: Path | None = None) -> Detector:
 @cache
 def _warn_of_haar(reason: str) -> None:
     """Logged once: with many clips, the same line for each would hide all others."""
-    _logger.warning(
+    logger.warning(
         "no weights for the SCRFD detector (%s): falling back to OpenCV's Haar cascade, which misses turned and "
         "small faces and finds the eyes alone. %s",
         reason,

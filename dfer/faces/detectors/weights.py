@@ -27,7 +27,7 @@ WEIGHTS_HINT = (
 # The larger the detector, the better; insightface's packs name it det_*.onnx.
 _PACKS_BY_QUALITY = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffalo_sc")
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def insightface_models() -> Path:
@@ -63,7 +63,7 @@ def download_detector_weights() -> tuple[Path | None, str]:
         The detector's file and "", or None and why there is none.
     """
     folder = insightface_models() / PACK
-    _logger.info("downloading the SCRFD detector (for non-commercial research) from %s", PACK_URL)
+    logger.info("downloading the SCRFD detector (for non-commercial research) from %s", PACK_URL)
     try:
         with urlopen(PACK_URL, timeout=TIMEOUT_S) as response:
             archive = io.BytesIO(response.read())
