@@ -13,26 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from dfer.errors import UsageError
+from dfer.losses.training_loss import LossSection
+from dfer.model.build import ModelSection
 from dfer.runtime.files import write_text
+from dfer.settings import Count, Fraction, NonNegative, Positive, Settings
 
 MAX_RECIPE_BYTES = 1_000_000
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
 
-
-class _Section(BaseModel):
-    """Unknown keys are errors; a bool is no int and a string no number."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class DataSection(_Section):
+class DataSection(Settings):
     """Which store, and how clips become frames."""
 
     path: str = Field(description="store folder, as `dfer preprocess` wrote it")
@@ -46,7 +38,7 @@ class DataSection(_Section):
     )
 
 
-class AugmentSection(_Section):
+class AugmentSection(Settings):
     """Random changes in training, drawn per clip; motion, light and cover drift along it, the rest stays the same."""
 
     crop_scale: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = Field(
@@ -108,50 +100,7 @@ class AugmentSection(_Section):
         return self
 
 
-class ModelSection(_Section):
-    """The network. Sizes left out are those of `name`."""
-
-    name: Literal["logo_former_s", "logo_former_b"] = "logo_former_s"
-    num_frames: Count = 16
-    image_size: Annotated[int, Field(ge=32, le=512)] = 112
-    window: Annotated[tuple[Count, Count, Count], Field(strict=False)] = Field(
-        (2, 4, 4), description="tokens of a local window: time, height, width"
-    )
-    attention: Literal["local_global", "local", "global", "joint"] = "local_global"
-    pool: Literal["mean", "class_token"] = "mean"
-    dim: Count | None = None
-    depth: Annotated[int, Field(ge=0)] | None = Field(None, description="blocks; 0 is the stem alone")
-    heads: Count | None = None
-    stem_width: Count | None = Field(None, description="channels of the first stage; ResNet-18 has 64")
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="stochastic depth of the last block")
-    backbone: str | None = Field(None, description="file with ResNet-18 weights for the stem")
-    init: str | None = Field(None, description="checkpoint to start from, or `default`; its head may have other labels")
-
-
-class LossSection(_Section):
-    """The loss `name` + compact_weight * compact."""
-
-    name: Literal["cross_entropy", "focal", "ldam"] = "cross_entropy"
-    focal_gamma: NonNegative = Field(2.0, description="focal: how much less a good answer weighs")
-    ldam_margin: NonNegative = Field(0.5, description="LDAM: margin of the rarest class, in logits")
-    ldam_scale: Positive = Field(1.0, description="LDAM: factor of the logits")
-    soft_labels: bool = Field(False, description="learn the annotators' votes, where the store has them")
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    class_weights: Literal["none", "balanced", "sqrt", "effective"] = Field(
-        "none", description="weigh a class by 1 / frequency, its square root, or 1 / effective number of clips"
-    )
-    effective_beta: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.999, description="class_weights: effective: β of the effective number (1 - β^n) / (1 - β)"
-    )
-    reweight_epoch: Annotated[int, Field(ge=0)] = Field(
-        0, description="epochs before class_weights begin to count (deferred re-weighting)"
-    )
-    compact_weight: NonNegative = Field(0.1, description="λ of the compact loss; 0 turns it off")
-    compact_form: Literal["logit", "center"] = "logit"
-
-
-class OptimSection(_Section):
+class OptimSection(Settings):
     """Optimizer and learning-rate schedule, stepped per batch."""
 
     name: Literal["adamw", "sgd"] = Field("adamw", description="the optimizer")
@@ -189,7 +138,7 @@ class OptimSection(_Section):
     clip_grad_norm: NonNegative = Field(0.0, description="largest norm of the gradient; 0 turns clipping off")
 
 
-class TrainSection(_Section):
+class TrainSection(Settings):
     """The training loop."""
 
     epochs: Count = Field(50, description="number of epochs")
@@ -238,7 +187,7 @@ class TrainSection(_Section):
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
-class Recipe(_Section):
+class Recipe(Settings):
     """A training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(

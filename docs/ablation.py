@@ -19,11 +19,11 @@ import numpy as np
 
 from dfer.drawing.tables import markdown_table
 from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.model.build import build_model
 from dfer.model.complexity import count_gmacs
 from dfer.recipe import Recipe, load_recipe
 from dfer.runtime.device import describe_machine
 from dfer.training import train
-from dfer.training.initial_model import build_model
 
 # A surprise clip and a fear clip hold the same frames in another order: who ignores time gets half of them right.
 TIME_ORDER_PAIR = ("surprise", "fear")

@@ -13,8 +13,8 @@ from torch import Tensor
 from dfer.batches.loaders import Feed, build_feed, choose_feed, crop_bytes
 from dfer.batches.prefetch import on_device
 from dfer.batches.sampling import evaluation_plan, in_batches
-from dfer.model import LogoFormer
 from dfer.model.pixels import prepare_clips
+from dfer.model.video_model import VideoModel
 from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
@@ -40,7 +40,7 @@ class ClipOutputs:
 
 @torch.inference_mode()
 def run_clips(
-    model: LogoFormer,
+    model: VideoModel,
     feed: Feed,
     rows: Sequence[ManifestRow],
     *,

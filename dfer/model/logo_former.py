@@ -29,6 +29,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from dfer.errors import UsageError
+from dfer.model.video_model import VideoModel
 from dfer.model.weights import require_same_tensors
 
 logger = logging.getLogger(__name__)
@@ -406,7 +407,7 @@ POOLS: dict[PoolKind, Callable[[ModelConfig], nn.Module]] = {
 }
 
 
-class LogoFormer(nn.Module):
+class LogoFormer(VideoModel):
     """LOGO-Former. The sizes given as defaults are those of `logo_former_s`.
 
     It takes clips of any length and crop size: where their grid differs from the position embeddings' own, which
@@ -434,6 +435,10 @@ class LogoFormer(nn.Module):
     Raises:
         UsageError: settings that fit no model.
     """
+
+    config: ModelConfig
+    backbone_stages = (("stem.conv1.", "stem.bn1."), ("stem.layer1.",), ("stem.layer2.",), ("stem.layer3.",))
+    undecayed = ("positions", "token")
 
     def __init__(
         self,
@@ -506,11 +511,6 @@ class LogoFormer(nn.Module):
         x = self.blocks(self.dropout(x))  # B T H W D
         features: Tensor = self.norm(self.pool(x))  # B D
         return features
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Logits [B, C] of normalised clips, float [B, T, 3, S, S]."""
-        logits: Tensor = self.head(self.forward_features(clips))
-        return logits
 
 
 def _initialise(module: nn.Module) -> None:

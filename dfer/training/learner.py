@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfer.model import LogoFormer
+from dfer.losses.training_loss import TrainingLoss
+from dfer.model.build import build_model
+from dfer.model.video_model import VideoModel
 from dfer.recipe import Recipe
 from dfer.store.manifest import ManifestRow
 from dfer.training.distributed import Peers, synchronise_batch_norm
-from dfer.training.initial_model import build_model
-from dfer.training.optimization import TrainingLoss, build_optimizer
+from dfer.training.optimization import build_optimizer
 from dfer.training.state import TrainingState
 
 
@@ -29,16 +30,16 @@ class Learner:
         average: the moving average of the weights, or None.
     """
 
-    model: LogoFormer
+    model: VideoModel
     loss: TrainingLoss
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
 
     @property
-    def evaluated(self) -> LogoFormer:
+    def evaluated(self) -> VideoModel:
         """The model that is validated and saved: the average, where there is one."""
         module = self.model if self.average is None else self.average.module
-        assert isinstance(module, LogoFormer)
+        assert isinstance(module, VideoModel)
         return module
 
     @property
@@ -82,9 +83,9 @@ def build_learner(
         DferError: the sizes fit no model, or a file of weights cannot be loaded.
     """
     model = synchronise_batch_norm(build_model(recipe.model, labels).to(device), device, peers)
-    assert isinstance(model, LogoFormer)
+    assert isinstance(model, VideoModel)
     counts = torch.bincount(torch.tensor([row.label for row in rows]), minlength=len(labels))
-    loss = TrainingLoss(recipe.loss, counts=counts, dim=model.config.dim).to(device)
+    loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
     average: AveragedModel | None = None
     if recipe.train.ema_decay:
         decay = get_ema_multi_avg_fn(recipe.train.ema_decay)

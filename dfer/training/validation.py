@@ -10,7 +10,7 @@ import torch
 from dfer.batches.loaders import Feed
 from dfer.evaluation.inference import run_clips
 from dfer.evaluation.metrics import confusion_matrix, uar, war
-from dfer.model import LogoFormer
+from dfer.model.video_model import VideoModel
 from dfer.recipe import Recipe
 from dfer.store.manifest import ManifestRow
 from dfer.training.distributed import Peers
@@ -22,7 +22,7 @@ def own_share(rows: Sequence[ManifestRow], peers: Peers) -> Sequence[ManifestRow
 
 
 def validate(
-    model: LogoFormer, feed: Feed, rows: Sequence[ManifestRow], recipe: Recipe, *, device: torch.device, peers: Peers
+    model: VideoModel, feed: Feed, rows: Sequence[ManifestRow], recipe: Recipe, *, device: torch.device, peers: Peers
 ) -> dict[str, float]:
     """Loss, WAR and UAR over all validation clips, the same in all processes.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from dfer.errors import UsageError
 from dfer.evaluation.metrics import intra_inter_ratio
 from dfer.losses import CompactLoss
-from dfer.losses.classification import cross_entropy_costs, focal_costs, ldam_costs, ldam_margins
+from dfer.losses.classification import cross_entropy_per_class, focal_per_class, ldam_margins, ldam_per_class
 from dfer.losses.compact import CenterCompactness, logit_compactness
 
 C, D = 5, 6
@@ -346,35 +346,35 @@ def softmax(row: list[float]) -> list[float]:
     return [math.exp(value) / total for value in row]
 
 
-def test_cross_entropy_costs_are_the_losses_of_each_class() -> None:
+def test_cross_entropy_is_torchs_for_each_class() -> None:
     logits, _, _ = batch()
     for label in range(C):
         expected = F.cross_entropy(logits, torch.full((len(logits),), label), reduction="none")
-        assert torch.allclose(cross_entropy_costs(logits)[:, label], expected)
+        assert torch.allclose(cross_entropy_per_class(logits)[:, label], expected)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
-def test_focal_costs_equal_the_formula(gamma: float) -> None:
+def test_focal_equals_the_formula(gamma: float) -> None:
     logits, _, _ = batch()
-    costs = focal_costs(logits, gamma)
-    for row, cost in zip(logits.tolist(), costs.tolist(), strict=True):
-        for q, value in zip(softmax(row), cost, strict=True):
+    losses = focal_per_class(logits, gamma)
+    for row, row_losses in zip(logits.tolist(), losses.tolist(), strict=True):
+        for q, value in zip(softmax(row), row_losses, strict=True):
             assert value == pytest.approx(-((1 - q) ** gamma) * math.log(q))
 
 
-def test_focal_costs_of_a_certain_answer_have_a_gradient() -> None:
+def test_focal_has_a_gradient_where_the_answer_is_certain() -> None:
     logits = torch.tensor([[60.0, 0.0, 0.0]], requires_grad=True)
-    focal_costs(logits, 0.5).sum().backward()
+    focal_per_class(logits, 0.5).sum().backward()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
 
-def test_ldam_costs_equal_the_formula() -> None:
+def test_ldam_equals_the_formula() -> None:
     logits, _, _ = batch()
     margins = [0.5, 0.1, 0.0, 0.3, 0.2]
-    costs = ldam_costs(logits, torch.tensor(margins), scale=3.0)
-    for row, cost in zip(logits.tolist(), costs.tolist(), strict=True):
-        for label, value in enumerate(cost):
+    losses = ldam_per_class(logits, torch.tensor(margins), scale=3.0)
+    for row, row_losses in zip(logits.tolist(), losses.tolist(), strict=True):
+        for label, value in enumerate(row_losses):
             lowered = [3 * (z - (margins[label] if index == label else 0)) for index, z in enumerate(row)]
             assert value == pytest.approx(-math.log(softmax(lowered)[label]), rel=1e-6)
 

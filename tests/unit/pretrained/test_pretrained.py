@@ -20,6 +20,7 @@ from dfer.evaluation.evaluate import evaluate, plan_evaluation
 from dfer.evaluation.inference import run_clips, stored_feed
 from dfer.labels import DFEW_LABELS
 from dfer.model import LogoFormer, logo_former_s
+from dfer.model.build import build_model
 from dfer.model.calibration import TEMPERATURE_LIMITS
 from dfer.model.checkpoint import (
     CheckpointInfo,
@@ -36,7 +37,6 @@ from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.store import Store, open_store, read_clip
 from dfer.store.manifest import write_manifest
 from dfer.training import train
-from dfer.training.initial_model import build_model
 from tests.stores import LABELS, small_store
 from tests.unit.training.test_loop import tiny_recipe
 

@@ -14,13 +14,13 @@ import torch
 from dfer.errors import CheckpointError, DataError, DferError, UsageError
 from dfer.evaluation.evaluate import evaluate, plan_evaluation
 from dfer.model import LogoFormer
+from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
-from dfer.recipe import LossSection, OptimSection, Recipe
+from dfer.recipe import OptimSection, Recipe
 from dfer.store import Store, open_store
 from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.training import FoldTrainer, StepProgress, TrainingObserver, train
-from dfer.training.initial_model import build_model
-from dfer.training.optimization import TrainingLoss, build_optimizer, class_weights, lr_factor
+from dfer.training.optimization import build_optimizer, lr_factor
 from dfer.training.splits import split_validation
 from tests.stores import LABELS, small_store
 
@@ -60,7 +60,7 @@ class StopAfter(TrainingObserver):
             raise ConnectionAbortedError
 
 
-# ---- schedules, groups, weights
+# ---- schedules, groups
 
 
 @pytest.mark.parametrize(
@@ -94,27 +94,6 @@ def test_biases_norms_and_positions_decay_only_if_told_and_the_stem_is_slower(de
             is_weight = parameter.ndim > 1 and not name.endswith(("positions", "token"))
             assert group["weight_decay"] == (0.1 if is_weight or decayed == "all" else 0.0), name
     assert seen == set(names.values())
-
-
-def test_balanced_weights_give_every_class_the_same_say() -> None:
-    counts = torch.tensor([30, 10, 0, 5])
-    weights = class_weights(counts, LossSection(class_weights="balanced"))
-    assert weights is not None
-    assert torch.allclose((weights * counts)[counts > 0], torch.full((3,), 15.0))
-    assert weights[2] == 0
-    assert (weights * counts).sum() / counts.sum() == pytest.approx(1.0)
-    assert class_weights(counts, LossSection(class_weights="none")) is None
-
-
-def test_loss_is_cross_entropy_plus_the_compact_part() -> None:
-    logits, labels = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 5
-    targets, counts = torch.nn.functional.one_hot(labels, 5).float(), torch.ones(5, dtype=torch.int64)
-    with_compact = TrainingLoss(LossSection(compact_weight=0.5), counts=counts, dim=4)
-    without = TrainingLoss(LossSection(compact_weight=0.0), counts=counts, dim=4)
-    entropy, compact = with_compact(logits, targets, torch.zeros(6, 4))
-    assert entropy == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item())
-    assert compact > 0
-    assert without(logits, targets, torch.zeros(6, 4))[1] == 0
 
 
 # ---- the validation split

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dfer.errors import DferError
+from dfer.losses.training_loss import TrainingLoss
 from dfer.model import LogoFormer
-from dfer.recipe import LossSection, OptimSection, Recipe
+from dfer.recipe import OptimSection, Recipe
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training import FoldTrainer
@@ -25,7 +25,7 @@ from dfer.training.distributed import Peers
 from dfer.training.divergence import PATIENCE, DivergenceWatch
 from dfer.training.learner import Learner
 from dfer.training.memory import largest_fitting, out_of_memory
-from dfer.training.optimization import TrainingLoss, build_optimizer, class_weights
+from dfer.training.optimization import build_optimizer
 from dfer.training.step import Stepper, class_targets, compiles
 from tests.stores import small_store
 from tests.unit.training.test_loop import tiny_recipe
@@ -102,60 +102,7 @@ def test_processes_share_every_clip_in_equally_many_parts(size: int, count: int,
         assert all(part.clips.start % 2 == 0 for parts in shares for part in parts)
 
 
-# ---- loss and optimizer
-
-
-def batch(size: int = 12, classes: int = 4) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(size, classes, generator=generator, dtype=torch.float64)
-    return logits, torch.arange(size) % (classes - 1), torch.zeros(size, 8)  # the last class is absent
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("weights", ["none", "balanced", "effective"])
-def test_cross_entropy_is_torchs_own(smoothing: float, weights: Any) -> None:
-    logits, labels, features = batch()
-    counts = torch.tensor([30, 8, 2, 0])
-    settings = LossSection(class_weights=weights, label_smoothing=smoothing, compact_weight=0)
-    loss = TrainingLoss(settings, counts=counts, dim=8)
-    expected = F.cross_entropy(
-        logits.float(), labels, weight=class_weights(counts, settings), label_smoothing=smoothing
-    )
-    entropy, compact = loss(logits, F.one_hot(labels, 4).float(), features)
-    assert entropy.item() == pytest.approx(expected.item(), rel=1e-6)
-    assert compact == 0
-
-
-def test_effective_numbers_equal_the_formula_and_an_absent_class_has_no_weight() -> None:
-    counts, beta = torch.tensor([500, 20, 0, 1]), 0.99
-    weights = class_weights(counts, LossSection(class_weights="effective", effective_beta=beta))
-    assert weights is not None
-    raw = [0.0 if n == 0 else (1 - beta) / (1 - beta**n) for n in counts.tolist()]
-    scale = 521 / sum(weight * n for weight, n in zip(raw, counts.tolist(), strict=True))
-    assert weights.tolist() == pytest.approx([scale * weight for weight in raw])
-
-
-@pytest.mark.parametrize("name", ["cross_entropy", "focal", "ldam"])
-def test_soft_labels_give_the_expected_loss(name: Any) -> None:
-    logits, labels, features = batch()
-    loss = TrainingLoss(LossSection(name=name, compact_weight=0.3), counts=torch.tensor([5, 3, 9, 1]), dim=8)
-    first, second = F.one_hot(labels, 4).float(), F.one_hot((labels + 1) % 4, 4).float()
-    mixed = torch.stack(loss(logits, 0.7 * first + 0.3 * second, features))
-    expected = 0.7 * torch.stack(loss(logits, first, features)) + 0.3 * torch.stack(loss(logits, second, features))
-    assert torch.allclose(mixed, expected, rtol=1e-5)
-
-
-def test_class_weights_wait_for_their_epoch() -> None:
-    logits, labels, features = batch()
-    targets, counts = F.one_hot(labels, 4).float(), torch.tensor([30, 8, 2, 1])
-
-    def at(epoch: float, **settings: Any) -> float:
-        loss = TrainingLoss(LossSection(name="ldam", compact_weight=0, **settings), counts=counts, dim=8)
-        return float(loss(logits, targets, features, epoch=epoch)[0])
-
-    deferred = {"class_weights": "effective", "reweight_epoch": 3}
-    assert at(2.9, **deferred) == at(0)
-    assert at(3.0, **deferred) == at(0, class_weights="effective") != at(0)
+# ---- optimizer
 
 
 def test_the_stem_learns_slower_from_stage_to_stage() -> None:

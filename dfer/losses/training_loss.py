@@ -1,0 +1,115 @@
+"""The training loss that a recipe's `loss` section asks for: classification loss + λ · compact loss.
+
+Legend of the shapes: B clips, C classes, D channels of a pooled feature.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from dfer.losses import LOSSES, CompactLoss
+from dfer.losses.compact import CompactForm
+from dfer.settings import BelowOne, NonNegative, Positive, Settings
+
+if TYPE_CHECKING:
+    LossName = str
+else:
+    LossName = Literal[tuple(LOSSES)]
+
+
+class LossSection(Settings):
+    """The loss `name` + compact_weight * compact."""
+
+    name: LossName = Field("cross_entropy", description="classification loss")
+    focal_gamma: NonNegative = Field(2.0, description="focal: how strongly well-classified clips are down-weighted")
+    ldam_margin: NonNegative = Field(0.5, description="LDAM: margin of the rarest class, in logits")
+    ldam_scale: Positive = Field(1.0, description="LDAM: factor of the logits")
+    soft_labels: bool = Field(False, description="train on the annotators' votes, where the store has them")
+    label_smoothing: BelowOne = Field(0.0, description="share of each target spread evenly over all classes")
+    class_weights: Literal["none", "balanced", "sqrt", "effective"] = Field(
+        "none", description="weight of a class: 1 / frequency, its square root, or 1 / effective number of clips"
+    )
+    effective_beta: BelowOne = Field(
+        0.999, description="class_weights: effective: β of the effective number (1 - β^n) / (1 - β)"
+    )
+    reweight_epoch: int = Field(0, ge=0, description="epochs before class_weights take effect (deferred re-weighting)")
+    compact_weight: NonNegative = Field(0.1, description="λ of the compact loss; 0 turns it off")
+    compact_form: CompactForm = Field("logit", description="the compact loss acts on logits, or on class centres")
+
+
+def class_weights(counts: Tensor, settings: LossSection) -> Tensor | None:
+    """Return the weights of the classes, 1 on average over the clips; None for equal ones.
+
+    Args:
+        counts: int [C], training clips of each class; a class without any has weight 0.
+        settings: `class_weights` "balanced" is 1 / frequency, "sqrt" its square root, "effective" 1 / effective number.
+
+    Returns:
+        float32 [C].
+
+    Source of "effective": Y. Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019,
+        arXiv 1901.05555.
+    """
+    if settings.class_weights == "none":
+        return None
+    n = counts.double()
+    if settings.class_weights == "effective":
+        beta = settings.effective_beta
+        number = (1 - beta**n) / (1 - beta)
+    else:
+        number = n if settings.class_weights == "balanced" else n.sqrt()
+    weights = torch.where(n > 0, 1 / number.clamp(min=1e-9), 0.0)
+    return (weights * n.sum() / (weights * n).sum()).float()
+
+
+class TrainingLoss(nn.Module):
+    """The classification loss + λ · compact loss; `forward` returns them separately, the second one weighted.
+
+    Args:
+        settings: the recipe's `loss` section.
+        counts: int [C], training clips of each class.
+        dim: D; the center form of the compact loss needs it.
+    """
+
+    counts: Tensor
+    weights: Tensor
+
+    def __init__(self, settings: LossSection, *, counts: Tensor, dim: int) -> None:
+        super().__init__()
+        self.settings = settings
+        weights = class_weights(counts, settings)
+        self.register_buffer("counts", counts, persistent=False)
+        self.register_buffer("weights", torch.ones(len(counts)) if weights is None else weights, persistent=False)
+        self.compact = CompactLoss(
+            weight=settings.compact_weight, form=settings.compact_form, num_classes=len(counts), dim=dim
+        )
+
+    def forward(
+        self, logits: Tensor, targets: Tensor, features: Tensor, *, batch: Tensor | None = None, epoch: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, or the share that part of a batch contributes: the parts' losses sum to its loss.
+
+        Only the center form of the compact loss takes each part as a batch of its own, weighted by its clips.
+
+        Args:
+            logits: float [B, C].
+            targets: probabilities, float [B, C].
+            features: float [B, D].
+            batch: targets of the whole batch, where these clips are a part of it, [N, C].
+            epoch: epochs done, with fractions.
+
+        Returns:
+            Two scalars.
+        """
+        batch = targets if batch is None else batch
+        weights = self.weights if epoch >= self.settings.reweight_epoch else torch.ones_like(self.weights)
+        smoothing = self.settings.label_smoothing
+        smooth = (1 - smoothing) * targets + smoothing / targets.shape[1]
+        per_class = LOSSES[self.settings.name](logits.float(), self.settings, self.counts)  # B C
+        classification = (smooth * weights * per_class).sum() / (batch * weights).sum()
+        compact = self.compact(logits.float(), targets, features.float()) * (len(targets) / len(batch))
+        return classification, compact
