@@ -93,20 +93,21 @@ def _device() -> Check:
 
 
 def _detector() -> Check:
-    from dfer.faces.detectors import find_detector_weights
+    from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED
+    from dfer.faces.detectors.weights import WEIGHTS_ENV, find_detector_weights
 
     try:
         found = find_detector_weights(None)
     except DferError as error:
-        return Check("face detector", "note", f"{error}: the Haar cascade is used instead", error.hint or "")
+        return Check("face detector", "note", str(error), error.hint or "")
     if found is None:
         return Check(
             "face detector",
             "note",
-            "no SCRFD weights: --detector auto tries insightface's download, then takes the Haar cascade",
-            "name them with --detector-weights or $DFER_DETECTOR_WEIGHTS; Haar misses turned faces",
+            f"no weights for {PREFERRED}: --detector {AUTO} tries insightface's download, then takes {FALLBACK}",
+            f"name them with --detector-weights or ${WEIGHTS_ENV}; {FALLBACK} is {DETECTORS[FALLBACK].help}",
         )
-    return Check("face detector", "ok", f"SCRFD, {found}")
+    return Check("face detector", "ok", f"{PREFERRED}, {found}")
 
 
 def _default_weights() -> Check:

@@ -79,13 +79,13 @@ def preprocess(
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
     from dfer.errors import UsageError
-    from dfer.preprocessing import settle_detector
+    from dfer.faces.detectors import resolve_detector
     from dfer.reports.benchmarks import memory_table, preprocess_bench_table
     from dfer.runtime.machine import usable_cores
 
     if memory and len(videos or []) != 1:
         raise UsageError("--memory takes one video, with a face", where="--memory")
-    _, weights = settle_detector("scrfd", detector_weights)
+    _, weights = resolve_detector("scrfd", detector_weights)
     assert weights is not None  # SCRFD has them
     if memory:
         result = bench_memory((videos or [])[0], weights, minutes=minutes, clips=clips, on_step=note)

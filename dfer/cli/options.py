@@ -9,17 +9,9 @@ from typing import Annotated
 import typer
 
 from dfer.errors import UsageError
+from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED, require_detector_name
 
 OUTPUT, WHICH, COMPUTE, FACES = "Output", "Which", "Compute", "Faces"
-
-
-class DetectorKind(str, Enum):
-    """Face detectors."""
-
-    auto = "auto"
-    scrfd = "scrfd"
-    haar = "haar"
-    none = "none"
 
 
 class EngineKind(str, Enum):
@@ -45,10 +37,12 @@ class SelectKind(str, Enum):
 
 
 DetectorOption = Annotated[
-    DetectorKind,
+    str,
     typer.Option(
-        help="Face detector; [bold]auto[/bold] is SCRFD if its weights are at hand, else OpenCV's Haar cascade; "
-        "[bold]none[/bold]: the frames are aligned face crops already.",
+        metavar="|".join((AUTO, *DETECTORS)),
+        callback=require_detector_name,
+        help=f"Face detector. [bold]{AUTO}[/bold]: {PREFERRED} if its weights are found or can be downloaded, else "
+        f"{FALLBACK}. " + "".join(f"[bold]{name}[/bold]: {entry.help}. " for name, entry in DETECTORS.items()),
         rich_help_panel=FACES,
     ),
 ]
@@ -56,7 +50,8 @@ DetectorWeightsOption = Annotated[
     Path | None,
     typer.Option(
         "--detector-weights",
-        help="SCRFD weights, a folder or .onnx (else $DFER_DETECTOR_WEIGHTS, insightface's cache, its download).",
+        help="The detector's weights, a folder or .onnx (else $DFER_DETECTOR_WEIGHTS, insightface's cache, its "
+        "download).",
         rich_help_panel=FACES,
     ),
 ]

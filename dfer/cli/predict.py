@@ -11,12 +11,12 @@ import typer
 from dfer.cli.options import (
     FACES,
     OUTPUT,
-    DetectorKind,
     DetectorOption,
     DetectorWeightsOption,
     DeviceKind,
     DeviceOption,
 )
+from dfer.faces.detectors import AUTO
 
 if TYPE_CHECKING:
     from dfer.prediction.predictor import Analysis, Predictor
@@ -67,7 +67,7 @@ def predict(
             show_default="a training clip's length",
         ),
     ] = None,
-    detector: DetectorOption = DetectorKind.auto,
+    detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
 ) -> None:
@@ -96,7 +96,7 @@ def predict(
         raise VideoError("no such file or folder", where=missing[0], hint="check the path")
     predictor = Predictor(
         checkpoint,
-        detector=detector.value,
+        detector=detector,
         detector_weights=detector_weights,
         device=device.value,
         faces=faces.value,

@@ -10,13 +10,13 @@ import typer
 from dfer.cli.options import (
     COMPUTE,
     OUTPUT,
-    DetectorKind,
     DetectorOption,
     DetectorWeightsOption,
     EngineKind,
     parse_shard,
 )
 from dfer.errors import DferError, UsageError
+from dfer.faces.detectors import AUTO
 
 if TYPE_CHECKING:
     from dfer.datasets import RawDataset
@@ -41,7 +41,7 @@ def preprocess(
     out: Annotated[
         Path | None, typer.Option(help="Where the store goes.", show_default="data/DATASET", rich_help_panel=OUTPUT)
     ] = None,
-    detector: DetectorOption = DetectorKind.auto,
+    detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     size: Annotated[
         int, typer.Option(min=32, max=512, help="Side of the crops, pixels.", rich_help_panel=OUTPUT)
@@ -122,13 +122,14 @@ def preprocess(
         return
 
     from dfer.cli.progress import Progress
-    from dfer.preprocessing import Settings, ray_engine, settle_detector
+    from dfer.faces.detectors import resolve_detector
+    from dfer.preprocessing import Settings, ray_engine
     from dfer.preprocessing import preprocess as run
     from dfer.runtime.machine import usable_cores
     from dfer.store.manifest import ManifestRow
 
     aligned = all(clip.aligned or clip.source is None for clip in data.clips)
-    kind, weights = settle_detector("none" if aligned else detector.value, detector_weights)
+    kind, weights = resolve_detector("none" if aligned else detector, detector_weights)
     failed = 0
     with Progress("preprocess", "clips") as progress:
 

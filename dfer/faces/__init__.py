@@ -1,1 +1,1 @@
-"""Faces in frames: detect, track, align."""
+"""Frames -> faces -> crops: detect, track, align."""

@@ -1,4 +1,4 @@
-"""Aligned face crops: a similarity transform that brings the landmarks to a fixed template."""
+"""Face crops aligned by a similarity transform that maps the landmarks to a fixed template."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from dfer.errors import DataError
 
 # Left eye, right eye, nose tip, left and right mouth corner, in a crop of side 1. The proportions are those of the
-# mean face behind ArcFace's template (Deng et al., CVPR 2019), made symmetric, so that a mirrored crop is an aligned
-# one too. The face lies so that forehead, brows and chin are inside.
+# mean face behind ArcFace's template (Deng et al., CVPR 2019), made symmetric so that a mirrored crop is aligned too,
+# and placed so that forehead, brows and chin lie inside the crop.
 TEMPLATE_5PT: NDArray[np.float64] = np.array(
     [[0.3625, 0.4000], [0.6375, 0.4000], [0.5000, 0.5575], [0.3860, 0.7170], [0.6140, 0.7170]]
 )
 TEMPLATE_NAME = "dfer-5pt/1"
 
-# Large faces are first averaged down to this multiple of the crop's resolution. The factor is not rounded: sharpness
-# would jump between frames as a face comes nearer.
+# Large faces are first averaged down to this multiple of the crop's resolution. The shrinking factor is not rounded,
+# or the sharpness would jump from frame to frame as a face comes nearer.
 _OVERSAMPLING = 1.5
 
 
 def template_points(size: int, num_points: int = 5) -> NDArray[np.float64]:
-    """The template in pixels of a crop.
+    """Return the template in pixels of a crop.
 
     Args:
         size: side of the crop, pixels.
-        num_points: 5, or 2 for the eyes alone.
+        num_points: 5, or 2 for the eyes only.
 
     Returns:
         float64 [num_points, 2], pixel coordinates (x, y); the centre of the first pixel is (0, 0).
@@ -40,17 +40,17 @@ def template_points(size: int, num_points: int = 5) -> NDArray[np.float64]:
 
 
 def estimate_similarity(points: NDArray[Any], template: NDArray[Any]) -> NDArray[np.float64]:
-    """The rotation, uniform scale and shift that bring `points` closest to `template`, by least squares.
+    """Fit the rotation, uniform scale and shift that map `points` to `template`, by least squares.
 
     Args:
         points: [N, 2], N >= 2, in pixels of the frame.
-        template: [N, 2], where they should come to lie.
+        template: [N, 2], their target positions.
 
     Returns:
         float64 [2, 3], mapping (x, y, 1) of the frame to the crop; never a reflection.
 
     Raises:
-        ValueError: shapes differ, a value is not finite, or all points coincide.
+        ValueError: the shapes differ, a value is NaN or infinite, or all points coincide.
 
     Source: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", TPAMI
     1991; in the plane its solution is one complex division.
@@ -63,21 +63,21 @@ def estimate_similarity(points: NDArray[Any], template: NDArray[Any]) -> NDArray
     centred = z - z.mean()
     spread = float(np.sum(np.abs(centred) ** 2))
     if not (math.isfinite(spread) and spread > 1e-12):
-        raise ValueError("the landmarks coincide or are not finite")
+        raise ValueError("the landmarks coincide, or are NaN or infinite")
     a = np.vdot(centred, w - w.mean()) / spread
     b = w.mean() - a * z.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
 def align_face(frame_rgb: NDArray[np.uint8], landmarks: NDArray[Any], size: int) -> NDArray[np.uint8]:
-    """Cut a face out, upright and centred.
+    """Cut out a face, upright and centred.
 
-    What lies outside the frame repeats the frame's edge: black would tell the model how a clip is framed, and a
-    reflection would show it a second mouth.
+    Outside the frame, its edge pixels are repeated: black would reveal how a clip is framed, and a reflection would
+    show a second mouth.
 
     Args:
         frame_rgb: uint8 [H, W, 3].
-        landmarks: [5, 2] or [2, 2], as in `dfer.records.Face`, pixels.
+        landmarks: [5, 2] or [2, 2], pixels, as in `dfer.records.Face`.
         size: side of the crop, pixels.
 
     Returns:
@@ -86,14 +86,14 @@ def align_face(frame_rgb: NDArray[np.uint8], landmarks: NDArray[Any], size: int)
     matrix = estimate_similarity(landmarks, template_points(size, len(landmarks)))
     shrink = 1 / (math.hypot(matrix[0, 0], matrix[1, 0]) * _OVERSAMPLING)
     if shrink > 1:
-        # Bilinear sampling would step over pixels: average them first.
+        # Bilinear sampling would skip pixels: average them first.
         frame_rgb, matrix = _shrink_around(frame_rgb, matrix, size, shrink)
     crop = cv2.warpAffine(frame_rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 
 def resize_crop(frame_rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Bring an already aligned face image to `size`; one that is not square is first extended by its edges.
+    """Resize an aligned face image; one that is not square is first padded with its edge pixels.
 
     Args:
         frame_rgb: uint8 [H, W, 3].
@@ -114,7 +114,7 @@ def resize_crop(frame_rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def alignment_settings(size: int) -> dict[str, Any]:
-    """How crops of this size are aligned, for `dataset.json` and checkpoints.
+    """Return the settings of the alignment, for `dataset.json` and checkpoints.
 
     Args:
         size: side of the crops, pixels.
@@ -123,10 +123,10 @@ def alignment_settings(size: int) -> dict[str, Any]:
 
 
 def require_same_alignment(ours: dict[str, Any], theirs: dict[str, Any], *, where: str) -> None:
-    """Refuse to mix crops that were aligned differently.
+    """Check that two sets of crops were aligned in the same way.
 
     Raises:
-        DataError: the settings differ; names the first that does.
+        DataError: the settings differ; names the first difference.
     """
     for key in sorted(ours.keys() | theirs.keys()):
         if ours.get(key) != theirs.get(key):
@@ -140,7 +140,7 @@ def require_same_alignment(ours: dict[str, Any], theirs: dict[str, Any], *, wher
 def _shrink_around(
     frame_rgb: NDArray[np.uint8], matrix: NDArray[np.float64], size: int, factor: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The part of the frame that the crop needs, shrunk by averaging by `factor`; and the matrix for it."""
+    """Return the part of the frame that the crop needs, averaged down by `factor`, and the matrix for it."""
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[x, y, 1] for x in (-1, size) for y in (-1, size)]) @ inverse.T
     limits = np.array(frame_rgb.shape[1::-1])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
-from dfer.faces.detectors import Detector, build_detector
+from dfer.faces.detectors import build_detector
 from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import load_checkpoint
@@ -47,7 +47,7 @@ class Predictor:
     Args:
         checkpoint: a `.safetensors` file that `dfer train` wrote, or the name of shipped weights, "default"; None for
             $DFER_CHECKPOINT, else the newest run's, else the shipped ones.
-        detector: "auto", "scrfd", "haar", or "none" for sources whose frames are aligned face crops already.
+        detector: "auto", or a key of `dfer.faces.detectors.DETECTORS`.
         detector_weights: file or folder of the detector's weights.
         device: "auto", "cpu" or "cuda".
         faces: "main" for the most prominent face, "all" for every one that is tracked.
@@ -78,13 +78,12 @@ class Predictor:
         self.checkpoint = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         self.device = choose_device(device)
         self.model, self.info = load_checkpoint(self.checkpoint, self.device)
-        self.aligned = detector == "none"
-        if not self.aligned:
+        weights = Path(detector_weights) if detector_weights is not None else None
+        self.detector = build_detector(detector, weights)
+        if not self.detector.aligned_input:
             here = alignment_settings(self.info.crop_size)
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
         self.faces, self.stride, self.window = faces, stride, window
-        weights = Path(detector_weights) if detector_weights is not None else None
-        self.detector: Detector | None = None if self.aligned else build_detector(detector, weights)
 
     def __call__(
         self, source: str | Path | FrameSource, on_progress: Callable[[str, float], None] | None = None
@@ -135,7 +134,7 @@ class Predictor:
     # ---- the two passes
 
     def _tracks(self, source: FrameSource, progress: Callable[[str, float], None]) -> list[FaceTrack]:
-        if self.detector is None:
+        if self.detector.aligned_input:
             return [_whole_frames(source)]
         watched = _watch(source.iter_frames(), lambda index: progress("detect", (index + 1) / source.num_frames))
         tracks = track_faces(watched, self.detector, fps=source.fps)
@@ -197,7 +196,7 @@ class Predictor:
 
     def _crop(self, frame: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
         size = self.info.crop_size
-        return resize_crop(frame, size) if self.aligned else align_face(frame, landmarks, size)
+        return resize_crop(frame, size) if self.detector.aligned_input else align_face(frame, landmarks, size)
 
     # ---- the answer
 
@@ -233,10 +232,9 @@ class Predictor:
         if not tracks:
             warnings.append(f"no face found in {source.num_frames} frames")
         warnings += source.warnings
-        if tracks and self.detector is not None and self.info.data.get("detector") not in (self.detector.name, None):
-            warnings.append(
-                f"faces were found with {self.detector.name}, in training with {self.info.data['detector']}"
-            )
+        trained_with = self.info.data.get("detector")
+        if tracks and not self.detector.aligned_input and trained_with not in (self.detector.name, None):
+            warnings.append(f"faces were found with {self.detector.name}, in training with {trained_with}")
         return warnings
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
-from dfer.faces.detectors import Detector, build_detector, find_detector_weights
+from dfer.faces.detectors import Detector, build_detector
 from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
@@ -44,7 +44,7 @@ class Settings:
 
     Attributes:
         size: side of the crops, pixels.
-        detector: "scrfd" or "haar", or "none" for sources that are aligned crops already.
+        detector: key in `dfer.faces.detectors.DETECTORS`.
         weights: the detector's weights.
     """
 
@@ -52,31 +52,12 @@ class Settings:
     detector: str = "haar"
     weights: Path | None = None
 
-    def build_detector(self) -> Detector | None:
-        """The detector; None where sources are aligned crops already."""
-        return None if self.detector == "none" else build_detector(self.detector, self.weights)
+    def build_detector(self) -> Detector:
+        """Build the detector."""
+        return build_detector(self.detector, self.weights)
 
 
-def settle_detector(kind: str, weights: Path | None) -> tuple[str, Path | None]:
-    """What a detector's name comes to on this machine, found out once so that every worker uses the same.
-
-    Args:
-        kind: "auto", "scrfd", "haar" or "none".
-        weights: named by the user, or None.
-
-    Returns:
-        "scrfd", "haar" or "none", and SCRFD's weights.
-
-    Raises:
-        DferError: the detector cannot be built.
-    """
-    if kind == "none":
-        return kind, None
-    name = build_detector(kind, weights).name
-    return name, find_detector_weights(weights) if name == "scrfd" else None
-
-
-def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, detector: Detector | None) -> ManifestRow:
+def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, detector: Detector) -> ManifestRow:
     """One clip, from its source to packed crops.
 
     Args:
@@ -84,7 +65,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         raw: the raw data set's folder.
         out: the store's folder.
         settings: crop size.
-        detector: None where sources are aligned crops.
+        detector: finds the faces, unless the clip is aligned.
 
     Returns:
         The clip's row, whatever happened to it.
@@ -92,13 +73,13 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     Raises:
         DferError: the store cannot be written.
     """
-    row = unreadable_row(clip, raw, "")
     if clip.source is None:
-        return replace(row, status="missing", detail="no file for this clip")
+        return missing_row(clip, raw)
+    row = unreadable_row(clip, raw, "")
     try:
         source = open_frames(clip.source)
         row = replace(row, fps=source.fps)
-        if clip.aligned or detector is None:
+        if clip.aligned or detector.aligned_input:
             crops = _aligned_crops(source, settings.size)
         else:
             track = _main_track(source, detector)
@@ -124,6 +105,11 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         detected=float(np.mean(writer.record.detected)),
         sha256=writer.sha256,
     )
+
+
+def missing_row(clip: ClipRecord, raw: Path) -> ManifestRow:
+    """Return the row of a clip that has no source."""
+    return replace(unreadable_row(clip, raw, "no file for this clip"), status="missing")
 
 
 def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:

@@ -17,7 +17,7 @@ from typing import Any
 
 from dfer.errors import DferError
 from dfer.faces.detectors import Detector
-from dfer.preprocessing.clip import Settings, process_clip, unreadable_row
+from dfer.preprocessing.clip import Settings, missing_row, process_clip, unreadable_row
 from dfer.preprocessing.guard import read_through, take_snapshot, time_allowed_s
 from dfer.records import ClipRecord
 from dfer.runtime.workers import WorkerDiedError, run_tasks
@@ -88,14 +88,14 @@ def run_in_workers(
                     yield clip, row if isinstance(row, ManifestRow) else row.as_row(clip, job)
 
 
-def work_on_clip(clip: ClipRecord, job: Job, detector: Detector | None) -> ManifestRow:
+def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:
     """One clip, from its source to packed crops, on a disk that may fail meanwhile.
 
     Raises:
         DferError: the store cannot be written.
     """
     if clip.source is None:
-        return process_clip(clip, job.raw, job.out, job.settings, None)
+        return missing_row(clip, job.raw)
     try:
         before = read_through(clip.source)
         row = process_clip(clip, job.raw, job.out, job.settings, detector)

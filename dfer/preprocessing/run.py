@@ -18,7 +18,7 @@ from dfer.datasets.merge import spread_clips
 from dfer.datasets.notice import read_notice
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
-from dfer.preprocessing.clip import Settings, process_clip
+from dfer.preprocessing.clip import Settings, missing_row
 from dfer.preprocessing.disk_watch import DiskWatch
 from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, build_engine
 from dfer.preprocessing.folder import claim_folder
@@ -126,7 +126,7 @@ def preprocess(
         there: list[ClipRecord] = []
         for clip in todo:
             if clip.source is None:
-                finish(process_clip(clip, raw, out, settings, None))
+                finish(missing_row(clip, raw))
             else:
                 there.append(clip)
         if there:

@@ -191,7 +191,7 @@ def test_doctor_says_what_is_there(workspace: Path, scrfd_weights: Path, monkeyp
 def test_doctor_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DFER_DETECTOR_WEIGHTS", "nowhere")
     text = " ".join(dfer("doctor").succeeded().out.split())
-    assert "$DFER_DETECTOR_WEIGHTS names nothing that exists" in text
+    assert "$DFER_DETECTOR_WEIGHTS does not exist" in text
     assert "buffalo_sc.zip" in text
     assert "dfer train" in text
 

@@ -1,91 +1,129 @@
-"""Face detectors: SCRFD through insightface, and OpenCV's Haar cascades where its weights are not to be had."""
+"""Face detectors, by name. To add one, write a file beside these and give it a line in `DETECTORS`.
+
+The detectors' own modules are imported when one is built: the command line reads only the names and help texts.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
+from dfer.errors import UsageError
+from dfer.faces.detectors.protocol import Detector
+from dfer.faces.detectors.weights import WeightsNotFoundError, find_detector_weights, require_detector_weights
 
-from dfer.errors import DferError, UsageError
-from dfer.faces.detectors.haar import HaarDetector
-from dfer.faces.detectors.scrfd import ScrfdDetector
-from dfer.faces.detectors.weights import WEIGHTS_HINT, download_detector_weights, find_detector_weights
-from dfer.records import Face
-
-__all__ = ["KINDS", "CloseUpDetector", "Detector", "build_detector", "find_detector_weights"]
-
-KINDS = ("auto", "scrfd", "haar")
+__all__ = [
+    "AUTO", "DETECTORS", "FALLBACK", "PREFERRED", "Detector", "DetectorEntry", "build_detector",
+    "find_detector_weights", "require_detector_name", "resolve_detector",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
 
-class Detector(Protocol):
-    """What finds faces in a frame.
+@dataclass(frozen=True)
+class DetectorEntry:
+    """A detector in the registry.
 
     Attributes:
-        name: "scrfd" or "haar", as it is noted with the crops.
+        build: builds the detector for one thread, from its weight file where it needs one.
+        help: one sentence for `--detector`, without its full stop.
+        find_weights: the weight file, from the path that the user gave or None; None for a detector without weights.
     """
 
-    name: str
-
-    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
-        """All faces of an RGB uint8 [H, W, 3] frame, the most prominent (score x area) first."""
-        ...
+    build: Callable[[Path | None], Detector]
+    help: str
+    find_weights: Callable[[Path | None], Path] | None = None
 
 
-@runtime_checkable
-class CloseUpDetector(Protocol):
-    """A detector that can also look closely around a face that it knows: cheaper, and more exact."""
+def _build_scrfd(weights: Path | None) -> Detector:
+    from dfer.faces.detectors.scrfd import ScrfdDetector
 
-    name: str
-
-    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
-        """As `Detector.detect`."""
-        ...
-
-    def detect_around(self, frame_rgb: NDArray[np.uint8], box_xyxy: NDArray[np.float64]) -> Face | None:
-        """The face nearest to where `box_xyxy` [4] lies, or None."""
-        ...
+    return ScrfdDetector(require_detector_weights(weights))
 
 
-def build_detector(kind: str, weights: Path | None = None) -> Detector:
-    """A detector, ready to run on one thread.
+def _build_haar(_weights: Path | None) -> Detector:
+    from dfer.faces.detectors.haar import HaarDetector
 
-    Args:
-        kind: "scrfd", "haar", or "auto": SCRFD where its weights are found or can be downloaded, else Haar, which
-            is logged as a warning.
-        weights: SCRFD's .onnx file or its folder; else `$DFER_DETECTOR_WEIGHTS`, insightface's cache, and
-            insightface's download are tried, in this order.
+    return HaarDetector()
+
+
+def _build_none(_weights: Path | None) -> Detector:
+    from dfer.faces.detectors.none import AlignedFrames
+
+    return AlignedFrames()
+
+
+DETECTORS = {
+    "scrfd": DetectorEntry(_build_scrfd, "SCRFD, five landmarks, needs weights", require_detector_weights),
+    "haar": DetectorEntry(_build_haar, "OpenCV's Haar cascade, eyes only, misses turned and small faces"),
+    "none": DetectorEntry(_build_none, "the frames are aligned face crops already"),
+}
+# "auto" is the preferred detector where its weights are found or can be downloaded, else the fallback.
+AUTO, PREFERRED, FALLBACK = "auto", "scrfd", "haar"
+
+
+def require_detector_name(name: str) -> str:
+    """Return `name` if it is "auto" or a key of `DETECTORS`.
 
     Raises:
-        UsageError: unknown kind.
-        DferError: weights were named and are missing or cannot be used, or "scrfd" and there are none.
+        UsageError: it is neither.
     """
-    if kind not in KINDS:
-        raise UsageError(f"unknown detector {kind!r}", hint=f"one of {', '.join(KINDS)}")
-    if kind == "haar":
-        return HaarDetector()
-    found = find_detector_weights(weights)
-    if found is None:
-        found, reason = download_detector_weights()
-        if found is None:
-            if kind == "scrfd":
-                raise DferError(f"no weights for the SCRFD detector: {reason}", hint=WEIGHTS_HINT)
-            _warn_of_haar(reason)
-            return HaarDetector()
-    return ScrfdDetector(found)
+    if name != AUTO and name not in DETECTORS:
+        raise UsageError(f"unknown detector {name!r}", hint=f"known detectors: {', '.join((AUTO, *DETECTORS))}")
+    return name
+
+
+def build_detector(name: str, weights: Path | None = None) -> Detector:
+    """Build a detector that runs on one thread.
+
+    Args:
+        name: a key of `DETECTORS`, or "auto", which logs a warning where it takes the fallback.
+        weights: weight file or folder; else `$DFER_DETECTOR_WEIGHTS`, insightface's cache, and insightface's
+            download are tried, in this order. Ignored by detectors without weights.
+
+    Raises:
+        UsageError: unknown name.
+        DferError: weights were named and are missing or unusable, or a detector that needs weights has none.
+    """
+    name, file = _choose(name, weights)
+    return DETECTORS[name].build(file)
+
+
+def resolve_detector(name: str, weights: Path | None = None) -> tuple[str, Path | None]:
+    """Decide which detector a name means on this machine, once, so that every worker builds the same one.
+
+    Args:
+        name: as for `build_detector`.
+        weights: as for `build_detector`.
+
+    Returns:
+        A key of `DETECTORS`, and the weight file where that detector needs one.
+
+    Raises:
+        UsageError: unknown name.
+        DferError: the detector cannot be built.
+    """
+    name, file = _choose(name, weights)
+    DETECTORS[name].build(file)  # unusable weights fail here, before any output is written
+    return name, file
+
+
+def _choose(name: str, weights: Path | None) -> tuple[str, Path | None]:
+    chosen = PREFERRED if require_detector_name(name) == AUTO else name
+    find_weights = DETECTORS[chosen].find_weights
+    try:
+        return chosen, find_weights(weights) if find_weights else None
+    except WeightsNotFoundError as error:
+        if name != AUTO:
+            raise
+        _warn_of_fallback(error.what, error.hint or "")
+        return FALLBACK, None
 
 
 @cache
-def _warn_of_haar(reason: str) -> None:
-    """Logged once: with many clips, the same line for each would hide all others."""
-    logger.warning(
-        "no weights for the SCRFD detector (%s): falling back to OpenCV's Haar cascade, which misses turned and "
-        "small faces and finds the eyes alone. %s",
-        reason,
-        WEIGHTS_HINT,
-    )
+def _warn_of_fallback(reason: str, hint: str) -> None:
+    """Warn once per process, not once per clip."""
+    logger.warning("%s; using %s (%s). %s", reason, FALLBACK, DETECTORS[FALLBACK].help, hint)

@@ -1,4 +1,4 @@
-"""OpenCV's Haar cascades: a detector that needs no download, for frontal faces of fair size."""
+"""OpenCV's Haar cascades: need no download, and find frontal faces that are not small."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.faces.detectors.protocol import Detector
 from dfer.records import Face
 
-# The longer side that a frame is brought to. The cascade's window is 24 pixels wide: at 160 it finds faces of a
-# seventh of the frame's longer side; where it finds none, the face may be smaller.
+# Frames are resized to this longer side. The cascade's window is 24 pixels wide: at 160 it finds faces down to a
+# seventh of the longer side; the second size is for smaller faces.
 SIDES = (160, 320)
 SCALE_FACTOR = 1.1
 MIN_NEIGHBOURS = 4
-MIN_FACE = 0.15  # of the frame's shorter side: what is smaller is mostly no face
+MIN_FACE = 0.15  # of the frame's shorter side; smaller detections are mostly false
 
-# Where the eyes lie in the cascade's box on average, over SCRFD's landmarks on real videos; and how far from there,
-# in box widths, an eye is believed.
+# The mean position of the eyes in the cascade's box, from SCRFD's landmarks on real videos; and how far from it, in
+# box widths, an eye detection is accepted.
 _EYES_IN_BOX = np.array([[0.305, 0.400], [0.690, 0.400]])
 _EYE_REACH = 0.09
-_EYE_PATCH = np.array([0.24, 0.22])  # half the patch to look in, in box widths: eyebrow to cheek, nose to temple
-_FACE_SIDE = 96  # faces are brought to this width to look for eyes
-_ESTIMATED_EYE = 0.7  # the score is multiplied by this for each eye that was placed by average proportions
+_EYE_PATCH = np.array([0.24, 0.22])  # half the search patch, in box widths: eyebrow to cheek, nose to temple
+_FACE_SIDE = 96  # faces are resized to this width for the eye cascade
+_ESTIMATED_EYE = 0.7  # factor on the score for each eye that was placed by mean proportions
 
 
-class HaarDetector:
-    """Finds faces with their eye pair.
+class HaarDetector(Detector):
+    """Finds faces and their two eyes.
 
-    Eyes that the eye cascade does not find (closed, in shadow, behind glasses) are placed by average proportions,
-    which lowers the face's score.
+    Eyes that the eye cascade misses (closed, in shadow, behind glasses) are placed by mean proportions, which lowers
+    the face's score.
 
     Source: Viola and Jones, "Rapid object detection using a boosted cascade of simple features", CVPR 2001; the
     cascades come with OpenCV.
@@ -41,14 +42,14 @@ class HaarDetector:
     def __init__(self) -> None:
         folder = Path(cv2.__file__).parent / "data"
         self._faces = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
-        # Contrast evened out place by place: over the whole frame, a bright background would drown a dark face.
+        # Equalize contrast locally: over the whole frame, a bright background would drown a dark face.
         self._contrast = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(4, 4))
         self._eyes = cv2.CascadeClassifier(str(folder / "haarcascade_eye.xml"))
 
-    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
-        """All faces of an RGB uint8 [H, W, 3] frame, the most prominent (score x area) first."""
+    def detect(self, frame_rgb: NDArray[np.uint8], around: NDArray[np.float64] | None = None) -> list[Face]:  # noqa: ARG002
+        """Return the faces in a frame, uint8 [H, W, 3], the most prominent (score x area) first."""
         grey = np.asarray(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-        # A frame that was enlarged already holds no smaller faces.
+        # A frame that the first size already enlarges has no smaller faces.
         sides = SIDES if max(grey.shape) > SIDES[0] else SIDES[:1]
         for side in sides:
             boxes, neighbours = self._find_boxes(grey, min(side, max(*grey.shape, SIDES[0])))
@@ -58,7 +59,7 @@ class HaarDetector:
         return []
 
     def _find_boxes(self, grey: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Boxes x, y, width, height in pixels of the frame, and how many raw hits each unites."""
+        """Return boxes (x, y, width, height) in pixels of the frame, and how many raw detections each merges."""
         scale = side / max(grey.shape)
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         smallest = round(MIN_FACE * min(small.shape))
@@ -84,7 +85,7 @@ class HaarDetector:
     def _find_eye(
         self, grey: NDArray[np.uint8], box_xywh: NDArray[np.float64], place: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
-        """The eye nearest to its average place, in widths of the box; None if there is none near."""
+        """Return the eye nearest to its mean position, in widths of the box; None if none is near."""
         width = box_xywh[2]
         left, top = np.maximum(np.round((place - _EYE_PATCH) * width + box_xywh[:2]), 0).astype(int)
         right, bottom = np.round((place + _EYE_PATCH) * width + box_xywh[:2]).astype(int)
@@ -106,7 +107,7 @@ class HaarDetector:
 
 
 def _one_sided(found: list[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-    """Average eye places, moved along with the one eye that was found, if one was."""
+    """Return the mean eye positions, shifted as far as the one eye that was found, if only one was."""
     shifts = [eye - place for eye, place in zip(found, _EYES_IN_BOX, strict=True) if eye is not None]
     return _EYES_IN_BOX + (shifts[0] if len(shifts) == 1 else 0.0)
 

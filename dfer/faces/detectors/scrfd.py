@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
+from dfer.faces.detectors.protocol import Detector
 from dfer.records import Face
 
 # The longer side of the network's input. Faces that matter fill a good part of their frame and are found at the
-# first one, at a fifth of the usual 640x640's cost; where nothing is found, the face may be small, or fill its frame
-# so much that the network, which wants to see some of what is around it, finds it only in a smaller picture.
+# first size, at a fifth of the cost of the usual 640x640. Otherwise the face may be small, or fill its frame so much
+# that the network, which needs some context around a face, finds it only at a smaller size.
 INPUT_SIDES = (320, 640, 224, 128)
-# A known face is cut out with so much around it, in lengths of its box's longer side, and shown to the network at
-# about its own size, kept between these: the landmarks are then within 3% of the inter-ocular distance of those
+# Around a known face, a square of this side (in longer sides of its box) is cut out and fed to the network at about
+# the face's own size, clipped to these limits: its landmarks then lie within 3% of the inter-ocular distance of those
 # found at 640x640.
 CLOSE_UP = 1.4
 FACE_SIDES = (96, 256)
@@ -29,33 +30,35 @@ MIN_SCORE = 0.5
 _STRIDE = 32  # the network halves its input five times
 
 
-class ScrfdDetector:
+class ScrfdDetector(Detector):
     """Finds faces with five landmarks.
 
     Args:
         weights: the .onnx file.
-        num_threads: threads of onnxruntime; callers that run workers want 1.
+        num_threads: threads of onnxruntime; 1 in worker processes.
         input_sides: longer sides of the network's input, tried in this order until a face is found.
 
     Raises:
-        DferError: the file is no SCRFD model with landmarks.
+        DferError: the file is not an SCRFD model with landmarks.
 
     Source: Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", ICLR 2022.
     """
 
     name = "scrfd"
+    uses_around = True
 
     def __init__(self, weights: Path, *, num_threads: int = 1, input_sides: tuple[int, ...] = INPUT_SIDES) -> None:
-        self.weights = weights
         self.input_sides = input_sides
         self._model = _load(weights, num_threads)
         self._model.det_thresh = MIN_SCORE
 
-    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
-        """All faces of an RGB uint8 [H, W, 3] frame, the most prominent (score x area) first."""
+    def detect(self, frame_rgb: NDArray[np.uint8], around: NDArray[np.float64] | None = None) -> list[Face]:
+        """Return the faces in a frame; see `Detector.detect`."""
+        if around is not None:
+            return self._detect_around(frame_rgb, around)
         longer, largest = max(frame_rgb.shape[:2]), 0
         for side in self.input_sides:
-            # Enlarging a frame twofold already shows the network all that it holds.
+            # Enlarging a frame more than twofold adds no detail.
             if side > largest >= longer * 2:
                 continue
             largest = max(largest, side)
@@ -64,25 +67,17 @@ class ScrfdDetector:
                 return sorted(faces, key=_prominence, reverse=True)
         return []
 
-    def detect_around(self, frame_rgb: NDArray[np.uint8], box_xyxy: NDArray[np.float64]) -> Face | None:
-        """The face nearest to a known place, looked at closely.
-
-        Args:
-            frame_rgb: RGB uint8 [H, W, 3].
-            box_xyxy: [4], where the face should be, pixels.
-
-        Returns:
-            The face, or None if there is none.
-        """
+    def _detect_around(self, frame_rgb: NDArray[np.uint8], box_xyxy: NDArray[np.float64]) -> list[Face]:
+        """Return the faces near a box, the nearest first."""
         centre, longer = (box_xyxy[:2] + box_xyxy[2:]) / 2, float((box_xyxy[2:] - box_xyxy[:2]).max())
         half = max(CLOSE_UP * longer, 2.0) / 2
         limits = frame_rgb.shape[1::-1]
         x1, y1 = (min(max(math.floor(c - half), 0), limit - 1) for c, limit in zip(centre, limits, strict=True))
         x2, y2 = (max(min(math.ceil(c + half), limit), 1) for c, limit in zip(centre, limits, strict=True))
         if x2 - x1 < 8 or y2 - y1 < 8:
-            return None
+            return []
         low, high = FACE_SIDES
-        # The same scale at the frame's rim, where the cut-out is smaller.
+        # Keep the scale at the frame's edge, where the cut-out is smaller.
         side = CLOSE_UP * min(max(longer, low), high) * max(x2 - x1, y2 - y1) / (2 * half)
         faces = self._run(frame_rgb[y1:y2, x1:x2], max(1, round(side / _STRIDE)) * _STRIDE)
         moved = [
@@ -93,13 +88,13 @@ class ScrfdDetector:
             )
             for face in faces
         ]
-        return min(moved, key=lambda face: float(np.abs(face.box_xyxy - box_xyxy).sum()), default=None)
+        return sorted(moved, key=lambda face: float(np.abs(face.box_xyxy - box_xyxy).sum()))
 
     def _run(self, image_rgb: NDArray[np.uint8], side: int) -> list[Face]:
-        """The faces of an image whose longer side is brought to `side` pixels."""
+        """Return the faces in an image whose longer side is resized to `side` pixels."""
         scale = side / max(image_rgb.shape[:2])
         size_wh = tuple(max(1, round(length * scale)) for length in image_rgb.shape[1::-1])
-        # Small before its channels are swapped: that reads much less.
+        # Resize before swapping the channels: far fewer pixels to swap.
         small = cv2.cvtColor(cv2.resize(image_rgb, size_wh), cv2.COLOR_RGB2BGR)
         boxes, landmarks = self._model.detect(small, input_size=_input_wh(image_rgb.shape[:2], side))
         ratio = np.array([length / short for length, short in zip(image_rgb.shape[1::-1], size_wh, strict=True)])
@@ -110,7 +105,7 @@ class ScrfdDetector:
 
 
 def _input_wh(size_hw: tuple[int, ...], side: int) -> tuple[int, int]:
-    """The smallest input that holds the image with its longer side at `side`: no time goes into padding."""
+    """Return the smallest network input that holds the image with its longer side at `side`, to save padding."""
     scale = side / max(size_hw)
     height, width = (max(_STRIDE, -(-round(length * scale) // _STRIDE) * _STRIDE) for length in size_hw)
     return width, height
@@ -122,8 +117,8 @@ def _prominence(face: Face) -> float:
 
 
 def _load(weights: Path, num_threads: int) -> Any:
-    hint = "give SCRFD's det_*.onnx of insightface, or its folder"
-    # insightface prints what it loads; stdout is for results.
+    hint = "use a det_*.onnx file of insightface's SCRFD packs, or its folder"
+    # insightface prints to stdout, which is for results.
     with redirect_stdout(sys.stderr):
         try:
             import onnxruntime
@@ -136,10 +131,10 @@ def _load(weights: Path, num_threads: int) -> Any:
                 str(weights),
                 providers=["CPUExecutionProvider"],
                 sess_options=options,
-                # One session serves all input sizes: one for each would hold the weights several times.
+                # One session for all input sizes: a session per size would hold the weights several times.
                 static_shape_sessions=False,
             )
-        except Exception as error:  # onnxruntime's errors share no base class but this
+        except Exception as error:  # onnxruntime's errors share no narrower base class
             reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
             raise DferError(f"cannot load the detector: {reason}", where=weights, hint=hint) from error
     if getattr(model, "taskname", None) != "detection" or not getattr(model, "use_kps", False):

@@ -1,4 +1,4 @@
-"""Where the weights of the SCRFD detector come from."""
+"""The weights of the SCRFD detector: found on this machine, or downloaded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import logging
 import os
 import zipfile
 from functools import cache
-from http.client import HTTPException
 from pathlib import Path
-from urllib.request import urlopen
 
 from dfer.errors import DferError
 from dfer.runtime.files import write_bytes
@@ -30,22 +28,26 @@ _PACKS_BY_QUALITY = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffa
 logger = logging.getLogger(__name__)
 
 
+class WeightsNotFoundError(DferError):
+    """No weights were named, none are in the cache, and the download failed."""
+
+
 def insightface_models() -> Path:
-    """insightface's cache of model packs."""
+    """Return the folder in which insightface caches its model packs."""
     return Path.home() / ".insightface" / "models"
 
 
 def find_detector_weights(weights: Path | None = None) -> Path | None:
-    """SCRFD's .onnx file, without downloading anything.
+    """Find SCRFD's .onnx file, without downloading anything.
 
     Args:
-        weights: the file or its folder; `$DFER_DETECTOR_WEIGHTS`, then insightface's cache are searched otherwise.
+        weights: the file or its folder; by default `$DFER_DETECTOR_WEIGHTS`, then insightface's cache is searched.
 
     Returns:
-        The file, or None where none was named and the cache has none.
+        The file, or None if none was named and the cache has none.
 
     Raises:
-        DferError: weights were named, by argument or environment, and are not there.
+        DferError: weights were named, by argument or environment variable, and do not exist.
     """
     if weights is not None:
         return _named(Path(weights), "--detector-weights")
@@ -55,22 +57,40 @@ def find_detector_weights(weights: Path | None = None) -> Path | None:
     return packs[0] if packs else None
 
 
+def require_detector_weights(weights: Path | None = None) -> Path:
+    """Find SCRFD's .onnx file as `find_detector_weights` does, or else download it.
+
+    Raises:
+        DferError: weights were named and do not exist.
+        WeightsNotFoundError: none were named or cached, and the download failed.
+    """
+    found, reason = find_detector_weights(weights), ""
+    if found is None:
+        found, reason = download_detector_weights()
+    if found is None:
+        raise WeightsNotFoundError(f"no weights for the SCRFD detector: {reason}", hint=WEIGHTS_HINT)
+    return found
+
+
 @cache
 def download_detector_weights() -> tuple[Path | None, str]:
     """Download insightface's smallest pack into its cache; tried once per process.
 
     Returns:
-        The detector's file and "", or None and why there is none.
+        The detector's file and "", or None and the reason for the failure.
     """
+    from http.client import HTTPException  # slow to import
+    from urllib.request import urlopen
+
     folder = insightface_models() / PACK
-    logger.info("downloading the SCRFD detector (for non-commercial research) from %s", PACK_URL)
+    logger.info("downloading the SCRFD detector (licensed for non-commercial research) from %s", PACK_URL)
     try:
         with urlopen(PACK_URL, timeout=TIMEOUT_S) as response:
             archive = io.BytesIO(response.read())
         with zipfile.ZipFile(archive) as pack:
             member = next((name for name in pack.namelist() if Path(name).match("det_*.onnx")), None)
             if member is None:
-                return None, "the downloaded pack holds no detector"
+                return None, "the downloaded pack contains no detector"
             target = folder / Path(member).name
             write_bytes(target, pack.read(member))
     except (OSError, HTTPException, zipfile.BadZipFile, DferError) as error:
@@ -82,12 +102,12 @@ def _named(path: Path, by: str) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise DferError(f"{by} names nothing that exists", where=path, hint=WEIGHTS_HINT)
+        raise DferError(f"{by} does not exist", where=path, hint=WEIGHTS_HINT)
     for pattern in ("det_*.onnx", "*.onnx", "*/det_*.onnx"):
         found = sorted(path.glob(pattern), key=_pack_rank)
         if found:
             return found[0]
-    raise DferError(f"{by} names a folder without .onnx weights", where=path, hint=WEIGHTS_HINT)
+    raise DferError(f"{by} is a folder without .onnx weights", where=path, hint=WEIGHTS_HINT)
 
 
 def _pack_rank(file: Path) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Scene cuts, by thumbnails."""
+"""Detect cuts between shots from thumbnails."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 _THUMBNAIL_WH = (32, 18)
-# A cut changes a thumbnail's pixels by this much on average (0..255), and several times as much as the frames
-# before changed: a shaking camera or a flickering light does not count.
+# At a cut, the thumbnail's pixels change by at least this much on average (0..255), and by several times the usual
+# change between the frames before it, so that a shaking camera or a flickering light does not count.
 _MIN_CHANGE = 18.0
 _MIN_RATIO = 4.0
 _MEMORY = 8
 
 
 class CutDetector:
-    """Tells of each frame whether it begins a new shot."""
+    """Decides for each frame whether it begins a new shot."""
 
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=_MEMORY)
 
     def is_cut(self, frame_rgb: NDArray[np.uint8]) -> bool:
-        """Whether this frame, RGB uint8 [H, W, 3], belongs to another shot than the one before."""
-        # Every few pixels are enough, and spare reading the whole frame.
+        """Return whether this frame, RGB uint8 [H, W, 3], belongs to another shot than the previous one."""
+        # Every few pixels are enough, and faster than reading the whole frame.
         step = max(1, min(frame_rgb.shape[:2]) // (4 * _THUMBNAIL_WH[1]))
         small = cv2.resize(frame_rgb[::step, ::step], _THUMBNAIL_WH, interpolation=cv2.INTER_AREA)
         thumbnail = small.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Smoothing and interpolation of sightings over time, symmetric, so that nothing lags behind the face."""
+"""Smoothing and interpolation of detections over time, symmetric, so that nothing lags behind the face."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-# A parabola is fitted to each sighting and two on either side: it follows a face that speeds up or turns, and
+# A parabola is fitted to each detection and two on either side: it follows a face that accelerates or turns, and
 # halves the detector's jitter.
 _NEIGHBOURS = 2
 _DEGREE = 2
 
 
 def smooth(frames: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace each value by that of a parabola through its neighbours in time (local regression).
+    """Replace each value by that of a parabola fitted to its neighbours in time (local regression).
 
     Args:
         frames: [N], ascending; need not be evenly spaced.
         values: float64 [N, D].
 
     Returns:
-        float64 [N, D]. Fewer than five sightings are returned as they are.
+        float64 [N, D]. Fewer than five detections are returned unchanged.
 
     Source: Savitzky and Golay, "Smoothing and differentiation of data by simplified least squares procedures",
     Analytical Chemistry 1964; here with a tricube weight in time, for uneven spacing.
@@ -45,12 +45,12 @@ def smooth(frames: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def interpolate(frames: NDArray[Any], values: NDArray[np.float64], at: NDArray[Any]) -> NDArray[np.float64]:
-    """Values at all frames of a stretch, by monotone cubics: smooth, and never beyond two neighbouring sightings.
+    """Interpolate by monotone cubics, which are smooth and never overshoot two neighbouring values.
 
     Args:
         frames: [N], ascending, where values are known.
         values: float64 [N, D].
-        at: [M], within the first and last of `frames`.
+        at: [M], the frames to interpolate at, between the first and last of `frames`.
 
     Returns:
         float64 [M, D].

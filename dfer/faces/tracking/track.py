@@ -1,6 +1,6 @@
-"""Faces along a video: detection in some of the frames, one identity per person, landmarks in every frame.
+"""Track the faces of a video: detection in keyframes, one identity per person, landmarks in every frame.
 
-The frames are seen once and none is kept but the last, so memory does not grow with the video.
+The frames are read once and only the last is kept, so memory does not grow with the length of the video.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from dfer.faces.detectors import Detector
 from dfer.faces.tracking.cuts import CutDetector
-from dfer.faces.tracking.identity import join_sightings
+from dfer.faces.tracking.identity import join_tracklets
 from dfer.faces.tracking.smooth import interpolate, smooth
-from dfer.faces.tracking.tracklets import Shots, Sightings
+from dfer.faces.tracking.tracklets import Tracklet, TrackletBuilder, box_centres
 from dfer.records import FaceTrack
 
-# Every fourth frame: on real clips of 24 to 30 frames a second the landmarks between lie within 2% of the
-# inter-ocular distance of those detected there.
+# At 24 to 30 frames a second, landmarks interpolated over four frames lie within 2% of the inter-ocular distance of
+# those detected there.
 EVERY = 4
-MAX_GAP_S = 0.5  # a face lost for longer is not invented in between
-RESUME_S = 2.0  # a face that comes back to its place within this time is the same one
-# A face counts fully when it is much sharper than this; see `dfer.faces.tracking.appearance.measure_sharpness`.
+MAX_GAP_S = 0.5  # longer gaps in the detections of a face are not filled
+RESUME_S = 2.0  # a face that reappears in its place within this time is the same one
+# A face much less sharp than this hardly counts; see `dfer.faces.tracking.appearance.measure_sharpness`.
 _BLURRED = 0.1
 
 
@@ -33,66 +33,66 @@ def track_faces(
     fps: float = 25.0,
     every: int = EVERY,
     max_gap_s: float = MAX_GAP_S,
-    min_sightings: int = 2,
+    min_detections: int = 2,
 ) -> list[FaceTrack]:
-    """Find all faces of a video and follow each.
+    """Find all faces of a video and follow each of them.
 
-    The detector visits every `every`-th frame, and the first and last frame of each shot, so that all frames but
-    those lie between two visits. A detector that can looks closely around the faces it knows, and searches the
-    whole frame for others in every fourth visit, and whenever a face is lost. Between its sightings a face's box
-    and landmarks are interpolated, after a smoothing that is symmetric in time, so that it adds no lag.
+    The detector runs in keyframes: every `every`-th frame, and the first and last frame of each shot, so that all
+    other frames lie between two keyframes. A detector with `uses_around` looks closely around the known faces, and
+    searches the whole frame at every fourth keyframe and whenever a face is lost. Between its detections, a face's
+    box and landmarks are interpolated, after a smoothing that is symmetric in time and so adds no lag.
 
     Args:
-        frames: (index, RGB uint8 [H, W, 3]), indices ascending; those left out could not be decoded, and no track
-            holds them.
-        detector: finds faces in one frame.
-        fps: frames per second, to measure gaps by.
-        every: distance of the visited frames.
-        max_gap_s: seconds without a sighting that are filled, with `detected` False; longer gaps are left out.
-        min_sightings: a face must be found in this many visits, unless the video has fewer.
+        frames: (index, RGB uint8 [H, W, 3]), indices ascending; missing ones could not be decoded, and are in no
+            track.
+        detector: finds the faces in one frame.
+        fps: frames per second, for `max_gap_s`.
+        every: distance between keyframes, in frames.
+        max_gap_s: the longest gap without a detection, in seconds, that is filled; longer gaps are left out.
+        min_detections: number of keyframes in which a face must be found, unless the video has fewer.
 
     Returns:
-        A track per person, in the order of first appearance. A person who is not surely the same after a cut or a
-        long absence gets a new one. `detected` is False in those frames where a visit in between did not find
+        A track per person, in the order of first appearance. A person who is not clearly the same after a cut or a
+        long absence gets a new track. `detected` is False in frames next to a keyframe in which the detector missed
         the face.
     """
-    cuts, shots = CutDetector(), Shots(detector, resume=round(RESUME_S * fps))
+    cuts, builder = CutDetector(), TrackletBuilder(detector, resume=round(RESUME_S * fps))
     previous: tuple[int, NDArray[np.uint8]] | None = None
-    since_visit = 0
+    since_keyframe = 0
     undecoded: list[int] = []
     for index, frame in frames:
         if previous is not None:
             undecoded.extend(range(previous[0] + 1, index))
         is_cut = cuts.is_cut(frame)
         if previous is not None and is_cut:
-            shots.visit(*previous)
-            shots.cut()
-        since_visit += 1
-        if previous is None or is_cut or since_visit >= every:
-            shots.visit(index, frame)
-            since_visit = 0
+            builder.add_keyframe(*previous)
+            builder.start_shot()
+        since_keyframe += 1
+        if previous is None or is_cut or since_keyframe >= every:
+            builder.add_keyframe(index, frame)
+            since_keyframe = 0
         previous = index, frame
     if previous is not None:
-        shots.visit(*previous)
+        builder.add_keyframe(*previous)
 
-    required = min(min_sightings, len(shots.visited))
-    found = join_sightings([face for face in shots.found if len(face.frames) >= required])
-    found.sort(key=lambda face: face.frames[0])
+    required = min(min_detections, len(builder.keyframes))
+    joined = join_tracklets([tracklet for tracklet in builder.tracklets if len(tracklet.frames) >= required])
+    joined.sort(key=lambda tracklet: tracklet.frames[0])
     max_gap = max(every, round(max_gap_s * fps))
-    return [_to_track(number, face, max_gap, undecoded) for number, face in enumerate(found)]
+    return [_to_track(number, tracklet, max_gap, undecoded) for number, tracklet in enumerate(joined)]
 
 
 def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], num_frames: int) -> FaceTrack | None:
-    """The track that the clip is about: large, near the middle, sharp, and there for long.
+    """Choose the face that the clip is about: large, near the middle, sharp, and present for long.
 
     Args:
-        tracks: as `track_faces` gives them.
-        size_hw: height and width of the frames.
-        num_frames: of the video.
+        tracks: tracks from `track_faces`.
+        size_hw: height and width of the frames, pixels.
+        num_frames: number of frames of the video.
 
     Returns:
         The track with the highest product of relative face size, centrality, share of the frames, sharpness (from
-        0 for a flat image to 1) and the detector's score; of equals the first. None if there are no tracks.
+        0 for a flat image to 1) and the detector's score; the first of equals. None if there are no tracks.
     """
     return max(tracks, key=lambda track: _prominence(track, size_hw, num_frames), default=None)
 
@@ -100,22 +100,22 @@ def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], num
 def _prominence(track: FaceTrack, size_hw: tuple[int, int], num_frames: int) -> float:
     height, width = size_hw
     sizes = np.sqrt(np.prod(track.boxes_xyxy[:, 2:] - track.boxes_xyxy[:, :2], axis=1))
-    offsets = (_centre(track.boxes_xyxy) - (width / 2, height / 2)) / (width / 2, height / 2)
-    # A face at the rim counts half as much as one in the middle.
+    offsets = (box_centres(track.boxes_xyxy) - (width / 2, height / 2)) / (width / 2, height / 2)
+    # A face in a corner counts half as much as one in the middle.
     centrality = 1 - 0.5 * np.clip(np.linalg.norm(offsets, axis=1) / np.sqrt(2), 0, 1)
     persistence = len(track.frames) / max(num_frames, 1)
     sharpness = track.sharpness / (track.sharpness + _BLURRED)
     return float(np.mean(sizes * centrality) / min(size_hw) * persistence * sharpness * track.score)
 
 
-def _to_track(track_id: int, face: Sightings, max_gap: int, undecoded: list[int]) -> FaceTrack:
-    seen = np.asarray(face.frames, np.int64)
-    visits, shots = np.asarray(face.visits), np.asarray(face.shots)
-    boxes = np.stack([f.box_xyxy for f in face.faces]).astype(np.float64)
-    landmarks = np.stack([f.landmarks for f in face.faces]).astype(np.float64)
+def _to_track(track_id: int, tracklet: Tracklet, max_gap: int, undecoded: list[int]) -> FaceTrack:
+    seen = np.asarray(tracklet.frames, np.int64)
+    keyframes, shots = np.asarray(tracklet.keyframes), np.asarray(tracklet.shots)
+    boxes = np.stack([face.box_xyxy for face in tracklet.faces]).astype(np.float64)
+    landmarks = np.stack([face.landmarks for face in tracklet.faces]).astype(np.float64)
     values = np.concatenate([boxes, landmarks.reshape(len(seen), -1)], axis=1)
 
-    # Each stretch is a run of sightings within one shot, with no gap too long to fill.
+    # Each part is a run of detections within one shot, without a gap that is too long to fill.
     ends = np.flatnonzero((np.diff(seen) > max_gap) | (np.diff(shots) > 0)) + 1
     frames, rows, detected = [], [], []
     for part in np.split(np.arange(len(seen)), ends):
@@ -123,10 +123,10 @@ def _to_track(track_id: int, face: Sightings, max_gap: int, undecoded: list[int]
         at = at[~np.isin(at, undecoded)]
         frames.append(at)
         rows.append(interpolate(seen[part], smooth(seen[part], values[part]), at))
-        # The sightings before and after each frame; the detector missed the face if it looked in between.
+        # The detections before and after each frame; the face was missed if there is a keyframe in between.
         before = np.searchsorted(seen[part], at, side="right") - 1
         after = np.searchsorted(seen[part], at, side="left")
-        detected.append(visits[part][after] - visits[part][before] <= 1)
+        detected.append(keyframes[part][after] - keyframes[part][before] <= 1)
     filled = np.concatenate(rows).astype(np.float32)
     return FaceTrack(
         track_id=track_id,
@@ -134,10 +134,6 @@ def _to_track(track_id: int, face: Sightings, max_gap: int, undecoded: list[int]
         boxes_xyxy=filled[:, :4],
         landmarks=filled[:, 4:].reshape(len(filled), *landmarks.shape[1:]),
         detected=np.concatenate(detected),
-        score=float(np.mean([f.score for f in face.faces])),
-        sharpness=float(np.median(face.sharpness)),
+        score=float(np.mean([face.score for face in tracklet.faces])),
+        sharpness=float(np.median(tracklet.sharpness)),
     )
-
-
-def _centre(boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray((boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2, np.float64)

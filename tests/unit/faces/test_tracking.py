@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from dfer.faces.align import TEMPLATE_5PT
 from dfer.faces.detectors import Detector, build_detector, find_detector_weights
 from dfer.faces.detectors.scrfd import ScrfdDetector
-from dfer.faces.tracking.cuts import CutDetector
-from dfer.faces.tracking.smooth import interpolate, smooth
 from dfer.faces.tracking.track import EVERY, choose_main_track, track_faces
 from dfer.records import Face, FaceTrack
 from dfer.video import open_frames
@@ -29,19 +27,37 @@ def make_face(x: float, y: float, size: float = 30.0, score: float = 0.9) -> Fac
     return Face(np.concatenate([corner, corner + size]).astype(np.float32), landmarks.astype(np.float32), score)
 
 
-class Oracle:
-    """A detector that is told the faces of each frame; the frame's first pixel holds the frame's number."""
+class Oracle(Detector):
+    """A detector that knows the faces of each frame; the frame's first pixel holds the frame's number."""
 
     name = "oracle"
 
     def __init__(self, faces_at: Callable[[int], list[Face]]) -> None:
         self.faces_at = faces_at
-        self.visited: list[int] = []
+        self.keyframes: list[int] = []
 
-    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
+    def detect(self, frame_rgb: NDArray[np.uint8], around: NDArray[np.float64] | None = None) -> list[Face]:  # noqa: ARG002
         number = int(frame_rgb[0, 0, 0]) * 256 + int(frame_rgb[0, 0, 1])
-        self.visited.append(number)
+        self.keyframes.append(number)
         return self.faces_at(number)
+
+
+class CloseUpOracle(Oracle):
+    """An oracle that looks closely: near a box it gives the true faces, in the whole frame it is 3 pixels off."""
+
+    uses_around = True
+
+    def __init__(self, faces_at: Callable[[int], list[Face]]) -> None:
+        super().__init__(faces_at)
+        self.searched: list[int] = []
+
+    def detect(self, frame_rgb: NDArray[np.uint8], around: NDArray[np.float64] | None = None) -> list[Face]:
+        faces = super().detect(frame_rgb)
+        if around is None:
+            self.searched.append(self.keyframes[-1])
+            return [replace(face, box_xyxy=face.box_xyxy + 3, landmarks=face.landmarks + 3) for face in faces]
+        distances = [float(np.abs(face.box_xyxy - around).sum()) for face in faces]
+        return [faces[n] for n in np.argsort(distances) if distances[n] < 80]
 
 
 def make_video(count: int, cuts: tuple[int, ...] = ()) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -77,10 +93,10 @@ def test_moving_face_is_followed_through_every_frame() -> None:
     assert track.score == pytest.approx(0.9)
 
 
-def test_detector_visits_every_kth_frame_and_the_last() -> None:
+def test_detector_runs_in_every_kth_frame_and_the_last() -> None:
     oracle = Oracle(lambda _: [])
     assert track_faces(make_video(12), oracle, every=5) == []
-    assert oracle.visited == [0, 5, 10, 11]
+    assert oracle.keyframes == [0, 5, 10, 11]
 
 
 def test_smoothing_takes_jitter_away_without_lag() -> None:
@@ -91,8 +107,8 @@ def test_smoothing_takes_jitter_away_without_lag() -> None:
     (track,) = track_faces(make_video(count), Oracle(lambda n: [make_face(measured[n], 60)]))
     (backwards,) = track_faces(make_video(count), Oracle(lambda n: [make_face(measured[::-1][n], 60)]))
 
-    visited = np.arange(0, count, EVERY)
-    assert (centres(track)[visited, 0] - truth[visited]).std() < 0.8 * noise[visited].std()
+    keyframes = np.arange(0, count, EVERY)
+    assert (centres(track)[keyframes, 0] - truth[keyframes]).std() < 0.8 * noise[keyframes].std()
     # What lags behind in one direction would run ahead in the other.
     assert centres(backwards)[::-1] == pytest.approx(centres(track), abs=1e-3)
 
@@ -111,7 +127,7 @@ def test_crossing_faces_keep_their_identity() -> None:
 
 
 def test_cut_ends_association_by_position() -> None:
-    """Another person appears in the same place: two tracks that meet at the cut, no frame lost between visits."""
+    """Another person appears in the same place: two tracks that meet at the cut, no frame lost between keyframes."""
     oracle = Oracle(lambda n: [make_face(80, 60, size=30 if n < 50 else 32)])
     first, second = track_faces(make_video(99, cuts=(50,)), oracle)
 
@@ -119,7 +135,7 @@ def test_cut_ends_association_by_position() -> None:
     assert second.frames.tolist() == list(range(50, 99))
     assert (first.boxes_xyxy[:, 2] - first.boxes_xyxy[:, 0]).max() == pytest.approx(30, abs=1e-3)
     assert [first.track_id, second.track_id] == [0, 1]
-    assert {49, 50} <= set(oracle.visited)
+    assert {49, 50} <= set(oracle.keyframes)
 
 
 def test_short_gap_is_filled_and_marked() -> None:
@@ -163,6 +179,22 @@ def test_single_false_detection_is_no_track() -> None:
 def test_false_detections_in_different_places_are_no_track() -> None:
     oracle = Oracle(lambda n: [make_face(15 + n * 37 % 130, 15 + n * 53 % 90, 12)] if n % 8 == 0 else [])
     assert track_faces(make_video(60), oracle) == []
+
+
+def test_known_faces_are_looked_at_closely_and_the_frame_is_searched_now_and_then() -> None:
+    oracle = CloseUpOracle(lambda n: [make_face(80, 60)] + ([make_face(30, 30)] if n >= 20 else []))
+    first, second = track_faces(make_video(100), oracle)
+
+    assert oracle.searched[:3] == [0, 4 * EVERY, 8 * EVERY]
+    assert second.frames[0] == 8 * EVERY  # the first search after the face appeared
+    assert centres(first) == pytest.approx(np.tile([80, 60], (100, 1)), abs=0.01)  # the close-ups' landmarks count
+    assert centres(second)[0] == pytest.approx([30, 30], abs=0.01)
+
+
+def test_frame_is_searched_when_a_known_face_is_lost() -> None:
+    oracle = CloseUpOracle(lambda n: [make_face(80 if n < 22 else 20, 60)])
+    assert len(track_faces(make_video(60), oracle)) == 2
+    assert 24 in oracle.searched
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -222,7 +254,7 @@ class TestMainTrack:
             ((80, 60, 30, 100), (80, 60, 40, 30)),
             ((80, 60, 30, 100, 0.9), (80, 60, 30, 100, 0.4)),
         ],
-        ids=["larger", "more central", "longer there", "surer"],
+        ids=["larger", "more central", "longer there", "more confident"],
     )
     def test_prefers(self, main: tuple[float, ...], other: tuple[float, ...]) -> None:
         first, second = self.track(*main), self.track(*other)  # type: ignore[arg-type]
@@ -233,61 +265,6 @@ class TestMainTrack:
         assert choose_main_track([], SIZE_HW, 100) is None
         first = self.track(80, 60, 30)
         assert choose_main_track([first, replace(first, track_id=1)], SIZE_HW, 100) is first
-
-
-class TestCuts:
-    @staticmethod
-    def cuts(values: list[float], texture: float = 0.0) -> list[int]:
-        pattern = np.random.default_rng(0).normal(0, texture, (*SIZE_HW, 3))
-        detector, found = CutDetector(), []
-        for n, value in enumerate(values):
-            frame = np.clip(np.roll(pattern, n, axis=1) + value, 0, 255).astype(np.uint8)
-            if detector.is_cut(frame):
-                found.append(n)
-        return found
-
-    @pytest.mark.parametrize(
-        ("values", "expected"),
-        [
-            ([50] * 10 + [120] * 10, [10]),
-            ([50] * 5 + [120, 50, 120] + [50] * 5, [5, 6, 7, 8]),
-            ([50 + 4 * n for n in range(40)], []),
-            ([50], []),
-        ],
-        ids=["cut", "flashes", "fade", "one frame"],
-    )
-    def test_cuts(self, values: list[float], expected: list[int]) -> None:
-        assert self.cuts(values) == expected
-
-    def test_flicker_is_taken_for_cuts_only_at_first(self) -> None:
-        assert max(self.cuts([50 + 25 * (n % 2) for n in range(60)])) <= 8
-
-    def test_panning_is_no_cut(self) -> None:
-        assert self.cuts([100] * 30, texture=60) == []
-
-
-class TestSmoothing:
-    def test_keeps_parabolas(self) -> None:
-        frames = np.array([0, 4, 8, 12, 13, 17, 21, 24])
-        values = np.stack([frames * 2.0 - 3, 0.1 * frames**2], axis=1)
-        assert smooth(frames, values) == pytest.approx(values)
-
-    def test_few_values_are_kept(self) -> None:
-        values = np.array([[1.0], [5.0], [2.0], [9.0]])
-        assert np.array_equal(smooth(np.arange(4), values), values)
-
-    def test_is_symmetric_in_time(self) -> None:
-        values = np.random.default_rng(0).normal(size=(12, 3))
-        frames = np.arange(0, 48, 4)
-        assert smooth(frames, values)[::-1] == pytest.approx(smooth(frames, values[::-1]))
-
-    def test_interpolation_does_not_overshoot(self) -> None:
-        values = np.array([[0.0], [0.0], [10.0], [10.0]])
-        filled = interpolate(np.array([0, 4, 8, 12]), values, np.arange(13))
-        assert filled[[0, 4, 8, 12]] == pytest.approx(values)
-        assert filled.min() >= 0
-        assert filled.max() <= 10
-        assert np.all(np.diff(filled[:, 0]) >= 0)
 
 
 @pytest.fixture(scope="module", params=["scrfd", "haar"])
