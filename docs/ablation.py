@@ -29,8 +29,8 @@ from dfer.training import train
 TIME_ORDER_PAIR = ("surprise", "fear")
 VARIANTS = {
     "local + global (reference)": {},
-    "local alone": {"model.attention": "local"},
-    "global alone": {"model.attention": "global"},
+    "local only": {"model.attention": "local"},
+    "global only": {"model.attention": "global"},
     "joint: all tokens": {"model.attention": "joint"},
     "windows of one frame": {"model.window": "[1, 2, 2]"},
     "λ = 0": {"loss.compact_weight": "0"},

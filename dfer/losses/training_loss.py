@@ -25,20 +25,35 @@ class LossSection(Settings):
     """The loss `name` + compact_weight * compact."""
 
     name: LossName = Field("cross_entropy", description="classification loss")
-    focal_gamma: NonNegative = Field(2.0, description="focal: how strongly well-classified clips are down-weighted")
-    ldam_margin: NonNegative = Field(0.5, description="LDAM: margin of the rarest class, in logits")
-    ldam_scale: Positive = Field(1.0, description="LDAM: factor of the logits")
-    soft_labels: bool = Field(False, description="train on the annotators' votes, where the store has them")
+    focal_gamma: NonNegative = Field(
+        2.0, description="focal: how strongly well-classified clips are down-weighted; 0 is cross-entropy"
+    )
+    ldam_margin: NonNegative = Field(
+        0.5, description="LDAM: margin of the rarest class, in logits; the others' follow n^(-1/4)"
+    )
+    ldam_scale: Positive = Field(
+        1.0,
+        description="LDAM: factor of the logits. The paper's 30 goes with a head of unit vectors, which this is not",
+    )
+    soft_labels: bool = Field(
+        False, description="train on the shares of the annotators' votes, where the store has votes (FER+)"
+    )
     label_smoothing: BelowOne = Field(0.0, description="share of each target spread evenly over all classes")
     class_weights: Literal["none", "balanced", "sqrt", "effective"] = Field(
-        "none", description="weight of a class: 1 / frequency, its square root, or 1 / effective number of clips"
+        "none",
+        description="weight of a class: 1 / frequency (`balanced`), its square root, or 1 / effective number of clips; "
+        "1 on average over the clips",
     )
     effective_beta: BelowOne = Field(
-        0.999, description="class_weights: effective: β of the effective number (1 - β^n) / (1 - β)"
+        0.999, description="`effective` class weights: β of the effective number (1 - β^n) / (1 - β)"
     )
-    reweight_epoch: int = Field(0, ge=0, description="epochs before class_weights take effect (deferred re-weighting)")
+    reweight_epoch: int = Field(
+        0, ge=0, description="epochs before `class_weights` take effect (deferred re-weighting)"
+    )
     compact_weight: NonNegative = Field(0.1, description="λ of the compact loss; 0 turns it off")
-    compact_form: CompactForm = Field("logit", description="the compact loss acts on logits, or on class centres")
+    compact_form: CompactForm = Field(
+        "logit", description="whether the compact loss acts on logits or on class centres"
+    )
 
 
 def class_weights(counts: Tensor, settings: LossSection) -> Tensor | None:
