@@ -19,6 +19,13 @@ BEST_ON_TEST_NOTE = "the epoch was chosen on the test fold: for comparison with 
 # What became of a clip in preprocessing.
 STATUSES = ("ok", "missing", "unreadable", "no_face", "too_short")
 
+# Lower-case suffixes by which clips are found, opened and read: the only such list.
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".vob", ".webm",
+    ".wmv",
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ClipRecord:

@@ -15,6 +15,7 @@ from dfer.cli.options import (
     EngineKind,
     parse_shard,
 )
+from dfer.datasets import DATASETS
 from dfer.errors import DferError, UsageError
 from dfer.faces.detectors import AUTO
 
@@ -30,10 +31,11 @@ EXAMPLES = (
 SHOWN_FAILURES = 10
 SHOWN_PROBLEMS = 100
 AFTERWARDS = "After the run"
+DATASET_HELP = "".join(f"[bold]{name}[/bold]: {entry.help}. " for name, entry in DATASETS.items())
 
 
 def preprocess(
-    dataset: Annotated[str, typer.Argument(help="dfew, ferv39k, mafw, ferplus or folder.")],
+    dataset: Annotated[str, typer.Argument(help=DATASET_HELP)],
     raw: Annotated[
         Path | None,
         typer.Argument(help="The raw data set, as its authors ship it; --check can do without.", show_default=False),

@@ -1,66 +1,75 @@
-"""Raw data set -> clip records: one reader per data set, official split sizes kept as data."""
+"""Raw data set -> clip records. To add a data set, write a file beside these and give it a line in `DATASETS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from dfer.datasets import dfew, ferv39k, mafw
-from dfer.datasets.dfew import read_dfew
-from dfer.datasets.ferplus import read_ferplus
-from dfer.datasets.ferv39k import read_ferv39k
-from dfer.datasets.folder import read_folder
-from dfer.datasets.mafw import read_mafw
+from dfer.datasets import dfew, ferplus, ferv39k, folder, mafw
+from dfer.datasets.media import Report
 from dfer.datasets.merge import OfficialSizes, RawDataset
 from dfer.errors import UsageError
 
-__all__ = ["DATASETS", "RawDataset", "official_sizes", "read_dataset"]
+__all__ = ["DATASETS", "DatasetEntry", "RawDataset", "official_sizes", "read_dataset"]
 
-DATASETS: dict[str, Callable[[Path, Callable[[str], None]], RawDataset]] = {
-    "dfew": read_dfew,
-    "ferv39k": read_ferv39k,
-    "mafw": read_mafw,
-    "ferplus": read_ferplus,
-    "folder": read_folder,
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A data set in the registry.
+
+    Attributes:
+        read: reads the lists and finds the clips, given the raw data set and a callback for lines of progress.
+        help: one sentence for `dfer preprocess --help`, without its full stop.
+        official: the sizes of the official lists; None where there are none, or where clips are left out of them.
+    """
+
+    read: Callable[[Path, Report], RawDataset]
+    help: str
+    official: OfficialSizes | None = None
+
+
+DATASETS = {
+    "dfew": DatasetEntry(dfew.read_dfew, "11,697 film clips, 7 emotions, 5 folds", dfew.OFFICIAL_SIZES),
+    "ferv39k": DatasetEntry(
+        ferv39k.read_ferv39k, "38,935 clips of 22 scenes, 7 emotions, 1 split", ferv39k.OFFICIAL_SIZES
+    ),
+    "mafw": DatasetEntry(mafw.read_mafw, "9,172 clips, 11 emotions, 5 folds", mafw.OFFICIAL_SIZES),
+    "ferplus": DatasetEntry(ferplus.read_ferplus, "FER+, 35,710 still faces with the votes of ten annotators"),
+    "folder": DatasetEntry(folder.read_folder, "your own clips, in a folder per class or listed in a CSV"),
 }
 
 
-_OFFICIAL = {"dfew": dfew.OFFICIAL_SIZES, "ferv39k": ferv39k.OFFICIAL_SIZES, "mafw": mafw.OFFICIAL_SIZES}
-
-
 def official_sizes(name: str) -> OfficialSizes | None:
-    """What the official lists of a data set hold; None where clips are left out of them, or there are none.
+    """Return the sizes of a data set's official lists, or None if it has none to compare with.
 
     Raises:
-        UsageError: no data set has this name.
+        UsageError: unknown data set.
     """
-    _reader(name)
-    return _OFFICIAL.get(name)
+    return _entry(name).official
 
 
-def read_dataset(name: str, raw: Path, *, report: Callable[[str], None] | None = None) -> RawDataset:
-    """Read the lists of a raw data set and find its clips on the disk.
+def read_dataset(name: str, raw: Path, *, report: Report | None = None) -> RawDataset:
+    """Read the lists of a raw data set and find its clips on disk.
 
-    Every clip of the lists has a record, with no source if it is not on the disk.
+    Every clip of the lists has a record, without a source if it is not on disk.
 
     Args:
         name: a key of `DATASETS`.
-        raw: the folder the data set was unpacked to; for "folder" also a CSV.
-        report: told in one line what is being done, for progress.
+        raw: the folder that the data set was unpacked to; for "folder" also a CSV.
+        report: called with lines of progress.
 
     Raises:
-        UsageError: no data set has this name.
-        DataError: `raw` holds no such data set, or its lists contradict themselves.
+        UsageError: unknown data set.
+        DataError: `raw` does not contain this data set, or its lists contradict themselves.
     """
-    return _reader(name)(Path(raw), report or (lambda _line: None))
+    return _entry(name).read(Path(raw), report or (lambda _line: None))
 
 
-def _reader(name: str) -> Callable[[Path, Callable[[str], None]], RawDataset]:
-    reader = DATASETS.get(name)
-    if reader is None:
+def _entry(name: str) -> DatasetEntry:
+    if name not in DATASETS:
         near = get_close_matches(name.lower(), DATASETS, n=1)
         known = f"known data sets: {', '.join(DATASETS)}"
-        hint = f"did you mean {near[0]}? {known}" if near else known
-        raise UsageError(f"unknown data set {name!r}", hint=hint)
-    return reader
+        raise UsageError(f"unknown data set {name!r}", hint=f"did you mean {near[0]}? {known}" if near else known)
+    return DATASETS[name]

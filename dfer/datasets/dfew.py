@@ -1,7 +1,7 @@
 """DFEW: 11,697 film clips with one of seven emotions, in five folds.
 
 The lists number the emotions 1-7; copies that number them 0-6 under the same header are in circulation. The clips
-come as original videos, as the authors' aligned frames, as 16 of those, and as videos of both.
+come as original videos, as the authors' aligned frames, as 16 of those per clip, and as videos of either.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def read_dfew(raw: Path, report: Report) -> RawDataset:
     """Read DFEW, or a data set in its layout.
 
     Args:
-        raw: the folder of EmoLabel_DataSplit and Clip, or the one above it.
-        report: told what is being done.
+        raw: the folder that contains EmoLabel_DataSplit and Clip, or its parent.
+        report: called with lines of progress.
 
     Returns:
-        The clips, ids as in the lists ("1"), in five folds.
+        The clips in five folds; their ids are those of the lists ("1").
 
     Raises:
-        DataError: no lists, or lists that contradict each other or the emotions' numbering.
+        DataError: no lists, or lists that contradict each other or the numbering of the emotions.
 
     Source: Jiang et al., "DFEW: A Large-Scale Database for Recognizing Dynamic Facial Expressions in the Wild", 2020.
     """
-    hint = f"RAW is the folder that holds EmoLabel_DataSplit and Clip: {_LISTS}, {_CLIPS}"
+    hint = f"RAW is the folder that contains EmoLabel_DataSplit and Clip: {_LISTS}, {_CLIPS}"
     root, files = find_lists(raw, _lists_in, looked_for=_LISTS, hint=hint)
     report(f"reading {len(files)} lists in {root}")
     rows = {slot: _numbered_rows(file) for slot, file in files.items()}
@@ -79,7 +79,7 @@ def _lists_in(folder: Path) -> dict[Slot, Path]:
 
 
 def _numbered_rows(file: Path) -> list[Row]:
-    """The rows of a list, each with a clip number and a label number; the header is left out."""
+    """Read the rows of a list, each a clip number and a label number, without the header."""
     rows = read_csv(file)
     if [field.lower() for field in rows[0].fields] == ["video_name", "label"]:
         rows = rows[1:]
@@ -93,7 +93,7 @@ def _numbered_rows(file: Path) -> list[Row]:
 
 
 def _first_number(rows: list[Row]) -> tuple[int, list[str]]:
-    """The number that these lists give the first emotion, by which numbers appear in them; and the notices."""
+    """Infer the number of the first emotion from the numbers that appear in the lists; also return notices."""
     zero = next((row for row in rows if row.fields[1] == "0"), None)
     seven = next((row for row in rows if row.fields[1] == "7"), None)
     if zero and seven:
@@ -104,10 +104,10 @@ def _first_number(rows: list[Row]) -> tuple[int, list[str]]:
         )
     if zero:
         meaning = ", ".join(f"{number} {name}" for number, name in enumerate(DFEW_LABELS))
-        return 0, [f"these lists number the emotions 0-6, the official ones 1-7; they are read as {meaning}"]
+        return 0, [f"these lists number the emotions 0-6, unlike the official ones (1-7); they are read as {meaning}"]
     if seven:
         return 1, []
-    return 1, ["neither label 0 nor label 7 is in the lists: they are read in the official numbering, 1-7"]
+    return 1, ["neither label 0 nor label 7 is in the lists: the official numbering, 1-7, is assumed"]
 
 
 def _listed(row: Row, first: int) -> ListedClip:
@@ -137,9 +137,9 @@ def _form_of(home: str, is_video: bool) -> Form:
 _ORIGINAL_VIDEOS = Form("original videos", rank=0)
 _ORIGINAL_FRAMES = Form("frames of the original videos", rank=1)
 _ALIGNED_FRAMES = Form("the authors' aligned frames", rank=2, aligned=True)
-# People rename the folder of the aligned frames (jpg_256); frames of the originals are in no archive.
+# People rename the folder of aligned frames (jpg_256); no archive contains frames of the original videos.
 _RENAMED_FRAMES = Form("the authors' aligned frames", rank=3, aligned=True, assumed=True)
 _ALIGNED_VIDEOS = Form("videos of the authors' aligned frames", rank=4, aligned=True)
-_FRAMES_OF_16 = Form("16 of the authors' aligned frames each", rank=5, aligned=True)
-_VIDEOS_OF_16 = Form("videos of 16 of the authors' aligned frames each", rank=6, aligned=True)
+_FRAMES_OF_16 = Form("16 aligned frames per clip", rank=5, aligned=True)
+_VIDEOS_OF_16 = Form("videos of 16 aligned frames per clip", rank=6, aligned=True)
 _LAYOUT = Layout(_clip_of, _form_of, looked_for=_CLIPS, clips_folder="clips?")

@@ -1,7 +1,7 @@
 """FER+: 35,710 still faces (FER2013's images), each with the votes of ten annotators. For pretraining.
 
-A label is made from the votes by FER+'s own majority rule; the votes for the seven emotions are kept beside it, for
-soft labels.
+The label follows from the votes by FER+'s own majority rule; the votes for the seven emotions are kept for soft
+labels.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ _LISTS = "FER2013Train/label.csv"
 def read_ferplus(raw: Path, report: Report) -> RawDataset:
     """Read FER+ with the seven labels of DFEW, an image per clip.
 
-    Images that the majority calls contempt, unknown or no face, or that have no majority, are left out.
+    Images whose majority is contempt, unknown or not-a-face, or that have no majority, are left out.
 
     Args:
-        raw: the folder of FER2013Train, FER2013Valid and FER2013Test, or the one above it.
-        report: told what is being done.
+        raw: the folder that contains FER2013Train, FER2013Valid and FER2013Test, or its parent.
+        report: called with lines of progress.
 
     Returns:
-        The clips, ids as in the lists without suffix ("fer0000000"), in one fold; FER2013Valid is its "val" split.
+        The clips in one fold, of which FER2013Valid is the "val" split; their ids are those of the lists without
+        suffix ("fer0000000").
 
     Raises:
-        DataError: no lists, or a row that holds no votes.
+        DataError: no lists, or a row without votes.
 
     Source: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
     Distribution", 2016.
@@ -86,16 +87,16 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
 
 
 def _votes_by_emotion(votes: Sequence[int]) -> tuple[int, ...]:
-    """The votes for DFEW's seven emotions in their order, single ones left out as `majority` does."""
+    """Return the votes for DFEW's seven emotions, in their order, without single votes as in `majority`."""
     counted = {canonical_emotion(name): count for name, count in zip(VOTES, votes, strict=True) if count > 1}
     return tuple(counted.get(emotion, 0) for emotion in DFEW_LABELS)
 
 
 def majority(votes: Sequence[int]) -> str | None:
-    """What more than half of the votes say, single votes for anything being taken for slips and left out.
+    """Return the choice of more than half of the votes; single votes are not counted, as likely slips.
 
     Args:
-        votes: in the order of `VOTES`.
+        votes: number of votes for each of `VOTES`.
 
     Returns:
         One of `VOTES`, or None if none has a majority.
@@ -108,7 +109,7 @@ def majority(votes: Sequence[int]) -> str | None:
 
 
 def _lists(raw: Path) -> dict[str, Path]:
-    hint = f"RAW is the folder that holds FER2013Train, FER2013Valid and FER2013Test: {_LISTS}"
+    hint = f"RAW is the folder that contains FER2013Train, FER2013Valid and FER2013Test: {_LISTS}"
     require_folder(raw, looked_for=_LISTS, hint=hint)
     for root in (raw, *children(raw, ".*", folders=True)):
         found = {
@@ -119,7 +120,7 @@ def _lists(raw: Path) -> dict[str, Path]:
         }
         if found:
             return found
-    raise DataError(f"no lists of the data set: looked for {_LISTS} here and one level below", where=raw, hint=hint)
+    raise DataError(f"no lists found: looked for {_LISTS} here and one level below", where=raw, hint=hint)
 
 
 def _votes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -145,10 +146,10 @@ def _notices(sizes: Mapping[str, int], left_out: Mapping[str, int], num_missing:
     notices = []
     if left_out:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
-        notices.append(f"images left out by the majority of their votes: {sum(left_out.values()):,} ({reasons})")
+        notices.append(f"images left out because of their votes: {sum(left_out.values()):,} ({reasons})")
     if sizes != OFFICIAL_SIZES:
         parts = ", ".join(f"{split} {sizes.get(split, 0):,} of {OFFICIAL_SIZES[split]:,}" for split in _FOLDERS)
         notices.append(f"not the official split sizes: {parts}")
     if num_missing:
-        notices.append(f"images of the lists that are not on the disk: {num_missing:,}")
+        notices.append(f"images of the lists that are not on disk: {num_missing:,}")
     return notices

@@ -1,7 +1,7 @@
 """FERV39k: 38,935 clips of 22 scenes with one of seven emotions, in one official split.
 
 Clip numbers repeat in every scene and emotion, so the id is the whole path. The official lists name the emotion;
-copies that number it alphabetically are in circulation. The path holds the name as well, so each row is checked.
+copies that number it alphabetically are in circulation. The path contains the name too, so each row is checked.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _CLIPS = "2_ClipsforFaceCrop/Action/Happy/0267/*.jpg"
 
 
 def read_ferv39k(raw: Path, report: Report) -> RawDataset:
-    """Read FERV39k, its official split over all scenes.
+    """Read FERV39k with its official split over all scenes.
 
     Args:
-        raw: the folder of 4_setups and 2_ClipsforFaceCrop, or the one above it.
-        report: told what is being done.
+        raw: the folder that contains 4_setups and 2_ClipsforFaceCrop, or its parent.
+        report: called with lines of progress.
 
     Returns:
-        The clips, ids as in the lists ("Action/Happy/0267"), in one fold.
+        The clips in one fold; their ids are those of the lists ("Action/Happy/0267").
 
     Raises:
         DataError: no lists, or lists that contradict each other or the paths in them.
 
     Source: Wang et al., "FERV39k: A Large-Scale Multi-Scene Dataset for Facial Expression Recognition in Videos", 2022.
     """
-    hint = f"RAW is the folder that holds 4_setups and 2_ClipsforFaceCrop: {_LISTS}, {_CLIPS}"
+    hint = f"RAW is the folder that contains 4_setups and 2_ClipsforFaceCrop: {_LISTS}, {_CLIPS}"
     root, files = find_lists(raw, _lists_in, looked_for=_LISTS, hint=hint)
     report(f"reading {len(files)} lists in {root}")
     rows = {slot: read_pairs(file) for slot, file in files.items()}
@@ -105,7 +105,7 @@ def _numbering_notices(rows: list[Row]) -> list[str]:
 
 
 def _clip_id(parts: list[str]) -> str | None:
-    """The id in the official spelling, from the last three parts of a path in any; None for another path."""
+    """Return the id in its official spelling from the last three parts of a path; None for any other path."""
     if len(parts) < 3:
         return None
     scene, emotion, name = parts[-3].strip(), canonical_emotion(parts[-2]), parts[-1]
@@ -127,7 +127,7 @@ def _form_of(home: str, is_video: bool) -> Form:
     return _SCENE_IMAGES if "scen" in home else _RENAMED_CROPS
 
 
-# Unlike in DFEW the authors' crops come first: they say which of the people in a scene the label is for.
+# Unlike in DFEW, the authors' crops come first: they show which person in a scene the label refers to.
 _FACE_CROPS = Form("the authors' face crops", rank=0, aligned=True)
 _RENAMED_CROPS = Form("the authors' face crops", rank=1, aligned=True, assumed=True)
 _VIDEOS_OF_CROPS = Form("videos of the authors' face crops", rank=2, aligned=True)

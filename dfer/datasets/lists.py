@@ -1,7 +1,7 @@
-"""Finding and reading the list files of a data set, tolerant of how copies differ and strict about what they say.
+"""Find and read the lists of a data set, tolerant of differences between copies, strict about their content.
 
 Copies of the same lists differ in spaces and case of folder names, byte-order marks, line ends and separators.
-None of that changes what a row says, so it is accepted; anything that does is an error naming file and line.
+None of that changes the meaning of a row, so it is accepted; anything that does is an error naming file and line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Slot = tuple[int, str]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a list, and where it stands."""
+    """One row of a list, and its place in the file."""
 
     file: Path
     line: int
@@ -30,12 +30,12 @@ class Row:
 
     @property
     def where(self) -> str:
-        """The file and line, for an error."""
+        """The file and line, for an error message."""
         return f"{self.file}, line {self.line}"
 
 
 def is_visible(name: str) -> bool:
-    """Whether a file or folder is meant for people: not hidden, not an archiver's leftover."""
+    """Return whether a file or folder is neither hidden nor an archiver's leftover."""
     return not name.startswith(".") and name != "__MACOSX"
 
 
@@ -60,13 +60,13 @@ _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
 
 
 def children(folder: Path, pattern: str, *, folders: bool) -> list[Path]:
-    """The sub-folders (or files) of a folder whose name is `pattern`, whatever its case, spaces and punctuation.
+    """Find the sub-folders (or files) whose name matches, regardless of case, spaces and punctuation.
 
     Args:
-        folder: where to look; a folder that cannot be listed has no children.
-        pattern: a regular expression for the whole name in lower-case letters and digits alone, so
-            `set[1-5]csv` is "Set 1.csv" too.
-        folders: look for folders rather than files.
+        folder: the folder to list; one that cannot be listed has no children.
+        pattern: a regular expression for the whole name reduced to lower-case letters and digits, so that
+            `set[1-5]csv` matches "Set 1.csv" too.
+        folders: whether to find folders rather than files.
 
     Returns:
         The paths, sorted by name.
@@ -92,27 +92,27 @@ def find_lists(
 
     Args:
         raw: the folder given by the user.
-        lists_in: the lists that a folder holds, if it is the data set's root; empty if it is not.
-        looked_for: the official path of the lists, for the error.
-        hint: the way out, for the error.
+        lists_in: returns the lists in a folder; empty if the folder is not the root of the data set.
+        looked_for: the official path of the lists, for the error message.
+        hint: the hint of the error message.
 
     Returns:
         The root of the data set, and the file of each list.
 
     Raises:
-        DataError: RAW is no folder, holds no lists, holds several data sets, or lacks one of a pair of lists.
+        DataError: RAW is not a folder, contains no lists or several data sets, or lacks one of a pair of lists.
     """
     require_folder(raw, looked_for=looked_for, hint=hint)
     found = [(raw, lists_in(raw))]
     if not found[0][1]:
         found = [(folder, lists) for folder in children(raw, ".*", folders=True) if (lists := lists_in(folder))]
     if not found:
-        what = f"no lists of the data set: looked for {looked_for} here and one level below"
+        what = f"no lists found: looked for {looked_for} here and one level below"
         raise DataError(what, where=raw, hint=hint)
     if len(found) > 1:
         names = ", ".join(folder.name for folder, _ in found)
-        hint = "give the folder of the one you mean"
-        raise DataError(f"several folders here hold lists of the data set: {names}", where=raw, hint=hint)
+        hint = "give one of these folders as RAW"
+        raise DataError(f"several folders here contain lists of the data set: {names}", where=raw, hint=hint)
     root, lists = found[0]
     for fold, split in sorted(lists):
         other = "test" if split == "train" else "train"
@@ -123,31 +123,31 @@ def find_lists(
 
 
 def one_per_slot(found: list[tuple[Slot, Path]]) -> dict[Slot, Path]:
-    """Refuse two files that claim to be the same list.
+    """Map each fold and split to its list.
 
     Raises:
-        DataError: two files are the list of one fold and split.
+        DataError: two files are the list of the same fold and split.
     """
     lists: dict[Slot, Path] = {}
     for slot, file in sorted(found):
         if slot in lists:
             fold, split = slot
-            what = f"two files are the {split} list of fold {fold}: {lists[slot].parent.name}/{lists[slot].name} too"
+            what = f"two files are the {split} list of fold {fold}: also {lists[slot].parent.name}/{lists[slot].name}"
             raise DataError(what, where=file, hint="keep one of them under the raw folder")
         lists[slot] = file
     return lists
 
 
 def read_csv(file: Path) -> list[Row]:
-    """The rows of a CSV, a header among them if there is one; commas, semicolons or tabs between the fields.
+    """Read the rows of a CSV, including any header; fields are separated by commas, semicolons or tabs.
 
     Raises:
-        DataError: the file cannot be read, is no text, or holds no rows.
+        DataError: the file cannot be read, is not text, or has no rows.
     """
     text = _read_text(file)
     first = text.lstrip().partition("\n")[0]
     delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    # Strict, for else a quote that is never closed swallows the rows after it.
+    # Strict: otherwise an unclosed quote would swallow the rows after it.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows = []
     try:
@@ -161,10 +161,10 @@ def read_csv(file: Path) -> list[Row]:
 
 
 def read_pairs(file: Path) -> list[Row]:
-    """The rows of a list without a header: two fields each, a space or a comma between them.
+    """Read the rows of a list without a header: two fields each, separated by a space or a comma.
 
     Raises:
-        DataError: the file cannot be read, is no text, holds no rows, or a row is no pair.
+        DataError: the file cannot be read, is not text, has no rows, or a row does not have two fields.
     """
     rows = []
     for number, line in enumerate(_read_text(file).splitlines(), start=1):
@@ -177,7 +177,7 @@ def read_pairs(file: Path) -> list[Row]:
     return _require_rows(file, rows)
 
 
-# The last field is one word; spaces in the first one (a scene's name) belong to it.
+# The last field is one word; the first (a scene's name) may contain spaces.
 _PAIR = re.compile(r"(\S.*?)[\s,]\s*([^\s,]+)")
 
 

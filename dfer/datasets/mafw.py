@@ -1,6 +1,6 @@
 """MAFW: 9,172 clips with one of eleven emotions, in five folds.
 
-At least three numberings of these emotions are in circulation, so only lists that name them are read.
+At least three numberings of these emotions are in circulation, so only lists that name the emotions are read.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _CLIPS = "data/clips/00001.mp4, data/frames/00001/*.png or data/faces/00001/*.pn
 
 
 def read_mafw(raw: Path, report: Report) -> RawDataset:
-    """Read MAFW, its clips with a single emotion.
+    """Read the clips of MAFW that have a single emotion.
 
     Args:
-        raw: the folder of split and data, or the one above it.
-        report: told what is being done.
+        raw: the folder that contains split and data, or its parent.
+        report: called with lines of progress.
 
     Returns:
-        The clips, ids as in the lists without suffix ("00001"), in five folds.
+        The clips in five folds; their ids are those of the lists without suffix ("00001").
 
     Raises:
         DataError: no lists, lists that contradict each other, or lists that number the emotions.
@@ -56,7 +56,7 @@ def read_mafw(raw: Path, report: Report) -> RawDataset:
     Source: Liu et al., "MAFW: A Large-scale, Multi-modal, Compound Affective Database for Dynamic Facial Expression
     Recognition in the Wild", 2022.
     """
-    hint = f"RAW is the folder that holds split and data: {_LISTS}, {_CLIPS}"
+    hint = f"RAW is the folder that contains split and data: {_LISTS}, {_CLIPS}"
     root, files = find_lists(raw, _lists_in, looked_for=_LISTS, hint=hint)
     report(f"reading {len(files)} lists in {root}")
     return build_dataset(
@@ -70,7 +70,7 @@ def read_mafw(raw: Path, report: Report) -> RawDataset:
 
 def _lists_in(folder: Path) -> dict[Slot, Path]:
     holders = [folder]
-    # The archive's own name of the first folder is "Train & Test Set"; each level may have been left out.
+    # In the archive, the first folder is named "Train & Test Set"; copies may lack any of the levels.
     for level in ("split|traintestset", "single", "nocaption"):
         holders += [found for holder in holders for found in children(holder, level, folders=True)]
     found = [
@@ -90,7 +90,7 @@ def _listed(row: Row) -> ListedClip:
         raise DataError(f"expected 00001.mp4 and an emotion, got {' '.join(row.fields)[:80]!r}", where=row.where)
     if clip_number(label) is not None:
         raise DataError(
-            f"the label is the number {label}, which means nothing: MAFW's emotions have three numberings",
+            f"the label is the number {label}, which is ambiguous: three numberings of MAFW's emotions exist",
             where=row.where,
             hint="use the official lists, which name the emotions: 00001.mp4 anger",
         )

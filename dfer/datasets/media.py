@@ -1,7 +1,7 @@
-"""What lies on the disk under a raw data set: every video and frame folder, found in one walk.
+"""Find every video and frame folder of a raw data set in one walk.
 
 People rename folders and unpack archives in parts, so nothing is looked up by an exact path; and a raw data set has
-up to two million frames on what may be a network disk, so no file is asked for more than its name.
+up to two million frames, perhaps on a network disk, so only the names of files are read.
 """
 
 from __future__ import annotations
@@ -14,16 +14,9 @@ from pathlib import Path
 
 from dfer.datasets.lists import is_visible
 from dfer.errors import DataError
+from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-# fmt: off
-VIDEO_SUFFIXES = frozenset([
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".vob",
-    ".webm", ".wmv",
-])
-# fmt: on
-IMAGE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"])
-
-# Called with one line on how far a long job is.
+# Called with one line of progress.
 Report = Callable[[str], None]
 
 _MAX_DEPTH = 8  # deeper than any layout
@@ -32,13 +25,13 @@ _REPORT_EVERY = 200_000
 
 @dataclass(frozen=True)
 class Media:
-    """A video or a frame folder on the disk.
+    """A video or a frame folder on disk.
 
     Attributes:
-        path: the video file, or the folder that holds the frames.
-        folders: the names of the folders from the data set's root down to it, itself left out.
+        path: the video file, or the folder of frames.
+        folders: the names of its parent folders, from the data set's root down.
         name: the video's name without its suffix, or the frame folder's name.
-        is_video: a video file rather than a folder of frames.
+        is_video: whether it is a video file rather than a folder of frames.
     """
 
     path: Path
@@ -49,7 +42,7 @@ class Media:
 
 @dataclass(frozen=True)
 class _Listing:
-    """The names in a folder by kind, and how many entries it has in all."""
+    """The names in a folder by kind, and its total number of entries."""
 
     videos: list[str]
     images: list[str]
@@ -61,17 +54,17 @@ class _Listing:
 def find_media(root: Path, report: Report) -> tuple[list[Media], list[str]]:
     """Find every video and frame folder under a folder.
 
-    A folder is a frame folder if it holds images and no video. Links to folders are followed; loops are not.
+    A folder is a frame folder if it contains images and no video. Links to folders are followed; loops are not.
 
     Args:
-        root: the data set's root; images directly in it are no clip.
-        report: told how far a long walk is.
+        root: the data set's root; images directly in it are not a clip.
+        report: called with lines of progress.
 
     Returns:
-        The media, sorted by path, and a notice for each folder that may not be read.
+        The media, sorted by path, and a notice for each folder without read permission.
 
     Raises:
-        DataError: the disk fails on the way (a network mount that went away): clips must not seem missing then.
+        DataError: the disk fails during the walk (a lost network mount): its clips must not count as missing.
     """
     media: list[Media] = []
     notices: list[str] = []
@@ -83,7 +76,7 @@ def find_media(root: Path, report: Report) -> tuple[list[Media], list[str]]:
         try:
             listing = _list_folder(folder)
         except PermissionError:
-            notices.append(f"{folder} may not be read by this user: what it holds counts as missing")
+            notices.append(f"no permission to read {folder}: its clips count as missing")
             continue
         if (seen + listing.num_entries) // _REPORT_EVERY > seen // _REPORT_EVERY:
             report(f"looking for clips in {root}: {seen + listing.num_entries:,} files so far")
@@ -100,17 +93,17 @@ def find_media(root: Path, report: Report) -> tuple[list[Media], list[str]]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The images directly in a folder, sorted by name; none if it is no folder.
+    """List the images directly in a folder, sorted by name; none if it is not a folder.
 
     Raises:
-        DataError: the disk fails, or the folder may not be read.
+        DataError: the disk fails, or the user has no permission to read the folder.
     """
     if not folder.is_dir():
         return []
     try:
         return [folder / name for name in sorted(_list_folder(os.fspath(folder)).images)]
     except PermissionError as error:
-        raise DataError("the folder may not be read by this user", where=folder) from error
+        raise DataError("no permission to read the folder", where=folder) from error
 
 
 def _list_folder(folder: str) -> _Listing:
@@ -143,13 +136,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EACCES):  # a link that leads nowhere
+        if error.errno in (errno.ELOOP, errno.EACCES):  # a broken link
             return False
         raise
 
 
 def _is_new(link: str, entered: set[str]) -> bool:
-    """Whether a link leads to a folder not entered by a link before, and not above itself."""
+    """Return whether a link leads to a folder that was not entered before and does not contain the link."""
     target = os.path.realpath(link)
     above = os.path.realpath(os.path.dirname(link))  # noqa: PTH120 - Path.resolve raises on loops
     if target in entered or f"{above}{os.sep}".startswith(f"{target}{os.sep}"):

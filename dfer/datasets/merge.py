@@ -1,10 +1,10 @@
-"""The lists of all folds -> one record per clip, checked against each other and against the official sizes."""
+"""Lists of all folds -> one record per clip, checked against each other and against the official sizes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dfer.datasets.lists import Row, Slot
 from dfer.datasets.sources import Source
@@ -14,16 +14,15 @@ from dfer.records import ClipRecord
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A raw data set as its lists tell it, with what was found on the disk.
+    """A raw data set: the content of its lists, and the clips found on disk.
 
     Attributes:
-        name: the name of its reader, such as "dfew".
+        name: its key in `DATASETS`.
         labels: the emotions in label order.
-        clips: every clip of the lists once, in the lists' order, its folds merged. A fold maps to "train", "test"
-            or, in data sets that have an official validation split (FER+, CAER), "val".
+        clips: every clip of the lists once, in the order of the lists, with its folds merged. A fold maps to "train",
+            "test" or, in data sets with an official validation split (FER+, CAER), "val".
         num_folds: the highest fold number.
-        notices: what the user should know, a sentence each: traps detected, assumptions made, deviations from the
-            official lists.
+        notices: a sentence each on traps detected, assumptions made, and deviations from the official lists.
     """
 
     name: str
@@ -35,11 +34,11 @@ class RawDataset:
 
 @dataclass(frozen=True)
 class OfficialSizes:
-    """What the official lists hold.
+    """The sizes of the official lists.
 
     Attributes:
-        lists: clips per fold and split.
-        emotions: clips per emotion, each clip counted once.
+        lists: number of clips per fold and split.
+        emotions: number of distinct clips per emotion.
     """
 
     lists: Mapping[Slot, int]
@@ -53,21 +52,19 @@ class OfficialSizes:
 
 @dataclass(frozen=True)
 class ListedClip:
-    """A clip as one row of a list names it."""
+    """A clip as a row of a list names it.
+
+    Attributes:
+        clip_id: its id, unique within the data set.
+        emotion: the name of its label.
+        row: the first row that names it.
+        folds: its split in each fold; filled in by `merge_lists`.
+    """
 
     clip_id: str
     emotion: str
     row: Row
-
-
-@dataclass(frozen=True)
-class MergedClip:
-    """A clip as all the lists name it: the first row that does, and its split in each fold."""
-
-    clip_id: str
-    emotion: str
-    row: Row
-    folds: dict[int, str]
+    folds: dict[int, str] = field(default_factory=dict)
 
 
 def build_dataset(
@@ -79,15 +76,15 @@ def build_dataset(
     find_sources: Callable[[Sequence[str]], tuple[dict[str, Source], list[str]]],
     notices: Sequence[str] = (),
 ) -> RawDataset:
-    """Merge and check the lists of a data set, and find its clips on the disk.
+    """Merge and check the lists of a data set, and find its clips on disk.
 
     Args:
-        name: the name of the reader.
+        name: key in `DATASETS`.
         labels: the emotions in label order.
         lists: the rows of each fold's lists.
-        official: what the official lists hold.
-        find_sources: the sources of the clips on the disk, given all clip ids; and notices.
-        notices: what reading the lists had to tell.
+        official: the sizes of the official lists.
+        find_sources: returns the sources of the clips on disk, given all clip ids, and notices.
+        notices: notices from reading the lists.
 
     Raises:
         DataError: the lists contradict each other or the official ones.
@@ -104,24 +101,24 @@ def build_dataset(
     )
 
 
-def merge_lists(lists: Mapping[Slot, Sequence[ListedClip]]) -> tuple[list[MergedClip], list[str]]:
+def merge_lists(lists: Mapping[Slot, Sequence[ListedClip]]) -> tuple[list[ListedClip], list[str]]:
     """Merge the lists of all folds: each clip once, with its split in each fold.
 
     Args:
         lists: the rows of each fold's lists.
 
     Returns:
-        The clips, in order of first mention (fold 1's train list, its test list, fold 2's, ...), and the notices.
+        The clips in order of first mention (fold 1's train list, its test list, fold 2's, ...), and notices.
 
     Raises:
         DataError: a clip is in two splits of a fold, or has two labels.
     """
-    clips: dict[str, MergedClip] = {}
+    clips: dict[str, ListedClip] = {}
     repeats: list[ListedClip] = []
     for fold, split in sorted(lists, key=lambda slot: (slot[0], _SPLIT_ORDER.index(slot[1]))):
         in_this_list: set[str] = set()
         for item in lists[fold, split]:
-            clip = clips.setdefault(item.clip_id, MergedClip(item.clip_id, item.emotion, item.row, {}))
+            clip = clips.setdefault(item.clip_id, item)
             if clip.emotion != item.emotion:
                 raise DataError(
                     f"clip {item.clip_id} is {item.emotion} here and {clip.emotion} in {clip.row.where}",
@@ -132,7 +129,7 @@ def merge_lists(lists: Mapping[Slot, Sequence[ListedClip]]) -> tuple[list[Merged
                 raise DataError(
                     f"clip {item.clip_id} is in both the {clip.folds[fold]} and the {split} list of fold {fold}",
                     where=item.row.where,
-                    hint="a test on clips seen in training is worth nothing: copy the official lists again",
+                    hint="testing on training clips makes the result worthless: copy the official lists again",
                 )
             if item.clip_id in in_this_list:
                 repeats.append(item)
@@ -144,20 +141,20 @@ def merge_lists(lists: Mapping[Slot, Sequence[ListedClip]]) -> tuple[list[Merged
 _SPLIT_ORDER = ("train", "val", "test")
 
 
-def check_sizes(clips: Sequence[MergedClip], official: OfficialSizes) -> list[str]:
-    """Compare the lists with the official ones: other sizes are told, another numbering is refused.
+def check_sizes(clips: Sequence[ListedClip], official: OfficialSizes) -> list[str]:
+    """Compare the lists with the official ones: other sizes are reported, another numbering is an error.
 
     Returns:
         One notice if the lists are not the official ones, else none.
 
     Raises:
-        DataError: the clips per emotion are the official numbers, but those of other emotions.
+        DataError: the numbers of clips per emotion are the official ones, but assigned to other emotions.
     """
     emotions = Counter(clip.emotion for clip in clips)
     if emotions != official.emotions and sorted(emotions.values()) == sorted(official.emotions.values()):
         wrong = next(name for name, count in official.emotions.items() if emotions[name] != count)
         raise DataError(
-            f"the emotions are numbered in another order: {emotions[wrong]:,} clips would be {wrong}, "
+            f"the emotions are numbered in a different order: {emotions[wrong]:,} clips are labelled {wrong}, "
             f"officially {official.emotions[wrong]:,}",
             where=clips[0].row.file,
             hint="copy the official lists from the data set's archive",
@@ -177,18 +174,18 @@ def _repeat_notices(repeats: Sequence[ListedClip]) -> list[str]:
     if not repeats:
         return []
     return [
-        f"rows that repeat a clip of the same list, which counts once: {len(repeats):,}, such as {repeats[0].row.where}"
+        f"rows that repeat a clip of the same list (counted once): {len(repeats):,}, such as {repeats[0].row.where}"
     ]
 
 
-def _overlap_notices(clips: Sequence[MergedClip]) -> list[str]:
+def _overlap_notices(clips: Sequence[ListedClip]) -> list[str]:
     num_tested = sum(list(clip.folds.values()).count("test") > 1 for clip in clips)
     if not num_tested:
         return []
-    return [f"clips in the test list of more than one fold, which pooled figures count more than once: {num_tested:,}"]
+    return [f"clips in the test lists of several folds, which pooled results count several times: {num_tested:,}"]
 
 
-def _record(clip: MergedClip, label: int, source: Source | None) -> ClipRecord:
+def _record(clip: ListedClip, label: int, source: Source | None) -> ClipRecord:
     return ClipRecord(
         clip_id=clip.clip_id,
         label=label,
@@ -200,7 +197,7 @@ def _record(clip: MergedClip, label: int, source: Source | None) -> ClipRecord:
 
 
 def spread_clips(clips: list[ClipRecord], limit: int | None) -> list[ClipRecord]:
-    """At most `limit` of the clips, spread evenly over them."""
+    """Return at most `limit` of the clips, spread evenly over the list; all for None."""
     if limit is None or limit >= len(clips):
         return clips
     return [clips[n * len(clips) // limit] for n in range(limit)]

@@ -1,4 +1,4 @@
-"""What everyone who sees results of a data set must be told: a text file beside the raw data."""
+"""The notice that must accompany all results of a data set: a text file beside the raw data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from dfer.errors import DataError
 
 NOTICE_FILE = "dfer_notice.txt"
-MAX_NOTICE = 500  # letters: it is repeated below every table and figure
+MAX_NOTICE = 500  # characters: it is repeated below every table and figure
 
 
 def read_notice(raw: Path) -> str:
@@ -17,7 +17,7 @@ def read_notice(raw: Path) -> str:
         raw: the data set's folder, or the table of a data set that is given as one.
 
     Raises:
-        DataError: the file cannot be read, is not text, or is too long.
+        DataError: the file cannot be read, is not UTF-8 text, or is too long.
     """
     path = (raw if raw.is_dir() else raw.parent) / NOTICE_FILE
     try:
@@ -27,5 +27,5 @@ def read_notice(raw: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the notice: {error}", where=path) from error
     if len(text) > MAX_NOTICE:
-        raise DataError(f"the notice is longer than {MAX_NOTICE} letters", where=path)
+        raise DataError(f"the notice is longer than {MAX_NOTICE} characters", where=path)
     return text

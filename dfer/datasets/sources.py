@@ -1,8 +1,8 @@
-"""Which file of the disk to take for a clip.
+"""Choose the file or folder on disk that a clip is read from.
 
-A data set's clips come as original videos, as frames, as aligned face crops, or as several of these at once. Each
-reader says what a name means and how good its form is; each clip takes the best form it has. When that mixes forms,
-or a form had to be assumed, the user is told.
+A data set's clips come as original videos, as frames, as aligned face crops, or in several of these forms. Each
+reader defines the meaning of names on disk and ranks the forms; each clip is read from its best form. Forms that had
+to be mixed or assumed are reported in a notice.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Form:
     """A form that a data set's clips come in.
 
     Attributes:
-        name: what the clips are, in the plural, such as "original videos".
-        rank: the form with the lowest is preferred.
-        aligned: the frames are face crops by the data set's authors: no detection is needed.
-        assumed: the folder's name is no official one; what it holds is a reading of it, which the user is told.
+        name: a plural noun, such as "original videos".
+        rank: the form with the lowest rank is preferred.
+        aligned: the frames are face crops made by the data set's authors: no detection is needed.
+        assumed: the form is a guess, since the folder has no official name; a notice says so.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Form:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a data set lies on the disk.
+    """The layout of a data set on disk.
 
     Attributes:
-        clip_of: the clip that a media is, or None for something else.
-        form_of: the form of the clips in a folder, given its path from the root and whether they are videos.
-        looked_for: where the clips officially lie, for the notice that there are none.
+        clip_of: returns the id of the clip that a media file or folder is, or None for anything else.
+        form_of: returns the form of the clips in a folder, given its path from the root and whether they are videos.
+        looked_for: the official paths of the clips, for the notice that there are none.
         clips_folder: the clips' official folder beside the lists, as a pattern for `children`.
-        id_levels: how many folders above a clip are part of its id rather than of the collection's place.
+        id_levels: number of folders above a clip that belong to its id rather than to the path of the collection.
     """
 
     clip_of: Callable[[Media], str | None]
@@ -55,7 +55,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Source:
-    """The media chosen for a clip, its form, and the folder of its collection."""
+    """The file or folder chosen for a clip, its form, and the folder of its collection."""
 
     media: Media
     form: Form
@@ -65,20 +65,20 @@ class Source:
 def find_sources(
     raw: Path, root: Path, clip_ids: Iterable[str], *, layout: Layout, report: Report
 ) -> tuple[dict[str, Source], list[str]]:
-    """Find the media of each clip of the lists, in the best form there is.
+    """Find each clip of the lists on disk, in the best form available.
 
     Args:
         raw: the folder given by the user.
         root: the folder in which the lists were found: RAW or one below it.
-        clip_ids: the clips of the lists; what else is on the disk is left alone.
-        layout: what the names on the disk mean.
-        report: told how far a long walk is.
+        clip_ids: the clips of the lists; anything else on disk is ignored.
+        layout: the meaning of names on disk.
+        report: called with lines of progress.
 
     Returns:
-        The source of each clip that is on the disk, and the notices.
+        The source of each clip that is on disk, and notices.
 
     Raises:
-        DataError: the disk fails on the way.
+        DataError: the disk fails during the walk.
     """
     root, prefix = _clips_root(raw, root, layout.clips_folder)
     report(f"looking for clips in {root}")
@@ -100,19 +100,19 @@ def find_sources(
     if sources:
         notices += _form_notices(sources.values()) + _double_notices(list(doubles.values()), root)
     else:
-        notices.append(f"none of the {len(wanted):,} clips is on the disk: looked for {layout.looked_for} in {root}")
+        notices.append(f"none of the {len(wanted):,} clips is on disk: looked for {layout.looked_for} in {root}")
     report(f"found {len(sources):,} of {len(wanted):,} clips")
     return sources, notices
 
 
 def clip_number(name: str) -> int | None:
-    """The number that a clip's name is, padded or not; None for a name that is no number."""
+    """Return a clip's name as a number, zero-padded or not; None for a name that is not a number."""
     return int(name) if name.isascii() and name.isdigit() and len(name) <= 9 else None
 
 
 def _clips_root(raw: Path, root: Path, clips_folder: str) -> tuple[Path, tuple[str, ...]]:
-    # Where the lists lie one level down and the clips do not, the clips' own folder in RAW is searched, never all
-    # of RAW: a folder beside may be another data set with the same clip numbers.
+    # If the lists are one level down and the clips are not, only the clips' own folder in RAW is searched, never all
+    # of RAW: a folder beside it may be another data set with the same clip numbers.
     if root == raw or children(root, clips_folder, folders=True):
         return root, ()
     beside = children(raw, clips_folder, folders=True)
@@ -120,7 +120,7 @@ def _clips_root(raw: Path, root: Path, clips_folder: str) -> tuple[Path, tuple[s
 
 
 def _home(folders: Sequence[str], id_levels: int) -> str:
-    # The parts of a split archive are one collection.
+    # The parts of a split archive form one collection.
     collection = folders[: len(folders) - id_levels]
     return "/".join(name for name in collection if not _PART.fullmatch(name)) or "."
 
@@ -139,10 +139,10 @@ def _form_notices(sources: Iterable[Source]) -> list[str]:
         if form.assumed:
             then = "faces are not detected in it again" if form.aligned else "faces will be detected in it"
             place = "the raw folder itself" if home == "." else home
-            notices.append(f"{place} is no official folder name: it is taken for {form.name}, so {then}")
+            notices.append(f"{place} is not an official folder name: it is assumed to contain {form.name}, so {then}")
     if len(homes) > 1:
         parts = [f"{count:,} {name} ({', '.join(homes[name])})" for name, count in totals.most_common()]
-        notices.append(f"no form holds all the clips found, so forms are mixed: {', '.join(parts)}")
+        notices.append(f"no single form contains all clips, so forms are mixed: {', '.join(parts)}")
     return notices
 
 
@@ -150,6 +150,4 @@ def _double_notices(doubles: Sequence[tuple[Source, Source]], root: Path) -> lis
     if not doubles:
         return []
     kept, other = (source.media.path.relative_to(root) for source in doubles[0])
-    return [
-        f"clips on the disk more than once: {len(doubles):,}, such as {kept} (taken, the first by path) and {other}"
-    ]
+    return [f"clips found more than once: {len(doubles):,}, such as {kept} (used, the first by path) and {other}"]

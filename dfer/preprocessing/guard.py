@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
-from dfer.datasets.media import IMAGE_SUFFIXES
+from dfer.records import IMAGE_SUFFIXES
 
 _READ_AT_MOST = 512 * 2**20  # more may not stay in memory until it is decoded
 _CHUNK = 2**20

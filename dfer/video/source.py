@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError
+from dfer.records import IMAGE_SUFFIXES
 from dfer.video.decoders import (
     DECORD_MAX_BYTES,
     MIN_SIDE,
@@ -28,9 +29,7 @@ from dfer.video.decoders import (
 )
 from dfer.video.writer import VideoWriter
 
-__all__ = ["IMAGE_SUFFIXES", "Frame", "FrameSource", "VideoWriter", "open_frames"]
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+__all__ = ["Frame", "FrameSource", "VideoWriter", "open_frames"]
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from tests.integration.program import dfer
     ("dataset", "code", "message", "hint"),
     [
         pytest.param("bogus", 2, "unknown data set 'bogus'", "dfew, ferv39k, mafw, ferplus, folder", id="unknown"),
-        pytest.param("dfew", 1, "no lists of the data set", "EmoLabel_DataSplit", id="dfew"),
-        pytest.param("ferv39k", 1, "no lists of the data set", "4_setups", id="ferv39k"),
-        pytest.param("mafw", 1, "no lists of the data set", "split/single", id="mafw"),
+        pytest.param("dfew", 1, "no lists found", "EmoLabel_DataSplit", id="dfew"),
+        pytest.param("ferv39k", 1, "no lists found", "4_setups", id="ferv39k"),
+        pytest.param("mafw", 1, "no lists found", "split/single", id="mafw"),
         pytest.param("ferplus", 1, "FER", "FER2013Train", id="ferplus"),
-        pytest.param("folder", 1, "no clips here", "RAW/happy/clip.mp4", id="folder"),
+        pytest.param("folder", 1, "no clips found", "RAW/happy/clip.mp4", id="folder"),
     ],
 )
 def test_preprocess_of_a_folder_without_videos(
@@ -80,7 +80,7 @@ def test_a_clip_in_both_lists_of_a_fold(lists: Path) -> None:
         pytest.param("path,label\na.mp4,\n", "the label is empty", id="no label"),
         pytest.param("path,emotion\na.mp4,happy\n", "no column label", id="no label column"),
         pytest.param("path,label,split\na.mp4,happy,trian\n", "unknown split 'trian'", id="unknown split"),
-        pytest.param("path,label\n", "holds no clips", id="only a header"),
+        pytest.param("path,label\n", "has no rows", id="only a header"),
         pytest.param("", "the list is empty", id="empty"),
         pytest.param("path,label\na.mp4,happy\na.mp4,sad\n", "is in the table twice", id="two labels"),
         pytest.param("path,label\na,b,c,d\n", "expected 2 fields, got 4", id="too many fields"),

@@ -1,4 +1,4 @@
-"""Your own recordings: a folder per class, a CSV, or the file names of CREMA-D and RAVDESS."""
+"""Your own recordings: a folder per class, a CSV, or files named as in CREMA-D or RAVDESS."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _HINT = (
 
 
 def read_folder(raw: Path, report: Report) -> RawDataset:
-    """Read a folder of one's own recordings, or a CSV of them.
+    """Read a folder or a CSV of your own recordings.
 
-    Labels are the known emotions in DFEW's order, or else the classes' names in alphabetical order. Without a split,
-    five folds are made: by subject where subjects are known, else by label.
+    Labels are the known emotions in DFEW's order, or else the names of the classes in alphabetical order. Without a
+    split, five folds are made: by subject where subjects are known, else by label.
 
     Args:
         raw: a folder with a sub-folder per class, also in folders of splits (train, validation, test) or subjects; a
             folder with one CSV; a folder of files named as in CREMA-D or RAVDESS; or a CSV.
-        report: told what is being done.
+        report: called with lines of progress.
 
     Returns:
-        The clips; ids are the paths from `raw`.
+        The clips; their ids are the paths relative to `raw`.
 
     Raises:
         DataError: no clips, or labels or splits that contradict each other.
@@ -51,7 +51,7 @@ def read_folder(raw: Path, report: Report) -> RawDataset:
     else:
         clips, notices = read_tree(raw, report)
     if not clips:
-        raise DataError(f"no clips here; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
+        raise DataError(f"no clips found; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
     names, labels, label_notices = _label_order([clip.label for clip in clips])
     folds, fold_notices = _folds(clips)
     records = [
@@ -66,28 +66,28 @@ def read_folder(raw: Path, report: Report) -> RawDataset:
         for clip, clip_folds in zip(clips, folds, strict=True)
     ]
     if len(labels) == 1:
-        label_notices.append(f"all clips are of one class, {labels[0]}: nothing can be learnt from them alone")
+        label_notices.append(f"all clips belong to one class, {labels[0]}: a model cannot learn anything from them")
     num_folds = max((fold for clip_folds in folds for fold in clip_folds), default=0)
     return RawDataset("folder", labels, records, num_folds, [*notices, *label_notices, *fold_notices])
 
 
 def _label_order(written: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
-    """Our name of each label as written, the labels in order, and the notices."""
+    """Return the name used here for each label as written, the labels in order, and notices."""
     classes = sorted(set(written))
     emotions = {name: canonical_emotion(name) for name in classes}
     unknown = [name for name, emotion in emotions.items() if emotion is None]
     if unknown:
-        notice = f"not all classes are emotions known here ({', '.join(unknown[:5])}): all {len(classes)} are kept as "
+        notice = f"not all classes are known emotions ({', '.join(unknown[:5])}): all {len(classes)} keep their "
         return (
             {name: name for name in classes},
             tuple(classes),
-            [f"{notice}they are written, in alphabetical order: {', '.join(classes)}"],
+            [f"{notice}names, in alphabetical order: {', '.join(classes)}"],
         )
     spellings: dict[str, list[str]] = defaultdict(list)
     for name, emotion in emotions.items():
         spellings[str(emotion)].append(name)
     notices = [
-        f"{' and '.join(names)} are one class here, {emotion}" for emotion, names in spellings.items() if len(names) > 1
+        f"{' and '.join(names)} become one class, {emotion}" for emotion, names in spellings.items() if len(names) > 1
     ]
     order = dict.fromkeys((*DFEW_LABELS, *MAFW_LABELS))
     return (
@@ -98,7 +98,7 @@ def _label_order(written: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...
 
 
 def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, str]], list[str]]:
-    """The folds of each clip: the ones given, else made here; and the notices."""
+    """Return the folds of each clip, either given or made here, and notices."""
     if any(clip.folds for clip in clips):
         return [clip.folds for clip in clips], _shared_subjects(clips)
     labels = [clip.label for clip in clips]
@@ -106,12 +106,12 @@ def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, str]], list[st
     num_subjects = len(set(subjects))
     if len(subjects) == len(clips) and num_subjects > 1:
         tested = folds_by_subject(subjects, labels)
-        notice = f"no split is given: {max(tested)} folds were made, with the {num_subjects} subjects kept apart"
+        notice = f"no split is given: {max(tested)} folds were made, keeping each of the {num_subjects} subjects in one"
     else:
         tested = folds_by_label([clip.clip_id for clip in clips], labels)
         notice = (
             f"no split is given: {max(tested)} folds were made by label, not subject-disjoint, so the same person may "
-            "be in train and test and figures come out too high; give a subject for every clip, or a split"
+            "be in train and test, which makes the results too high; give a subject for every clip, or a split"
         )
     folds = [{fold: "test" if fold == number else "train" for fold in range(1, max(tested) + 1)} for number in tested]
     return folds, [notice]
@@ -129,5 +129,5 @@ def _shared_subjects(clips: Sequence[LabelledClip]) -> list[str]:
     fold, subject = shared[0]
     count = len({name for _, name in shared})
     return [
-        f"subjects in both train and test, so that figures come out too high: {count}, such as {subject} in fold {fold}"
+        f"subjects in both train and test, which makes the results too high: {count}, such as {subject} in fold {fold}"
     ]

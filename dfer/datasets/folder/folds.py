@@ -1,4 +1,4 @@
-"""Folds for data that come without a split: the same on every machine, by subject where subjects are known."""
+"""Folds for data without a split: the same on every machine, by subject where subjects are known."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ NUM_FOLDS = 5
 
 
 def folds_by_subject(subjects: Sequence[str], labels: Sequence[str]) -> list[int]:
-    """Cut clips into test folds such that no subject is in two, with sizes and labels balanced.
+    """Divide clips into test folds with disjoint subjects and balanced sizes and labels.
 
-    The largest subject goes first, each to the fold where its clips repeat least what is there already.
+    Subjects are assigned in order of size, the largest first, each to the fold that has the fewest of its labels.
 
     Args:
-        subjects: who is seen in each clip.
+        subjects: the person in each clip.
         labels: the label of each clip.
 
     Returns:
-        The fold, 1-based, in which each clip is tested; as many folds as subjects where these are fewer than five.
+        The fold, 1-based, in which each clip is tested; if there are fewer than five subjects, one fold per subject.
     """
     by_subject: dict[str, Counter[str]] = defaultdict(Counter)
     for subject, label in zip(subjects, labels, strict=True):
@@ -28,7 +28,7 @@ def folds_by_subject(subjects: Sequence[str], labels: Sequence[str]) -> list[int
     folds: list[Counter[str]] = [Counter() for _ in range(min(NUM_FOLDS, len(by_subject)))]
 
     def crowding(fold: int, counts: Counter[str]) -> tuple[float, int, int]:
-        # How much the sum of squared shares of all labels in the fold would grow, but for a constant.
+        # Growth of the sum of squared shares of all labels in the fold, up to a constant.
         growth = sum(2 * folds[fold][label] * count / totals[label] ** 2 for label, count in counts.items())
         return growth, folds[fold].total(), fold
 
@@ -41,17 +41,17 @@ def folds_by_subject(subjects: Sequence[str], labels: Sequence[str]) -> list[int
 
 
 def folds_by_label(clip_ids: Sequence[str], labels: Sequence[str]) -> list[int]:
-    """Cut clips into test folds in which each label has the same share, by a hash of the ids.
+    """Divide clips into test folds in which each label has the same share, by a hash of the ids.
 
     Args:
         clip_ids: the id of each clip; their order does not matter.
         labels: the label of each clip.
 
     Returns:
-        The fold, 1-based, in which each clip is tested; as many folds as clips where these are fewer than five.
+        The fold, 1-based, in which each clip is tested; if there are fewer than five clips, one fold per clip.
     """
     num_folds = min(NUM_FOLDS, len(clip_ids))
-    # Dealt out label by label without starting anew, so that the folds' sizes differ by one at most.
+    # Each label continues at the fold where the previous one ended, so that fold sizes differ by at most one.
     order = sorted(range(len(clip_ids)), key=lambda index: (labels[index], _digest(clip_ids[index])))
     folds = [0] * len(clip_ids)
     for place, index in enumerate(order):

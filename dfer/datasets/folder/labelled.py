@@ -1,11 +1,11 @@
-"""A clip as a user's own folder or table gives it, before labels are ordered and folds are made."""
+"""A clip of a user's own folder or table, before labels are ordered and folds are made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# How people call the splits.
+# Names in use for the splits.
 _SPLITS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev", "development"),
@@ -16,14 +16,14 @@ SPLIT_NAMES = {name: split for split, names in _SPLITS.items() for name in names
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One clip of one's own recordings.
+    """A clip of the user's own recordings.
 
     Attributes:
-        clip_id: its path from the folder or table.
+        clip_id: its path relative to the folder or table.
         label: the class as written there.
-        source: the video, frame folder or image; None if it is not on the disk.
-        folds: fold number -> "train", "val" or "test"; empty where no split is given.
-        subject: who is seen, if told.
+        source: the video, frame folder or image; None if it is not on disk.
+        folds: fold number -> "train", "val" or "test"; empty if no split is given.
+        subject: the person in the clip, if known.
     """
 
     clip_id: str

@@ -1,10 +1,9 @@
-"""A CSV of one's own recordings: path,label and, if wanted, split or fold_1, fold_2, ..., and subject."""
+"""A CSV of your own recordings: path,label and optionally split or fold_1, fold_2, ..., and subject."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from dfer.datasets.folder.labelled import SPLIT_NAMES, LabelledClip
@@ -16,20 +15,8 @@ _HINT = "the first line names the columns: path,label[,split|fold_1,fold_2,...][
 _FOLD = re.compile(r"fold_?([1-9]\d?)")
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Where the values of a row are; `folds` by fold number, a plain `split` being fold 1."""
-
-    count: int
-    path: int
-    label: int
-    subject: int | None
-    folds: dict[int, int]
-    has_plain_split: bool
-
-
 def find_table(folder: Path) -> Path | None:
-    """The CSV that labels a folder's clips: `labels.csv`, or the only one with the columns path and label.
+    """Find the CSV that labels a folder's clips: `labels.csv`, or the only one with the columns path and label.
 
     Raises:
         DataError: several CSVs qualify.
@@ -38,7 +25,7 @@ def find_table(folder: Path) -> Path | None:
     found = [file for file in files if file.name.lower() == "labels.csv"] or list(filter(_is_table, files))
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
-        raise DataError(f"several CSVs here label clips: {names}", where=folder, hint="give the CSV you mean as RAW")
+        raise DataError(f"several CSVs here label clips: {names}", where=folder, hint="give one of these CSVs as RAW")
     return found[0] if found else None
 
 
@@ -46,28 +33,28 @@ def read_table(file: Path) -> tuple[list[LabelledClip], list[str]]:
     """Read a CSV of clips.
 
     Args:
-        file: the CSV; its paths are absolute or from its own folder, of videos, frame folders or images.
+        file: the CSV; its paths, absolute or relative to its folder, are of videos, frame folders or images.
 
     Returns:
-        The clips in the table's order, and the notices.
+        The clips in the order of the table, and notices.
 
     Raises:
         DataError: columns are missing, or a row lacks a value, has an unknown split, or contradicts another.
     """
     header, *rows = read_csv(file)
-    columns = _columns(header)
+    fold_columns = _fold_columns(header)
     if not rows:
-        raise DataError("the table holds no clips", where=file, hint=_HINT)
+        raise DataError("the table has no rows", where=file, hint=_HINT)
     clips: dict[str, LabelledClip] = {}
     num_repeats = 0
     for row in rows:
-        clip = _clip(row, columns)
+        clip = _clip(row, _names(header), fold_columns)
         first = clips.setdefault(clip.clip_id, clip)
         if first != clip:
             raise DataError(f"{clip.clip_id} is in the table twice, with different values", where=row.where)
         num_repeats += first is not clip
-    notices = [f"rows that repeat another one, which counts once: {num_repeats:,}"] if num_repeats else []
-    for fold in sorted(columns.folds):
+    notices = [f"repeated rows (counted once): {num_repeats:,}"] if num_repeats else []
+    for fold in sorted(fold_columns):
         present = {clip.folds.get(fold) for clip in clips.values()}
         missing = [split for split in ("train", "test") if split not in present]
         notices += [f"fold {fold} has no {split} clips" for split in missing]
@@ -85,48 +72,46 @@ def _names(header: Row) -> list[str]:
     return [field.lower().replace(" ", "_") for field in header.fields]
 
 
-def _columns(header: Row) -> _Columns:
+def _fold_columns(header: Row) -> dict[int, str]:
+    """Check the columns of a table, and return the column of each fold; a column `split` is fold 1.
+
+    Raises:
+        DataError: path or label is missing, a column is there twice, or the folds are not clear.
+    """
     names = _names(header)
     for name in ("path", "label"):
         if name not in names:
             what = f"the table has no column {name}, but {','.join(header.fields)[:80]}"
             raise DataError(what, where=header.where, hint=_HINT)
-    known = [name for name in names if name in ("path", "label", "split", "subject") or _FOLD.fullmatch(name)]
-    for name in known:
-        if known.count(name) > 1:
+    for name in names:
+        if names.count(name) > 1 and (name in ("path", "label", "split", "subject") or _FOLD.fullmatch(name)):
             raise DataError(f"the table has two columns {name}", where=header.where, hint=_HINT)
-    folds = {int(match[1]): index for index, name in enumerate(names) if (match := _FOLD.fullmatch(name))}
+    folds = {int(match[1]): name for name in names if (match := _FOLD.fullmatch(name))}
     if folds and "split" in names:
         raise DataError("the table has both a column split and columns of folds", where=header.where, hint=_HINT)
     if sorted(folds) != list(range(1, len(folds) + 1)):
         found = ", ".join(f"fold_{fold}" for fold in sorted(folds))
-        raise DataError(f"folds are numbered from 1 on, the table has {found}", where=header.where)
-    return _Columns(
-        count=len(names),
-        path=names.index("path"),
-        label=names.index("label"),
-        subject=names.index("subject") if "subject" in names else None,
-        folds=folds or ({1: names.index("split")} if "split" in names else {}),
-        has_plain_split="split" in names,
-    )
+        raise DataError(f"folds are numbered from 1, the table has {found}", where=header.where)
+    return folds or ({1: "split"} if "split" in names else {})
 
 
-def _clip(row: Row, columns: _Columns) -> LabelledClip:
-    if len(row.fields) != columns.count:
-        what = f"expected {columns.count} fields, got {len(row.fields)}"
-        raise DataError(what, where=row.where, hint="quote a path that holds a comma")
-    written, label = row.fields[columns.path].replace("\\", "/"), row.fields[columns.label]
+def _clip(row: Row, names: list[str], fold_columns: dict[int, str]) -> LabelledClip:
+    if len(row.fields) != len(names):
+        what = f"expected {len(names)} fields, got {len(row.fields)}"
+        raise DataError(what, where=row.where, hint="quote paths that contain a comma")
+    values = dict(zip(names, row.fields, strict=True))
+    written, label = values["path"].replace("\\", "/"), values["label"]
     if not written or not label:
         raise DataError(f"the {'label' if written else 'path'} is empty", where=row.where)
     if label.isdecimal():
-        what = f"the label is the number {label}, which means nothing without its order"
-        raise DataError(what, where=row.where, hint="write the class's name, such as happy")
+        what = f"the label is the number {label}, which is ambiguous without the order of the classes"
+        raise DataError(what, where=row.where, hint="write the name of the class, such as happy")
     folds = {}
-    for fold, index in columns.folds.items():
-        name = row.fields[index].lower()
+    for fold, column in fold_columns.items():
+        name = values[column].lower()
         if name in SPLIT_NAMES:
             folds[fold] = SPLIT_NAMES[name]
-        elif name or columns.has_plain_split:  # a clip may be out of one of several folds
+        elif name or column == "split":  # a clip may be missing from one of several folds
             raise DataError(f"unknown split {name!r}", where=row.where, hint="known splits: train, val, test")
     path = Path(os.path.normpath(row.file.parent / written))
     return LabelledClip(
@@ -134,12 +119,12 @@ def _clip(row: Row, columns: _Columns) -> LabelledClip:
         label=label,
         source=path if path.is_file() or find_images(path) else None,
         folds=folds,
-        subject=(row.fields[columns.subject] or None) if columns.subject is not None else None,
+        subject=values.get("subject") or None,
     )
 
 
 def _clip_id(path: Path, folder: Path) -> str:
-    """The path from the table's folder; for a clip that lies elsewhere its whole path, without a leading slash."""
+    """Return the path relative to the table's folder; for clips elsewhere, the whole path without a leading slash."""
     whole, base = path.absolute(), Path(os.path.normpath(folder.absolute()))
     whole = Path(os.path.normpath(whole))
     return (whole.relative_to(base) if whole.is_relative_to(base) else whole.relative_to(whole.anchor)).as_posix()

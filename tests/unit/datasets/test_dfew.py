@@ -23,13 +23,13 @@ class TestDfewLists:
         ]
         assert not any("number the emotions" in line for line in dataset.notices)
 
-    def test_copies_that_count_from_0_are_told(self, tmp_path: Path) -> None:
+    def test_copies_that_count_from_0_are_reported(self, tmp_path: Path) -> None:
         write_dfew(tmp_path, {"1": "0", "2": "6"}, {"3": "3"})
         dataset = read_dataset("dfew", tmp_path)
         assert [clip.label_name for clip in dataset.clips] == ["happy", "fear", "angry"]
-        assert "0 happy, 1 sad" in notice(dataset, "number the emotions 0-6, the official ones 1-7")
+        assert "0 happy, 1 sad" in notice(dataset, "number the emotions 0-6, unlike the official ones")
 
-    def test_numbers_that_fit_both_numberings_are_told(self, tmp_path: Path) -> None:
+    def test_numbers_that_fit_both_numberings_are_reported(self, tmp_path: Path) -> None:
         write_dfew(tmp_path, {"1": "1", "2": "6"}, {"3": "3"})
         dataset = read_dataset("dfew", tmp_path)
         assert [clip.label_name for clip in dataset.clips] == ["happy", "disgust", "neutral"]
@@ -46,16 +46,16 @@ class TestDfewLists:
         }
         assert dataset.num_folds == 2
 
-    def test_other_sizes_are_told_once(self, tmp_path: Path) -> None:
+    def test_other_sizes_are_reported_once(self, tmp_path: Path) -> None:
         for fold in range(1, 6):
             write_dfew(tmp_path, {"1": "1", "2": "7"}, {"3": "4"}, fold=fold)
         line = notice(read_dataset("dfew", tmp_path), "not the official split sizes")
         assert "3 clips in all, officially 11,697" in line
 
-    def test_a_clip_tested_in_two_folds_is_told(self, tmp_path: Path) -> None:
+    def test_a_clip_tested_in_two_folds_is_reported(self, tmp_path: Path) -> None:
         for fold in (1, 2):
             write_dfew(tmp_path, {"1": "1", "2": "7"}, {"3": "4"}, fold=fold)
-        line = notice(read_dataset("dfew", tmp_path), "clips in the test list of more than one fold")
+        line = notice(read_dataset("dfew", tmp_path), "clips in the test lists of several folds")
         assert line.endswith(": 1")
 
     @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ class TestDfewLists:
         assert "set_1.csv" in str(caught.value.where)
         assert caught.value.hint
 
-    def test_rows_that_repeat_are_told(self, tmp_path: Path) -> None:
+    def test_rows_that_repeat_are_reported(self, tmp_path: Path) -> None:
         write(tmp_path / DFEW_TRAIN / "set_1.csv", "video_name,label\n1,1\n1,1\n")
         write(tmp_path / DFEW_TEST / "set_1.csv", "video_name,label\n2,7\n")
         dataset = read_dataset("dfew", tmp_path)
         assert len(dataset.clips) == 2
-        assert "line 3" in notice(dataset, "rows that repeat a clip of the same list, which counts once: 1")
+        assert "line 3" in notice(dataset, "rows that repeat a clip of the same list (counted once): 1")
 
     def test_a_fold_without_its_test_list_is_refused(self, tmp_path: Path) -> None:
         write_dfew(tmp_path, {"1": "1"}, {"2": "7"})
@@ -159,7 +159,7 @@ class TestDfewLists:
     def test_two_data_sets_below_raw_are_refused(self, tmp_path: Path) -> None:
         for name in ("DFEW", "DFEW_0based"):
             write_dfew(tmp_path / name, {"1": "1"}, {"2": "7"})
-        with pytest.raises(DataError, match="several folders here hold lists of the data set: DFEW, DFEW_0based"):
+        with pytest.raises(DataError, match="several folders here contain lists of the data set: DFEW, DFEW_0based"):
             read_dataset("dfew", tmp_path)
 
 
@@ -210,16 +210,16 @@ class TestDfewClips:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         assert sources(read_dataset("dfew", tmp_path), tmp_path)["1"] is None
 
-    def test_a_renamed_frame_folder_is_told(self, tmp_path: Path) -> None:
+    def test_a_renamed_frame_folder_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "jpg_256/00001/1.jpg")
-        line = notice(read_dataset("dfew", tmp_path), "jpg_256 is no official folder name")
+        line = notice(read_dataset("dfew", tmp_path), "jpg_256 is not an official folder name")
         assert "the authors' aligned frames, so faces are not detected in it again" in line
 
     def test_official_forms_need_no_notice(self, tmp_path: Path) -> None:
         touch(tmp_path, "Clip/original/part_1/1.mp4", "Clip/original/part_2/2345.mp4")
         assert all("official split sizes" in line for line in read_dataset("dfew", tmp_path).notices)
 
-    def test_mixed_forms_are_told(self, tmp_path: Path) -> None:
+    def test_mixed_forms_are_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "Clip/original/1.mp4", "Clip/clip_224x224/00001/1.jpg", "Clip/clip_224x224/02345/1.jpg")
         dataset = read_dataset("dfew", tmp_path)
         assert sources(dataset, tmp_path) == {"1": "Clip/original/1.mp4", "2345": "Clip/clip_224x224/02345"}
@@ -227,8 +227,8 @@ class TestDfewClips:
         line = notice(dataset, "forms are mixed")
         assert "1 original videos (Clip/original), 1 the authors' aligned frames (Clip/clip_224x224)" in line
 
-    def test_a_clip_there_twice_is_told(self, tmp_path: Path) -> None:
+    def test_a_clip_there_twice_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "Clip/original/part_2/1.mp4", "Clip/original/part_1/1.mp4", "Clip/original/part_1/2345.mp4")
         dataset = read_dataset("dfew", tmp_path)
         assert sources(dataset, tmp_path)["1"] == "Clip/original/part_1/1.mp4"
-        assert "part_2/1.mp4" in notice(dataset, "clips on the disk more than once: 1")
+        assert "part_2/1.mp4" in notice(dataset, "clips found more than once: 1")

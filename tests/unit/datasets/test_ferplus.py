@@ -43,7 +43,7 @@ def test_the_real_lists(annotations: Path, tmp_path: Path) -> None:
     dataset = read_dataset("ferplus", tmp_path)
     assert Counter(clip.folds[1] for clip in dataset.clips) == {"train": 24_925, "val": 3_175, "test": 3_122}
     left_out = 35_710 - len(dataset.clips)
-    assert f"left out by the majority of their votes: {left_out:,}" in dataset.notices[0]
+    assert f"left out because of their votes: {left_out:,}" in dataset.notices[0]
     for reason in ("contempt", "no majority", "not-a-face", "unknown"):
         assert reason in dataset.notices[0]
     for clip in dataset.clips:
@@ -89,9 +89,9 @@ def test_images_labels_and_splits(tmp_path: Path) -> None:
     ]
     assert [clip.source and clip.source.name for clip in dataset.clips] == ["fer1.jpg", "fer4.jpg", None]
     assert not any(clip.aligned for clip in dataset.clips)
-    assert "1 contempt, 1 no majority" in notice(dataset, "images left out by the majority of their votes: 2")
+    assert "1 contempt, 1 no majority" in notice(dataset, "images left out because of their votes: 2")
     assert "train 3 of 28,558, val 1 of 3,579" in notice(dataset, "not the official split sizes")
-    notice(dataset, "images of the lists that are not on the disk: 1")
+    notice(dataset, "images of the lists that are not on disk: 1")
 
 
 def test_one_level_down_and_with_a_header(tmp_path: Path) -> None:

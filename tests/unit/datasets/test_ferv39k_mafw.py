@@ -33,7 +33,7 @@ class TestFerv39k:
             pytest.param("/data/FERV39k/Action/happy/0001,3", id="absolute"),
         ],
     )
-    def test_alphabetical_numbers_are_checked_against_the_path_and_told(self, tmp_path: Path, row: str) -> None:
+    def test_alphabetical_numbers_are_checked_against_the_path_and_reported(self, tmp_path: Path, row: str) -> None:
         write_ferv39k(tmp_path, row + "\n", "War/Surprise/0002,6\nWar/Angry/0003,0\n")
         dataset = read_dataset("ferv39k", tmp_path)
         assert [(clip.clip_id, clip.label_name) for clip in dataset.clips] == [
@@ -92,10 +92,10 @@ class TestFerv39k:
             "2_ClipsforFaceCrop/Action/Happy/0001"
         )
 
-    def test_a_renamed_folder_is_told_once(self, tmp_path: Path) -> None:
+    def test_a_renamed_folder_is_reported_once(self, tmp_path: Path) -> None:
         write_ferv39k(tmp_path, "Action/Happy/0001 Happy\n", "War/Sad/0002 Sad\n")
         touch(tmp_path, "jpg/Action/Happy/0001/0.jpg", "jpg/War/Sad/0002/0.jpg")
-        notice(read_dataset("ferv39k", tmp_path), "jpg is no official folder name")
+        notice(read_dataset("ferv39k", tmp_path), "jpg is not an official folder name")
 
     def test_the_scenes_folder_alone_in_raw(self, tmp_path: Path) -> None:
         write_ferv39k(tmp_path / "lists", "Action/Happy/0001 Happy\n", "War/Sad/0002 Sad\n")
@@ -138,7 +138,7 @@ class TestMafw:
     @pytest.mark.parametrize(
         ("row", "what"),
         [
-            pytest.param("00001.mp4 0", "the label is the number 0, which means nothing", id="number"),
+            pytest.param("00001.mp4 0", "the label is the number 0, which is ambiguous", id="number"),
             pytest.param("00001.mp4 bored", "unknown emotion 'bored'", id="unknown"),
             pytest.param("clip.mp4 anger", "expected 00001.mp4 and an emotion", id="name"),
             pytest.param("00001.mp4", "expected two fields", id="no-label"),

@@ -27,21 +27,21 @@ class TestTree:
         assert sources(dataset, tmp_path) == {name: name for name in labels_of(dataset)}
         assert not any(clip.aligned for clip in dataset.clips)
 
-    def test_other_classes_are_kept_in_alphabetical_order_and_told(self, tmp_path: Path) -> None:
+    def test_other_classes_are_kept_in_alphabetical_order_and_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "Pain/1.mp4", "Boredom/1.mp4", "happy/1.mp4")
         dataset = read_dataset("folder", tmp_path)
         assert dataset.labels == ("Boredom", "Pain", "happy")
-        assert "Boredom, Pain, happy" in notice(dataset, "not all classes are emotions known here (Boredom, Pain)")
+        assert "Boredom, Pain, happy" in notice(dataset, "not all classes are known emotions (Boredom, Pain)")
 
-    def test_two_spellings_of_one_emotion_are_told(self, tmp_path: Path) -> None:
+    def test_two_spellings_of_one_emotion_are_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "anger/1.mp4", "Angry/1.mp4", "sad/1.mp4")
         dataset = read_dataset("folder", tmp_path)
         assert dataset.labels == ("sad", "angry")
-        notice(dataset, "Angry and anger are one class here, angry")
+        notice(dataset, "Angry and anger become one class, angry")
 
-    def test_one_class_is_told(self, tmp_path: Path) -> None:
+    def test_one_class_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "happy/1.mp4", "happy/2.mp4")
-        notice(read_dataset("folder", tmp_path), "all clips are of one class, happy")
+        notice(read_dataset("folder", tmp_path), "all clips belong to one class, happy")
 
     def test_hidden_files_are_passed_over(self, tmp_path: Path) -> None:
         touch(tmp_path, "happy/1.mp4", "happy/._1.mp4", ".trash/2.mp4", "__MACOSX/happy/1.mp4", "sad/1.mp4")
@@ -51,13 +51,13 @@ class TestTree:
         touch(tmp_path, "happy/1.jpg", "happy/2.png", "sad/1.jpg")
         assert list(labels_of(read_dataset("folder", tmp_path))) == ["happy/1.jpg", "happy/2.png", "sad/1.jpg"]
 
-    def test_an_image_beside_clips_is_left_out_and_told(self, tmp_path: Path) -> None:
+    def test_an_image_beside_clips_is_left_out_and_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "happy/1/0.jpg", "happy/cover.jpg", "sad/1/0.jpg")
         dataset = read_dataset("folder", tmp_path)
         assert list(labels_of(dataset)) == ["happy/1", "sad/1"]
         notice(dataset, "left out")
 
-    def test_a_file_beside_the_class_folders_is_left_out_and_told(self, tmp_path: Path) -> None:
+    def test_a_file_beside_the_class_folders_is_left_out_and_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "happy/1.mp4", "sad/1.mp4", "demo.mp4")
         dataset = read_dataset("folder", tmp_path)
         assert len(dataset.clips) == 2
@@ -67,7 +67,7 @@ class TestTree:
         touch(tmp_path, "happy/1.mp4", "happy/1/0.jpg", "sad/1/0.jpg")
         dataset = read_dataset("folder", tmp_path)
         assert list(labels_of(dataset)) == ["happy/1.mp4", "sad/1"]
-        notice(dataset, "clips on the disk more than once: 1")
+        notice(dataset, "clips found more than once: 1")
 
     def test_folders_of_splits_as_in_caer(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/Anger/0001.avi", "validation/Anger/0001.avi", "test/Happy/0001.avi")
@@ -87,13 +87,13 @@ class TestTree:
         assert [clip.folds for clip in dataset.clips] == [{1: "train"}, {1: "test"}]
         notice(dataset, "Val is the test split")
 
-    def test_a_train_folder_alone_is_told(self, tmp_path: Path) -> None:
+    def test_a_train_folder_alone_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/Angry/1.mp4", "train/Happy/1.mp4")
         notice(read_dataset("folder", tmp_path), "no folder of test clips")
 
     def test_folders_of_splits_beside_classes_are_refused(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/happy/1.mp4", "sad/1.mp4")
-        with pytest.raises(DataError, match=r"folders of splits \(train\) stand beside others \(sad\)"):
+        with pytest.raises(DataError, match=r"folders of splits \(train\) are mixed with others \(sad\)"):
             read_dataset("folder", tmp_path)
 
     def test_folders_of_subjects_as_in_enterface(self, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ class TestTree:
         dataset = read_dataset("folder", tmp_path)
         assert dataset.labels == ("sad", "angry")
         assert [clip.subject for clip in dataset.clips] == ["subject 1"] * 2 + ["subject 2"] * 2
-        notice(dataset, "2 folds were made, with the 2 subjects kept apart")
+        notice(dataset, "2 folds were made, keeping each of the 2 subjects in one")
 
     def test_names_as_in_crema_d(self, tmp_path: Path) -> None:
         touch(tmp_path, "VideoFlash/1001_DFA_ANG_XX.flv", "VideoFlash/1002_IEO_HAP_HI.flv")
@@ -123,8 +123,8 @@ class TestTree:
             ("neutral", "12"),
             ("neutral", "12"),
         ]
-        notice(dataset, "clips on the disk more than once: 1")
-        notice(dataset, "calm and neutral are one class here, neutral")
+        notice(dataset, "clips found more than once: 1")
+        notice(dataset, "calm and neutral become one class, neutral")
 
     def test_class_folders_say_more_than_names(self, tmp_path: Path) -> None:
         touch(tmp_path, "fear/1001_DFA_ANG_XX.mp4", "sad/1002_DFA_SAD_XX.mp4")
@@ -133,13 +133,13 @@ class TestTree:
 
     def test_clips_without_any_class_are_refused(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.mp4", "b.mp4")
-        with pytest.raises(DataError, match=r"the clips lie in no class's folder, such as a\.mp4") as caught:
+        with pytest.raises(DataError, match=r"the clips are not in the folder of a class, such as a\.mp4") as caught:
             read_dataset("folder", tmp_path)
         assert "RAW/labels.csv" in str(caught.value.hint)
 
     def test_folders_without_clips_are_refused(self, tmp_path: Path) -> None:
         touch(tmp_path, "happy/notes.txt", "sad/1.mp3")
-        with pytest.raises(DataError, match="no clips here") as caught:
+        with pytest.raises(DataError, match="no clips found") as caught:
             read_dataset("folder", tmp_path)
         assert "RAW/happy/clip.mp4" in str(caught.value.hint)
         assert "path,label" in str(caught.value.hint)
@@ -194,22 +194,22 @@ class TestTable:
         assert [clip.folds for clip in dataset.clips] == folds
         assert dataset.num_folds == 2
 
-    def test_a_subject_on_both_sides_is_told(self, tmp_path: Path) -> None:
+    def test_a_subject_on_both_sides_is_reported(self, tmp_path: Path) -> None:
         text = "path,label,split,subject\na.mp4,happy,train,ann\nb.mp4,sad,test,ann\nc.mp4,sad,test,bob\n"
         write(tmp_path / "labels.csv", text)
         dataset = read_dataset("folder", tmp_path)
         assert [clip.subject for clip in dataset.clips] == ["ann", "ann", "bob"]
         assert notice(dataset, "subjects in both train and test").endswith("1, such as ann in fold 1")
 
-    def test_a_split_without_test_clips_is_told(self, tmp_path: Path) -> None:
+    def test_a_split_without_test_clips_is_reported(self, tmp_path: Path) -> None:
         write(tmp_path / "labels.csv", "path,label,split\na.mp4,happy,train\nb.mp4,sad,train\n")
         notice(read_dataset("folder", tmp_path), "fold 1 has no test clips")
 
-    def test_rows_that_repeat_are_told(self, tmp_path: Path) -> None:
+    def test_rows_that_repeat_are_reported(self, tmp_path: Path) -> None:
         write(tmp_path / "labels.csv", "path,label\na.mp4,happy\n./a.mp4,happy\nb.mp4,sad\n")
         dataset = read_dataset("folder", tmp_path)
         assert len(dataset.clips) == 2
-        notice(dataset, "rows that repeat another one, which counts once: 1")
+        notice(dataset, "repeated rows (counted once): 1")
 
     @pytest.mark.parametrize(
         ("text", "where", "what"),
@@ -218,8 +218,8 @@ class TestTable:
             pytest.param("path,emotion\na,happy\n", "line 1", "no column label", id="no-label"),
             pytest.param("path,label,label\na,b,c\n", "line 1", "two columns label", id="two-columns"),
             pytest.param("path,label,split,fold_1\n", "line 1", "both a column split and", id="split-and-folds"),
-            pytest.param("path,label,fold_2\na,happy,train\n", "line 1", "numbered from 1 on", id="fold-2-alone"),
-            pytest.param("path,label\n", "labels.csv", "the table holds no clips", id="header-only"),
+            pytest.param("path,label,fold_2\na,happy,train\n", "line 1", "numbered from 1,", id="fold-2-alone"),
+            pytest.param("path,label\n", "labels.csv", "the table has no rows", id="header-only"),
             pytest.param("path,label\na,happy\nb,\n", "line 3", "the label is empty", id="empty-label"),
             pytest.param("path,label\na,happy\n,sad\n", "line 3", "the path is empty", id="empty-path"),
             pytest.param("path,label\na,happy\nb,3\n", "line 3", "the label is the number 3", id="number"),
@@ -245,7 +245,7 @@ class TestTable:
 
 
 class TestFolds:
-    def test_folds_made_by_label_are_told_and_test_every_clip_once(self, tmp_path: Path) -> None:
+    def test_folds_made_by_label_are_reported_and_test_every_clip_once(self, tmp_path: Path) -> None:
         touch(tmp_path, *(f"{label}/{i}.mp4" for label in ("happy", "sad") for i in range(12)))
         dataset = read_dataset("folder", tmp_path)
         assert dataset.num_folds == 5
@@ -262,7 +262,7 @@ class TestFolds:
             for fold, split in clip.folds.items():
                 sides[fold, clip.subject].add(split)
         assert all(len(splits) == 1 for splits in sides.values())
-        notice(dataset, "with the 11 subjects kept apart")
+        notice(dataset, "keeping each of the 11 subjects in one")
 
     def test_a_subject_missing_somewhere_makes_folds_by_label(self, tmp_path: Path) -> None:
         write(tmp_path / "labels.csv", "path,label,subject\na.mp4,happy,ann\nb.mp4,sad,\nc.mp4,sad,bob\n")

@@ -1,14 +1,19 @@
-"""The walk over the disk."""
+"""The search for clips on disk, and the one list of suffixes."""
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from dfer.datasets.media import find_images, find_media
 from dfer.errors import DataError
+from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from dfer.video import open_frames
 from tests.unit.datasets.raw_datasets import touch
 
 
@@ -38,12 +43,12 @@ def test_the_order_is_that_of_the_paths(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a/1.mp4", "b/2.mp4")
     _fail_to_list(monkeypatch, tmp_path / "b", PermissionError(13, "Permission denied"))
     media, notices = find_media(tmp_path, lambda _line: None)
     assert [item.name for item in media] == ["1"]
-    assert notices == [f"{tmp_path / 'b'} may not be read by this user: what it holds counts as missing"]
+    assert notices == [f"no permission to read {tmp_path / 'b'}: its clips count as missing"]
 
 
 def test_a_disk_that_goes_away_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +64,28 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
     assert [image.name for image in find_images(tmp_path / "a")] == ["1.png", "2.JPG"]
     assert find_images(tmp_path / "nowhere") == []
     assert find_images(tmp_path / "a/1.png") == []
+
+
+def test_suffixes_are_listed_in_one_place_only(checkout: Path) -> None:
+    """Two lists once disagreed: frames that `preprocess` found could not be opened."""
+    places = set()
+    for path in (checkout / "dfer").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+                texts = {item.value for item in node.elts if isinstance(item, ast.Constant)}
+                if len(texts & IMAGE_SUFFIXES) > 1 or len(texts & VIDEO_SUFFIXES) > 1:
+                    places.add(path.relative_to(checkout / "dfer").as_posix())
+    assert places == {"records.py", "video/writer.py"}  # the writer lists the containers that it can write
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+def test_images_that_are_found_can_be_opened(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "happy" / "1").mkdir(parents=True)
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / "happy" / "1" / f"{number}{suffix}"), np.full((32, 32), 90, np.uint8))
+    ((item,), _) = find_media(tmp_path, lambda _line: None)
+    assert len(list(open_frames(item.path).iter_frames())) == 2
+    assert open_frames(item.path / f"0{suffix}").num_frames == 1
 
 
 def _fail_to_list(monkeypatch: pytest.MonkeyPatch, folder: Path, error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""The official lists as they are, and what is no raw data set at all."""
+"""The registry, the official lists, and folders that are not a raw data set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dfer.datasets import DATASETS, RawDataset, read_dataset
+from dfer.datasets import DATASETS, DatasetEntry, RawDataset, official_sizes, read_dataset
 from dfer.errors import DataError, UsageError
 from dfer.labels import DFEW_LABELS, FERV39K_LABELS, MAFW_LABELS
 from tests.unit.datasets.raw_datasets import DFEW_TRAIN, write, write_mafw
@@ -82,7 +82,7 @@ def test_lists_alone_give_every_clip_as_missing_and_one_notice(name: str, reques
     dataset: RawDataset = request.getfixturevalue(name)
     assert all(clip.source is None for clip in dataset.clips)
     assert len(dataset.notices) == 1
-    assert dataset.notices[0].startswith(f"none of the {len(dataset.clips):,} clips is on the disk")
+    assert dataset.notices[0].startswith(f"none of the {len(dataset.clips):,} clips is on disk")
 
 
 def test_a_permuted_numbering_of_the_real_lists_is_refused(annotations: Path, tmp_path: Path) -> None:
@@ -91,11 +91,13 @@ def test_a_permuted_numbering_of_the_real_lists_is_refused(annotations: Path, tm
         rows = [line.split(",") for line in file.read_text().split()]
         text = "\n".join(f"{clip},{swap.get(label, label)}" for clip, label in rows)
         write(tmp_path / file.relative_to(annotations / "dfew"), text)
-    with pytest.raises(DataError, match="numbered in another order: 1,894 clips would be happy, officially 2,445"):
+    with pytest.raises(
+        DataError, match="numbered in a different order: 1,894 clips are labelled happy, officially 2,445"
+    ):
         read_dataset("dfew", tmp_path)
 
 
-def test_the_real_lists_numbered_from_0_are_read_and_told(annotations: Path, tmp_path: Path) -> None:
+def test_the_real_lists_numbered_from_0_are_read_and_reported(annotations: Path, tmp_path: Path) -> None:
     for file in (annotations / "dfew").rglob("set_*.csv"):
         rows = [line.split(",") for line in file.read_text().split()[1:]]
         text = "\n".join(f"{clip},{int(label) - 1}" for clip, label in rows)
@@ -104,6 +106,27 @@ def test_the_real_lists_numbered_from_0_are_read_and_told(annotations: Path, tmp
     assert Counter(clip.label_name for clip in dataset.clips)["happy"] == 2445
     assert "number the emotions 0-6" in dataset.notices[0]
     assert not any("official split sizes" in line for line in dataset.notices)
+
+
+class TestRegistry:
+    @pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw"])
+    def test_help_and_official_sizes_agree(self, name: str) -> None:
+        entry, sizes = DATASETS[name], official_sizes(name)
+        assert sizes is not None
+        assert f"{sizes.num_clips:,} " in entry.help
+        assert f"{len(sizes.emotions)} emotions" in entry.help
+        assert f"{max(fold for fold, _ in sizes.lists)} " in entry.help
+
+    def test_sizes_are_none_where_clips_are_left_out_of_the_lists(self) -> None:
+        assert official_sizes("ferplus") is official_sizes("folder") is None
+
+    def test_one_line_adds_a_data_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        empty = RawDataset("mine", ("happy",), [], 0, [])
+        monkeypatch.setitem(DATASETS, "mine", DatasetEntry(lambda _raw, _report: empty, "my own data set"))
+        assert read_dataset("mine", tmp_path) is empty
+        with pytest.raises(UsageError) as caught:
+            read_dataset("min", tmp_path)
+        assert str(caught.value.hint).startswith("did you mean mine? known data sets: dfew")
 
 
 class TestRaw:
