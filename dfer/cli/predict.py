@@ -78,11 +78,11 @@ def predict(
     """
     from dfer.cli.console import note, print_error, stdout
     from dfer.cli.output import write_json_result
-    from dfer.drawing.style import require_figure_suffix
+    from dfer.drawing.style import require_figure_suffix, save_figure
     from dfer.errors import EXIT_FAILED, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.predictor import Predictor
-    from dfer.reports.prediction import prediction_table, write_prediction_csv
+    from dfer.reports.prediction import draw_prediction, prediction_table, write_prediction_csv
     from dfer.video.writer import WRITABLE_SUFFIXES
 
     if len(inputs) > 1 and (video or plot):
@@ -125,9 +125,7 @@ def predict(
     if csv:
         write_prediction_csv(predictions, csv)
     if answered and plot:
-        from dfer.drawing.figures import plot_timeline
-
-        plot_timeline(predictions[0], plot)
+        save_figure(draw_prediction(predictions[0]), plot)
     if answered and video:
         _write_video(answered[0], video)
     if json != "-":

@@ -1,14 +1,8 @@
-"""The figures: confusion matrix, training curves, emotion timeline.
-
-Each `draw_` returns a matplotlib figure that belongs to nobody else (pyplot is never touched); each `plot_` writes
-one to a file, atomically, as .png, .pdf or .svg.
-"""
+"""Confusion matrix, training curves and histogram; each `draw_` returns a figure of its own (pyplot is not touched)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,91 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from dfer.drawing.style import (
-    LIGHT,
-    MARGIN,
-    SMALL_PT,
-    TEXT_PT,
-    TINY_PT,
-    Sheet,
-    Theme,
-    ink_on,
-    require_figure_suffix,
-    save_figure,
-    text_width,
-)
-from dfer.drawing.timeline import draw_timeline
-from dfer.records import Prediction
+from dfer.drawing.style import LIGHT, Theme, ink_on, new_figure, text_width
 from dfer.runtime.formatting import percent, pluralize
 
-__all__ = ["draw_confusion", "draw_curves", "draw_timeline", "plot_confusion", "plot_curves", "plot_timeline"]
-
-
-def plot_confusion(
-    confusion: ArrayLike,
-    labels: Sequence[str],
-    path: Path,
-    *,
-    title: str,
-    subtitle: str | None = None,
-    footer: Sequence[str] = (),
-) -> None:
-    """Draw a confusion matrix to a file.
-
-    Args:
-        confusion: int [C, C], confusion[true][predicted].
-        labels: the C class names.
-        path: .png, .pdf or .svg.
-        title: one line.
-        subtitle: such as WAR and UAR.
-        footer: what the reader must not miss, such as that the model has seen drawings only.
-
-    Raises:
-        UsageError: another suffix.
-        DferError: the file cannot be written.
-    """
-    require_figure_suffix(path)
-    save_figure(draw_confusion(confusion, labels, title=title, subtitle=subtitle, footer=footer), path)
-
-
-def plot_curves(
-    metrics: Sequence[Mapping[str, Any]],
-    path: Path,
-    *,
-    title: str,
-    subtitle: str | None = None,
-    footer: Sequence[str] = (),
-) -> None:
-    """Draw the course of a training run to a file.
-
-    Args:
-        metrics: a record per epoch, as in metrics.jsonl; the validation figures may be missing.
-        path: .png, .pdf or .svg.
-        title: one line.
-        subtitle: instead of a line on the best epoch, learning rate and speed.
-        footer: what the reader must not miss.
-
-    Raises:
-        UsageError: another suffix.
-        DferError: the file cannot be written.
-    """
-    require_figure_suffix(path)
-    save_figure(draw_curves(metrics, title=title, subtitle=subtitle, footer=footer), path)
-
-
-def plot_timeline(prediction: Prediction, path: Path) -> None:
-    """Draw the emotion timeline of a video to a file: probabilities over time and the winning emotion, per face.
-
-    Args:
-        prediction: its warnings are printed below.
-        path: .png, .pdf or .svg.
-
-    Raises:
-        UsageError: another suffix.
-        DferError: the file cannot be written.
-    """
-    require_figure_suffix(path)
-    save_figure(draw_timeline(prediction), path)
+_TEXT_PT, _TINY_PT = 9.5, 7.5
 
 
 def draw_confusion(
@@ -109,13 +22,19 @@ def draw_confusion(
     labels: Sequence[str],
     *,
     title: str,
-    subtitle: str | None = None,
+    subtitle: str = "",
     footer: Sequence[str] = (),
     theme: Theme = LIGHT,
 ) -> Figure:
-    """A confusion matrix: colours by row share, counts and percent in the cells, recalls at the right.
+    """Draw a confusion matrix: colours by row share, counts and percent in the cells, recalls at the right.
 
-    Arguments as of `plot_confusion`.
+    Args:
+        confusion: int [C, C], confusion[true][predicted].
+        labels: the C class names.
+        title: one line.
+        subtitle: such as WAR and UAR.
+        footer: what the reader must not miss, such as that the model has seen drawings only.
+        theme: the colours.
 
     Raises:
         ValueError: the matrix is not [C, C].
@@ -126,68 +45,51 @@ def draw_confusion(
         raise ValueError(f"expected a confusion matrix [{classes}, {classes}], got {list(counts.shape)}")
     clips = counts.sum(axis=1)
     shares = counts / np.maximum(clips, 1)[:, None]
-
+    widest = max(text_width(label, _TEXT_PT) for label in labels)
     cell_w, cell_h = (0.82, 0.56) if classes <= 8 else (0.7, 0.5)
-    widest = max(text_width(label, TEXT_PT) for label in labels)
-    left = MARGIN + 0.3 + widest + 0.12
     turned = widest > cell_w - 0.06
-    heads = 0.25 + (0.72 * widest + 0.12 if turned else 0.22)
-    width = max(5.0, left + classes * cell_w + 1.0 + MARGIN)
-    sheet = Sheet(width, heads + classes * cell_h, title=title, subtitle=subtitle, footer=footer, theme=theme)
-
-    axes = sheet.axes(left, heads, classes * cell_w, classes * cell_h)
-    axes.grid(visible=False)
-    axes.set(xticks=[], yticks=[])
-    colormap = theme.colormap()
-    axes.imshow(shares, cmap=colormap, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    for edge in np.arange(classes + 1) - 0.5:
-        axes.axhline(edge, color=theme.paper, linewidth=1.5)
-        axes.axvline(edge, color=theme.paper, linewidth=1.5)
-    for row in range(classes):
-        for column in range(classes):
-            _write_cell(axes, row, column, int(counts[row, column]), shares[row, column], colormap, theme)
-
-    middle = left + classes * cell_w / 2
-    sheet.text(middle, 0, "predicted", size=SMALL_PT, color=theme.muted, align="center")
-    sheet.text(
-        MARGIN + 0.08,
-        heads + classes * cell_h / 2,
-        "true",
-        size=SMALL_PT,
-        color=theme.muted,
-        align="center",
-        rotation=90,
-    )
-    recall_at = left + classes * cell_w + 0.15
-    sheet.text(recall_at, heads - 0.22, "recall %", color=theme.muted)
-    for number, label in enumerate(labels):
-        x, y = left + (number + 0.5) * cell_w, heads + (number + 0.5) * cell_h
-        _write_column_head(sheet, x, heads, label, turned=turned)
-        sheet.text(left - 0.12, y - 0.08, label, align="right")
-        recall = shares[number, number] if clips[number] else None
-        sheet.text(recall_at, y - 0.15, percent(recall), bold=True)
-        sheet.text(recall_at, y + 0.03, pluralize(int(clips[number]), "clip"), size=TINY_PT, color=theme.muted)
-    return sheet.figure
+    width, height = max(5.0, classes * cell_w + widest + 1.9), classes * cell_h + 0.5 + (0.7 * widest if turned else 0)
+    with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
+        axes = body.subplots()
+        axes.grid(visible=False)
+        axes.pcolormesh(shares, cmap=theme.colormap(), vmin=0, vmax=1, edgecolors=theme.paper, linewidth=1.1)
+        axes.invert_yaxis()
+        _name_classes(axes, labels, turned=turned, theme=theme)
+        for (row, column), count in np.ndenumerate(counts):
+            _write_cell(axes, row, column, int(count), shares[row, column], theme)
+        for row, (share, number) in enumerate(zip(shares.diagonal(), clips, strict=True)):
+            _write_recall(axes, row, share if number else None, int(number), theme)
+    return body.figure
 
 
-def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, colormap: Any, theme: Theme) -> None:
+def _name_classes(axes: Axes, labels: Sequence[str], *, turned: bool, theme: Theme) -> None:
+    middles = np.arange(len(labels)) + 0.5
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    turn: dict[str, Any] = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if turned else {}
+    axes.set_xticks(middles, labels, **turn)
+    axes.set_yticks(middles, labels)
+    axes.tick_params(labelsize=_TEXT_PT, labelcolor=theme.ink, pad=6)
+    axes.set(xlabel="predicted", ylabel="true")
+    above: dict[str, Any] = {"xytext": (9, 8), "textcoords": "offset points", "va": "baseline"}
+    axes.annotate("recall %", (1, 1), xycoords="axes fraction", color=theme.muted, **above)
+
+
+def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, theme: Theme) -> None:
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
+    x, y = column + 0.5, row + 0.5
     if not count:
-        axes.text(column, row, "0", ha="center", va="center", fontsize=TINY_PT, color=theme.muted, alpha=0.6)
+        axes.text(x, y, "0", fontsize=_TINY_PT, color=theme.muted, alpha=0.6, **middle)
         return
-    ink = ink_on(colormap(share)[:3])
-    weight = "bold" if row == column else "normal"
-    axes.text(column, row - 0.14, f"{count:,}", ha="center", va="center", fontsize=TEXT_PT, color=ink, weight=weight)
-    axes.text(
-        column, row + 0.24, f"{percent(share, 1)} %", ha="center", va="center", fontsize=TINY_PT, color=ink, alpha=0.85
-    )
+    ink = ink_on(theme.colormap()(share)[:3])
+    axes.text(x, y - 0.14, f"{count:,}", color=ink, weight="bold" if row == column else "normal", **middle)
+    axes.text(x, y + 0.24, f"{percent(share, 1)} %", fontsize=_TINY_PT, color=ink, alpha=0.85, **middle)
 
 
-def _write_column_head(sheet: Sheet, x: float, bottom: float, label: str, *, turned: bool) -> None:
-    if turned:
-        reach = text_width(label, TEXT_PT) / 2 * math.sqrt(0.5)
-        sheet.text(x + reach - 0.06, bottom - reach - 0.1, label, align="center", rotation=45)
-    else:
-        sheet.text(x, bottom - 0.22, label, align="center")
+def _write_recall(axes: Axes, row: int, recall: float | None, clips: int, theme: Theme) -> None:
+    right: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+    axes.annotate(percent(recall), (1, row + 0.5), (9, 1), weight="bold", **right)
+    axes.annotate(pluralize(clips, "clip"), (1, row + 0.5), (9, -9), fontsize=_TINY_PT, color=theme.muted, **right)
 
 
 def draw_curves(
@@ -198,37 +100,37 @@ def draw_curves(
     footer: Sequence[str] = (),
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Two panels over the epochs: the losses; WAR and UAR on the validation clips; the best epoch marked.
+    """Draw the course of a training run: the losses; WAR and UAR on the validation clips; the best epoch marked.
 
-    Arguments as of `plot_curves`.
+    Args:
+        metrics: a record per epoch, as in metrics.jsonl; the validation figures may be missing.
+        title: one line.
+        subtitle: in place of a line on the best epoch, learning rate and speed.
+        footer: what the reader must not miss.
+        theme: the colours.
     """
     best = max((record for record in metrics if record.get("val_war") is not None), key=_rank, default=None)
     subtitle = subtitle if subtitle is not None else _course(metrics, best)
-    sheet = Sheet(9.0, 3.3, title=title, subtitle=subtitle, footer=footer, theme=theme)
-    panels = [sheet.axes(0.75, 0.3, 3.7, 2.5), sheet.axes(5.1, 0.3, 3.6, 2.5)]
-    curves: list[list[tuple[str, str, str, float]]] = [
-        [("train_loss", "training loss", theme.second, 1), ("val_loss", "validation loss", theme.accent, 1)],
-        [("val_war", "WAR", theme.accent, 100), ("val_uar", "UAR", theme.second, 100)],
-    ]
-    for axes, lines in zip(panels, curves, strict=True):
-        drawn = [_draw_curve(axes, metrics, *line) for line in lines]
-        axes.set_xlabel("epoch", fontsize=SMALL_PT, color=theme.muted)
-        axes.margins(x=0.02)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-        if not any(drawn):
-            axes.set(xticks=[], yticks=[], xlabel="")
-            sheet.fill(axes)
-            what = "no validation clips" if metrics else "no epoch finished yet"
-            axes.text(0.5, 0.5, what, transform=axes.transAxes, ha="center", color=theme.muted, fontsize=TEXT_PT)
-            continue
+    losses = [("train_loss", "training loss", theme.second, 1), ("val_loss", "validation loss", theme.accent, 1)]
+    rates = [("val_war", "WAR", theme.accent, 100), ("val_uar", "UAR", theme.second, 100)]
+    with new_figure(9.0, 3.1, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
+        panels = body.subplots(1, 2)
+        for axes, curves in zip(panels, (losses, rates), strict=True):
+            drawn = [_draw_curve(axes, metrics, *curve) for curve in curves]
+            if not any(drawn):
+                _write_in_empty(axes, "no validation clips" if metrics else "no epoch finished yet", theme)
+                continue
+            if best is not None:
+                label = f"best epoch {best['epoch']:.0f}"
+                axes.axvline(best["epoch"], color=theme.muted, linewidth=1, linestyle=(0, (3, 2)), label=label)
+            axes.set_xlabel("epoch")
+            axes.margins(x=0.02)
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.01), ncols=3)
         if best is not None:
-            label = f"best epoch {best['epoch']:.0f}"
-            axes.axvline(best["epoch"], color=theme.muted, linewidth=1, linestyle=(0, (3, 2)), label=label)
-        _add_legend_above(axes, theme)
-    if best is not None:
-        panels[1].yaxis.set_major_formatter("{x:g} %")
-        panels[1].plot(best["epoch"], 100 * best["val_war"], "o", color=theme.accent, markersize=6, zorder=5)
-    return sheet.figure
+            panels[1].yaxis.set_major_formatter("{x:g} %")
+            panels[1].plot(best["epoch"], 100 * best["val_war"], "o", color=theme.accent, markersize=6, zorder=5)
+    return body.figure
 
 
 def _draw_curve(
@@ -236,23 +138,13 @@ def _draw_curve(
 ) -> bool:
     points = [(record["epoch"], factor * record[key]) for record in metrics if record.get(key) is not None]
     if points:
-        epochs, values = zip(*points, strict=True)
-        marker = "o" if len(points) <= 2 else None
-        axes.plot(epochs, values, color=color, linewidth=1.8, marker=marker, markersize=4, label=name)
+        axes.plot(*zip(*points, strict=True), color=color, marker="o" if len(points) <= 2 else None, label=name)
     return bool(points)
 
 
-def _add_legend_above(axes: Axes, theme: Theme) -> None:
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 0.99),
-        ncols=3,
-        frameon=False,
-        fontsize=SMALL_PT,
-        labelcolor=theme.ink,
-        handlelength=1.4,
-        columnspacing=1.4,
-    )
+def _write_in_empty(axes: Axes, text: str, theme: Theme) -> None:
+    axes.set(xticks=[], yticks=[], facecolor=theme.empty())
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.muted)
 
 
 def _rank(record: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -274,3 +166,46 @@ def _course(metrics: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None
     if speeds:
         parts.append(f"{np.median(speeds):.1f} clips/s")
     return " · ".join(parts)
+
+
+def draw_histogram(
+    edges: Sequence[str],
+    counts: Sequence[int],
+    extra: tuple[str, int] | None = None,
+    *,
+    title: str,
+    subtitle: str,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw bars small enough to stand side by side; each has its number above, so that a rare case is seen too.
+
+    Args:
+        edges: of the bins, as text; one more than there are bins.
+        counts: of the bins.
+        extra: name and count of a bin that stands apart at the right; None for none.
+        title: one line.
+        subtitle: what is counted, in which unit.
+        theme: the colours.
+    """
+    bins = len(counts)
+    places, ticks, names = [n + 0.5 for n in range(bins)], [float(n) for n in range(bins + 1)], list(edges)
+    if extra is not None:
+        places, ticks = [*places, bins + 1.0], [*ticks, bins + 1.0]
+        names, counts = [*names, extra[0]], [*counts, extra[1]]
+    with new_figure(4.9, 2.1, title=title, subtitle=subtitle, theme=theme) as body:
+        axes = body.subplots()
+        axes.grid(visible=False)
+        bars = axes.bar(places, counts, width=0.86, color=theme.accent)
+        said = [compact_count(count) if count else "" for count in counts]
+        axes.bar_label(bars, said, padding=3, fontsize=_TINY_PT, in_layout=False)
+        axes.axhline(0, color=theme.muted, linewidth=1, clip_on=False)
+        axes.set_xticks(ticks, names)
+        axes.set(xlim=(-0.1, max(ticks[-1], places[-1] + 0.43) + 0.1), ylim=(0, 1.12 * max([*counts, 1])), yticks=[])
+    return body.figure
+
+
+def compact_count(count: int) -> str:
+    """Return a count in at most four letters: 999, 1.2k, 39k."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"

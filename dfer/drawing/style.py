@@ -1,4 +1,4 @@
-"""How figures look: colours and sizes, the heading and footer that all of them share, and saving them."""
+"""The look of all figures: the style file, the light and dark colours, the heading and footer, and saving."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
+from matplotlib import rc_context, rc_params_from_file
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dfer.drawing.text import load_font, shorten_text, wrap_text
 from dfer.errors import UsageError
 from dfer.labels import EMOTION_COLORS
 from dfer.runtime.files import atomic_path
 
-DPI = 150
-TITLE_PT, TEXT_PT, SMALL_PT, TINY_PT = 13.0, 9.5, 8.5, 7.5
-NOTICE_PT = 8.0
-MARGIN = 0.25  # inches around everything
-# The formats we draw, without the date and program that some note: the same figure gives the same file.
+_MARGIN, _GAP = 0.25, 0.14  # inches around the figure; between its body and the heading or footer
+_TITLE_PT, _SUBTITLE_PT, _NOTICE_PT = 13.0, 8.5, 8.0
+# The formats we write, without the date and program that matplotlib adds: the same figure gives the same file.
 _METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-_ASCENT = 0.93  # of the font's size, from the top of a line to its baseline
-_MEASURE = 10  # text is measured at ten times its size: fonts come in whole pixels
+_MEASURE = 10  # text is measured at ten times its size, because fonts come in whole pixels
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Theme:
         paper: background.
         ink: text.
         muted: secondary text.
-        rule: grid lines and frames.
+        rule: grid lines, and the background where nothing is drawn.
         notice: what a reader must not miss.
         accent: the curve that matters.
         second: the other curve.
@@ -56,8 +54,23 @@ class Theme:
     ramp: tuple[str, ...]
 
     def colormap(self) -> LinearSegmentedColormap:
-        """`ramp` as a matplotlib colour map."""
+        """Return `ramp` as a matplotlib colour map."""
         return LinearSegmentedColormap.from_list("dfer", list(self.ramp))
+
+    def empty(self) -> tuple[float, ...]:
+        """Return the faint background of axes on which there is little or nothing."""
+        return (*to_rgb(self.rule), 0.4)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the colours as matplotlib's settings."""
+        return {
+            "figure.facecolor": self.paper,
+            "text.color": self.ink,
+            "axes.labelcolor": self.muted,
+            "xtick.color": self.muted,
+            "ytick.color": self.muted,
+            "grid.color": self.rule,
+        }
 
 
 LIGHT = Theme(
@@ -83,129 +96,64 @@ DARK = Theme(
 
 
 def emotion_color(label: str) -> str:
-    """The emotion's colour in every plot, table and video; grey for a class that is no emotion we know."""
+    """Return the emotion's colour in every plot, table and video; grey for any other class."""
     return EMOTION_COLORS.get(label, "#7F7F7F")
 
 
 def ink_on(color: str | tuple[float, ...]) -> str:
-    """Black or white, whichever reads better on this colour."""
+    """Return black or white, whichever reads better on this colour."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    # WCAG's contrast would change sides at 0.18; on saturated colours in between, white reads better all the same.
+    # WCAG's contrast would change sides at 0.18, but on saturated colours in between white reads better.
     return "#000000" if luminance > 0.28 else "#FFFFFF"
 
 
-def text_width(text: str, size_pt: float, *, bold: bool = False) -> float:
-    """Inches that a line of text takes."""
-    return load_font(round(_MEASURE * size_pt), bold=bold).getlength(text) / (72 * _MEASURE)
+def text_width(text: str, size_pt: float) -> float:
+    """Return the width of a line of text, inches."""
+    return load_font(round(_MEASURE * size_pt)).getlength(text) / (72 * _MEASURE)
 
 
-class Sheet:
-    """A figure laid out in inches: a heading, the body that the caller fills, and a footer of notices.
+@contextmanager
+def new_figure(
+    width: float,
+    height: float,
+    *,
+    title: str,
+    subtitle: str = "",
+    footer: Sequence[str] = (),
+    theme: Theme = LIGHT,
+) -> Iterator[SubFigure]:
+    """Give a figure with a heading and a footer; its body is laid out when the block ends.
 
     Args:
         width: of the figure, inches.
-        body: height of the body, inches; lengths given to `axes` and `text` count from its top left corner.
-        title: shortened if it is too long for one line.
+        height: of the body, inches; the figure is as much higher as its heading and footer need.
+        title: shortened to one line.
         subtitle: wrapped.
         footer: a paragraph each, wrapped; for what the reader must not miss.
         theme: the colours.
+
+    Yields:
+        The body, whose `figure` attribute is the figure.
     """
-
-    def __init__(
-        self,
-        width: float,
-        body: float,
-        *,
-        title: str,
-        subtitle: str | None = None,
-        footer: Sequence[str] = (),
-        theme: Theme = LIGHT,
-    ) -> None:
-        inner = width - 2 * MARGIN
-        below_title = _wrap(subtitle or "", SMALL_PT, inner)
-        notices = [line for paragraph in footer for line in _wrap(paragraph, NOTICE_PT, inner)]
-        heading = _lines(1, TITLE_PT) + _lines(len(below_title), SMALL_PT) + 0.12
-        closing = _lines(len(notices), NOTICE_PT) + (0.12 if notices else 0.0)
-        self.theme = theme
-        self.width, self.height = width, 2 * MARGIN + heading + body + closing
-        self.figure = Figure(figsize=(self.width, self.height), dpi=DPI, facecolor=theme.paper)
-        FigureCanvasAgg(self.figure)
-        self._body_top = 0.0
-        fitting = shorten_text(" ".join(title.split()), load_font(round(_MEASURE * TITLE_PT), bold=True), 720 * inner)
-        self.text(MARGIN, MARGIN, fitting, size=TITLE_PT, bold=True)
-        self._paragraph(MARGIN + _lines(1, TITLE_PT), below_title, SMALL_PT, theme.muted)
-        self._paragraph(MARGIN + heading + body + 0.12, notices, NOTICE_PT, theme.notice)
-        self._body_top = MARGIN + heading
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Axes in the body, styled: faint grid lines behind, no frame.
-
-        Args:
-            left, top, width, height: inches; `left` counts from the figure's edge, `top` from the body's.
-        """
-        bottom = self.height - self._body_top - top - height
-        place = (left / self.width, bottom / self.height, width / self.width, height / self.height)
-        axes = self.figure.add_axes(place)
-        axes.set_facecolor("none")
-        axes.set_axisbelow(True)
-        axes.spines[:].set_visible(False)
-        axes.tick_params(length=0, labelsize=SMALL_PT, colors=self.theme.muted, pad=4)
-        axes.grid(color=self.theme.rule, linewidth=0.8)
-        return axes
-
-    def fill(self, axes: Axes) -> None:
-        """Give axes a faint background, where there is little or nothing on them."""
-        axes.set_facecolor((*to_rgb(self.theme.rule), 0.4))
-
-    def swatch(self, left: float, top: float, size: float, color: str) -> None:
-        """A small square of one colour; lengths in inches, as in `axes`."""
-        bottom = 1 - (self._body_top + top + size) / self.height
-        square = Rectangle(
-            (left / self.width, bottom),
-            size / self.width,
-            size / self.height,
-            color=color,
-            linewidth=0,
-            transform=self.figure.transFigure,
-        )
-        self.figure.add_artist(square)
-
-    def text(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        *,
-        size: float = TEXT_PT,
-        bold: bool = False,
-        color: str | None = None,
-        align: str = "left",
-        rotation: float = 0.0,
-    ) -> None:
-        """A line of text whose top edge is at `top`; its middle, if it is turned.
-
-        Args:
-            left, top: inches, as in `axes`.
-            align: "left", "center" or "right".
-        """
-        y = top if rotation else top + _ASCENT * size / 72
-        self.figure.text(
-            left / self.width,
-            1 - (self._body_top + y) / self.height,
-            text,
-            fontsize=size,
-            fontweight="bold" if bold else "normal",
-            color=color or self.theme.ink,
-            ha=align,
-            va="center" if rotation else "baseline",
-            rotation=rotation,
-            parse_math=False,
-        )
-
-    def _paragraph(self, top: float, lines: Sequence[str], size: float, color: str) -> None:
-        for number, line in enumerate(lines):
-            self.text(MARGIN, top + number * _lines(1, size), line, size=size, color=color)
+    inner = width - 2 * _MARGIN
+    fitting = shorten_text(" ".join(title.split()), load_font(round(_MEASURE * _TITLE_PT), bold=True), 720 * inner)
+    subtitles = _wrap(subtitle, _SUBTITLE_PT, inner)
+    notices = [line for paragraph in footer for line in _wrap(paragraph, _NOTICE_PT, inner)]
+    below_title = _MARGIN + _lines(1, _TITLE_PT)
+    top = below_title + _lines(len(subtitles), _SUBTITLE_PT) + _GAP
+    bottom = _MARGIN + (_lines(len(notices), _NOTICE_PT) + _GAP if notices else 0.0)
+    total = top + height + bottom
+    with _style(theme.settings()):
+        figure = Figure(figsize=(width, total))
+        FigureCanvasAgg(figure)
+        left = _MARGIN / width
+        figure.text(left, 1 - _MARGIN / total, fitting, size=_TITLE_PT, weight="bold", va="top")
+        figure.text(left, 1 - below_title / total, "\n".join(subtitles), size=_SUBTITLE_PT, color=theme.muted, va="top")
+        figure.text(left, _MARGIN / total, "\n".join(notices), size=_NOTICE_PT, color=theme.notice, va="bottom")
+        yield figure.add_subfigure(figure.add_gridspec()[0])
+        # Once and by hand: as the figure's own engine it would draw twice whenever the figure is saved.
+        ConstrainedLayoutEngine(rect=(left, bottom / total, inner / width, height / total)).execute(figure)
 
 
 def require_figure_suffix(path: Path) -> None:
@@ -228,26 +176,33 @@ def save_figure(figure: Figure, path: Path) -> None:
         DferError: it cannot be written.
     """
     require_figure_suffix(path)
-    suffix = path.suffix.lower()
-    fixed_ids = matplotlib.rc_context({"svg.hashsalt": "dfer"})
-    with atomic_path(path) as temporary, _without_glyph_warnings(), fixed_ids:
-        figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=_METADATA[suffix])
+    with atomic_path(path) as temporary:
+        _write(figure, temporary, path.suffix.lower())
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """A figure as a PNG file's content."""
+    """Return a figure as the content of a PNG file."""
     buffer = io.BytesIO()
-    with _without_glyph_warnings():
-        figure.savefig(buffer, format="png", dpi=DPI, metadata=_METADATA[".png"])
+    _write(figure, buffer, ".png")
     return buffer.getvalue()
 
 
-@contextmanager
-def _without_glyph_warnings() -> Iterator[None]:
-    """File names may hold letters that the font lacks; a box in the title is all that comes of it."""
-    with warnings.catch_warnings():
+def _write(figure: Figure, target: Path | io.BytesIO, suffix: str) -> None:
+    with warnings.catch_warnings(), _style({}):
+        # File names may hold letters that the font lacks; they become boxes in the title.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(target, format=suffix[1:], metadata=_METADATA[suffix])
+
+
+@contextmanager
+def _style(colors: dict[str, Any]) -> Iterator[None]:
+    with rc_context({**_style_file(), **colors}):
         yield
+
+
+@cache
+def _style_file() -> dict[str, Any]:
+    return dict(rc_params_from_file(Path(__file__).with_name("dfer.mplstyle"), use_default_template=False))
 
 
 def _wrap(text: str, size_pt: float, inches: float) -> list[str]:
@@ -255,5 +210,5 @@ def _wrap(text: str, size_pt: float, inches: float) -> list[str]:
 
 
 def _lines(count: int, size_pt: float) -> float:
-    """Inches that lines of text take."""
+    """Return the height of lines of text, inches."""
     return count * 1.4 * size_pt / 72

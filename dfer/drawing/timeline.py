@@ -3,112 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+from numpy.typing import NDArray
 
-from dfer.drawing.style import LIGHT, MARGIN, SMALL_PT, TEXT_PT, Sheet, Theme, emotion_color, ink_on, text_width
-from dfer.prediction.timeline import cut_stretches, emotion_runs
-from dfer.records import FacePrediction, Prediction
-from dfer.runtime.formatting import clock, percent, pluralize, span
+from dfer.drawing.style import LIGHT, Theme, emotion_color, ink_on, new_figure, text_width
+from dfer.runtime.formatting import clock
 
-WIDTH = 10.0
-LEFT, RIGHT = 0.8, 0.3  # inches beside the panels
-CAPTION, STRIP, GAP = 0.27, 0.24, 0.3  # inches: a face's heading, its winning emotion, to the next face
-MAX_FACES = 20  # that are drawn; an image of more could not be opened
+_WIDTH, _PLOT_WIDTH = 10.0, 9.0  # inches, of the figure and of its panels
+_STRIP, _STRIP_GAP = 0.24, 0.05  # inches: the strip of winning emotions, below the probabilities
+_TEXT_PT = 8.5
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
-def draw_timeline(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
-    """Per face the probabilities over time, stacked in the emotions' colours, and a strip of the winning emotion.
+@dataclass(frozen=True)
+class FaceLane:
+    """A face's row in the timeline.
+
+    Attributes:
+        name: its heading.
+        summary: what follows the heading.
+        edges: float64 [N + 1], seconds, ascending: step n lasts from edges[n] to edges[n + 1].
+        probabilities: float64 [C, N]; a column of zeros where the face is not seen.
+        runs: (start, end, label) of each stretch that one emotion wins, seconds.
+    """
+
+    name: str
+    summary: str
+    edges: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    runs: Sequence[tuple[float, float, str]]
+
+
+def draw_timeline(
+    lanes: Sequence[FaceLane],
+    labels: Sequence[str],
+    *,
+    total: float,
+    title: str,
+    subtitle: str = "",
+    footer: Sequence[str] = (),
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw each face's probabilities over time, stacked in the emotions' colours, above a strip of the winning emotion.
 
     Args:
-        prediction: its warnings are printed below.
+        lanes: the faces; none is drawn as a note that no face was found.
+        labels: the C class names.
+        total: length of the video, seconds; 0 for an image, whose lanes go from 0 to 1.
+        title: one line.
+        subtitle: wrapped.
+        footer: what the reader must not miss.
         theme: the colours.
     """
-    ends = [segment.end for face in prediction.faces for segment in face.segments]
-    total = max([prediction.duration, *ends]) if prediction.num_frames > 1 else 0.0  # an image has no time
-    longest = sorted(prediction.faces, key=lambda face: face.start - face.end)[:MAX_FACES]
-    faces = [face if total else _over_the_axis(face) for face in sorted(longest, key=lambda face: face.id)]
-    left_out = len(prediction.faces) - len(faces)
-    footer = [f"{pluralize(left_out, 'face')} seen more briefly not shown"] if left_out else []
-
-    panel = 2.2 if len(faces) <= 1 else 1.4 if len(faces) <= 3 else 1.0
-    legend = _place_legend([str(label) for label in prediction.model["labels"]]) if faces else []
-    legend_height = 0.24 * len(legend) + 0.1 if faces else 0.0
-    each = CAPTION + panel + 0.05 + STRIP
-    body = legend_height + max(1, len(faces)) * (each + GAP) - GAP + 0.3
-    sheet = Sheet(
-        WIDTH,
-        body,
-        title=Path(prediction.source).name or prediction.source,
-        subtitle=_facts(prediction, total),
-        footer=[*prediction.warnings, *footer],
-        theme=theme,
-    )
-    if not faces:
-        _draw_empty(sheet, each, total)
-        return sheet.figure
-    _draw_legend(sheet, legend)
-    for number, face in enumerate(faces):
-        top = legend_height + number * (each + GAP)
-        _write_caption(sheet, face, top, total)
-        area = sheet.axes(LEFT, top + CAPTION, WIDTH - LEFT - RIGHT, panel)
-        strip = sheet.axes(LEFT, top + CAPTION + panel + 0.05, WIDTH - LEFT - RIGHT, STRIP)
-        _draw_probabilities(area, face, prediction.model["labels"], theme)
-        _draw_winners(strip, face, total)
-        sheet.fill(area)
-        sheet.fill(strip)
-        _mark_time(area, total, labelled=False)
-        _mark_time(strip, total, labelled=number == len(faces) - 1)
-    return sheet.figure
+    panel = 2.2 if len(lanes) <= 1 else 1.4 if len(lanes) <= 3 else 1.0
+    columns = max(1, int(_PLOT_WIDTH / (0.45 + max(text_width(label, _TEXT_PT) for label in labels))))
+    legend_rows = -(-len(labels) // columns) if lanes else 0
+    height = max(1, len(lanes)) * (panel + _STRIP + 0.5) + 0.2 * legend_rows + 0.35
+    with new_figure(_WIDTH, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
+        panels = body.subplots(max(1, len(lanes)), sharex=True, squeeze=False)[:, 0]
+        for axes, lane in zip(panels, lanes, strict=False):
+            _draw_probabilities(axes, lane, labels, theme)
+            _draw_winners(axes, lane.runs, total or 1.0, panel, theme)
+            _write_caption(axes, lane, theme)
+        if lanes:
+            _add_legend(body, labels, columns)
+        else:
+            _write_no_face(panels[0], theme)
+        _mark_time(panels[-1], total)
+    return body.figure
 
 
-def _facts(prediction: Prediction, total: float) -> str:
-    model = prediction.model
-    facts = ["image"]
-    if total:
-        frames = f"{pluralize(prediction.num_frames, 'frame')} at {prediction.fps:.2f} a second"
-        facts = [clock(total, total=total), frames]
-    return " · ".join([*facts, f"{model['name']}, {model['checkpoint']}"])
-
-
-def _over_the_axis(face: FacePrediction) -> FacePrediction:
-    return replace(face, segments=[replace(segment, start=0.0, end=1.0) for segment in face.segments])
-
-
-def _draw_probabilities(axes: Axes, face: FacePrediction, labels: Sequence[str], theme: Theme) -> None:
-    colors = [emotion_color(label) for label in labels]
-    for stretch in cut_stretches(face):
-        values = stretch.probabilities(labels)
-        values = np.concatenate([values, values[:, -1:]], axis=1)  # a step ends where the next edge is
-        axes.stackplot(stretch.edges, values, colors=colors, step="post", linewidth=0, zorder=1)
-    axes.set_ylim(0, 1)
+def _draw_probabilities(axes: Axes, lane: FaceLane, labels: Sequence[str], theme: Theme) -> None:
+    values = np.concatenate([lane.probabilities, lane.probabilities[:, -1:]], axis=1)  # a step ends at the next edge
+    axes.stackplot(lane.edges, values, colors=[emotion_color(label) for label in labels], step="post", zorder=1)
     axes.set_yticks([0, 0.5, 1], ["0", "50", "100 %"])
-    axes.set_axisbelow(False)
-    axes.grid(color=theme.paper, alpha=0.35, linewidth=0.8)
+    axes.set(facecolor=theme.empty(), axisbelow=False)
+    axes.grid(color=theme.paper, alpha=0.35)
 
 
-def _draw_winners(axes: Axes, face: FacePrediction, total: float) -> None:
-    inches_per_second = (WIDTH - LEFT - RIGHT) / (total or 1.0)
-    for run in emotion_runs(face):
-        length = run.end - run.start
-        color = emotion_color(run.label)
-        axes.add_patch(Rectangle((run.start, 0), length, 1, color=color, linewidth=0))
-        if text_width(run.label, SMALL_PT) + 0.1 < length * inches_per_second:
-            middle = run.start + length / 2
-            axes.text(middle, 0.46, run.label, ha="center", va="center", fontsize=SMALL_PT, color=ink_on(color))
-    axes.set(ylim=(0, 1), yticks=[])
-    axes.grid(visible=False)
+def _draw_winners(
+    axes: Axes, runs: Sequence[tuple[float, float, str]], total: float, panel: float, theme: Theme
+) -> None:
+    """Add the strip below zero, over the grid lines."""
+    gap, bottom = -_STRIP_GAP / panel, -(_STRIP_GAP + _STRIP) / panel
+    axes.axhspan(bottom, 0, color=theme.paper, zorder=3)
+    axes.axhspan(bottom, gap, color=theme.empty(), zorder=3)
+    colors = [emotion_color(label) for _, _, label in runs]
+    spans = [(start, end - start) for start, end, _ in runs]
+    axes.broken_barh(spans, (bottom, gap - bottom), facecolors=colors, zorder=4)
+    for (start, length), (_, _, label), color in zip(spans, runs, colors, strict=True):
+        if text_width(label, _TEXT_PT) + 0.1 < _PLOT_WIDTH * length / total:
+            middle = (start + length / 2, (bottom + gap) / 2)
+            axes.text(
+                *middle, label, ha="center", va="center", fontsize=_TEXT_PT, color=ink_on(color), zorder=5,
+                in_layout=False,
+            )  # fmt: skip
+    axes.set_ylim(bottom, 1)
 
 
-def _mark_time(axes: Axes, total: float, *, labelled: bool) -> None:
+def _write_caption(axes: Axes, lane: FaceLane, theme: Theme) -> None:
+    name = axes.set_title(lane.name)
+    after: dict[str, Any] = {"xycoords": name, "xytext": (9, 0), "textcoords": "offset points", "va": "bottom"}
+    axes.annotate(lane.summary, (1, 0), color=theme.muted, in_layout=False, **after)
+
+
+def _add_legend(body: SubFigure, labels: Sequence[str], columns: int) -> None:
+    squares = [Patch(color=emotion_color(label), label=label) for label in labels]
+    # matplotlib fills a legend column by column; row by row is the order of the labels.
+    in_rows = [square for column in range(columns) for square in squares[column::columns]]
+    body.legend(handles=in_rows, loc="outside upper left", ncols=columns, handlelength=0.9, handleheight=0.9)
+
+
+def _mark_time(axes: Axes, total: float) -> None:
     axes.set_xlim(0, total or 1.0)
     if not total:
         axes.set_xticks([])
@@ -117,44 +130,10 @@ def _mark_time(axes: Axes, total: float, *, labelled: bool) -> None:
     axes.xaxis.set_major_locator(MultipleLocator(step) if step else MaxNLocator(10))
     decimals = 1 if step and step < 1 else 0
     axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: clock(time, total=total, decimals=decimals)))
-    axes.tick_params(labelbottom=labelled)
 
 
-def _write_caption(sheet: Sheet, face: FacePrediction, top: float, total: float) -> None:
-    name = f"face {face.id}"
-    sheet.text(LEFT, top + 0.04, name, bold=True)
-    verdict = f"{face.label} {percent(face.probabilities[face.label], 0)} %"
-    when = f"{verdict} over {span(face.start, face.end, total=total)}" if total else verdict
-    sheet.text(LEFT + text_width(name, TEXT_PT, bold=True) + 0.14, top + 0.04, when, color=sheet.theme.muted)
-
-
-def _place_legend(labels: Sequence[str]) -> list[list[tuple[float, str]]]:
-    """Rows of (inches from the left, label)."""
-    rows: list[list[tuple[float, str]]] = [[]]
-    x = LEFT
-    for label in labels:
-        taken = 0.2 + text_width(label, SMALL_PT) + 0.22
-        if x + taken > WIDTH - MARGIN and rows[-1]:
-            rows.append([])
-            x = LEFT
-        rows[-1].append((x, label))
-        x += taken
-    return rows
-
-
-def _draw_legend(sheet: Sheet, rows: Sequence[Sequence[tuple[float, str]]]) -> None:
-    for number, row in enumerate(rows):
-        top = 0.24 * number
-        for x, label in row:
-            sheet.swatch(x, top + 0.015, 0.13, emotion_color(label))
-            sheet.text(x + 0.2, top, label, size=SMALL_PT)
-
-
-def _draw_empty(sheet: Sheet, height: float, total: float) -> None:
-    axes = sheet.axes(LEFT, 0.0, WIDTH - LEFT - RIGHT, height)
-    sheet.fill(axes)
-    axes.set_yticks([])
-    _mark_time(axes, total, labelled=True)
+def _write_no_face(axes: Axes, theme: Theme) -> None:
+    axes.set(yticks=[], facecolor=theme.empty())
     middle: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-    axes.text(0.5, 0.55, "no face was found in this video", fontsize=TEXT_PT + 3, color=sheet.theme.ink, **middle)
-    axes.text(0.5, 0.42, "so there is no emotion to show", fontsize=TEXT_PT, color=sheet.theme.muted, **middle)
+    axes.text(0.5, 0.55, "no face was found in this video", fontsize=12.5, **middle)
+    axes.text(0.5, 0.42, "so there is no emotion to show", color=theme.muted, **middle)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dfer.drawing.contact_sheet import contact_sheet
-from dfer.drawing.figures import draw_confusion, draw_curves, draw_timeline
-from dfer.drawing.page import Bar, Illustration, Page, Section, html_page, markdown_page
+from dfer.drawing.figures import draw_confusion, draw_curves
+from dfer.drawing.pages import Page, Picture, Section, html_page, markdown_page
 from dfer.drawing.style import DARK, LIGHT, Theme, png_bytes
 from dfer.records import Prediction
 from dfer.reports.grid import evaluation_grid, evaluation_labels, pooled_confusion
+from dfer.reports.prediction import draw_prediction
 from dfer.runtime.files import write_bytes, write_text
 from dfer.runtime.formatting import format_duration, percent, pluralize, span, unique_lines
 from dfer.version import __version__
@@ -77,8 +78,8 @@ def write_demo_report(
         closing=f"dfer {__version__} on {machine}",
     )
     for section in sections:
-        for image in section.illustrations:
-            write_bytes(out / f"{image.name}.png", image.png)
+        for image in section.figures:
+            write_bytes(out / f"{image.name}.png", image.image)
     write_text(out / "README.md", markdown_page(page))
     write_text(out / "index.html", html_page(page))
     return out / "index.html"
@@ -100,7 +101,7 @@ def _faces_section(sheet: NDArray[np.uint8] | None) -> list[Section]:
         return []
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "png", optimize=True)
-    image = Illustration("faces", "drawn faces, cut out and aligned", buffer.getvalue())
+    image = Picture("faces", "drawn faces, cut out and aligned", buffer.getvalue())
     text = "Test clips after detection, tracking and alignment, each a row over time. All of them are drawings."
     return [Section("What the model sees", [text], [image])]
 
@@ -141,7 +142,7 @@ def _training_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
 def _timeline_section(prediction: Prediction, out: Path) -> Section:
     noted = replace(prediction, warnings=prediction.warnings or [DRAWINGS_ONLY])
     name = Path(prediction.source).name
-    image = _illustrate("timeline", f"emotion timeline of {name}", lambda theme: draw_timeline(noted, theme=theme))
+    image = _illustrate("timeline", f"emotion timeline of {name}", lambda theme: draw_prediction(noted, theme=theme))
     said = [
         f"face {face.id}, seen {span(face.start, face.end, total=prediction.duration)}: "
         f"{face.label}, {percent(face.probabilities[face.label])} %"
@@ -149,15 +150,15 @@ def _timeline_section(prediction: Prediction, out: Path) -> Section:
     ]
     video = "prediction.mp4"
     link = (video, "The same video with the answer drawn in") if (out / video).is_file() else None
-    text = f"{name}, one of the people it had never seen, going through several emotions, segment by segment."
+    text = f"{name}, a person it had never seen, going through several emotions, segment by segment."
     return Section("What it says of a video", [text], [image], points=said or ["no face was found"], link=link)
 
 
 def _time_section(timings: Mapping[str, float], machine: str) -> Section:
     longest = max(timings.values(), default=0.0) or 1.0
-    bars = [Bar(step, format_duration(seconds), seconds / longest) for step, seconds in timings.items()]
+    bars = [(step, format_duration(seconds), seconds / longest) for step, seconds in timings.items()]
     return Section("Where the time went", [f"On {machine}."], bars=bars)
 
 
-def _illustrate(name: str, alt: str, draw: Callable[[Theme], Figure]) -> Illustration:
-    return Illustration(name, alt, png_bytes(draw(LIGHT)), png_bytes(draw(DARK)))
+def _illustrate(name: str, alt: str, draw: Callable[[Theme], Figure]) -> Picture:
+    return Picture(name, alt, png_bytes(draw(LIGHT)), png_bytes(draw(DARK)))

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dfer.drawing.figures import plot_confusion
+from dfer.drawing.figures import draw_confusion
+from dfer.drawing.style import save_figure
 from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
 from dfer.reports.grid import EvaluationGrid, evaluation_grid, evaluation_labels, pooled_confusion
 from dfer.runtime.files import write_text
@@ -36,15 +37,10 @@ def write_evaluation_report(evaluation: dict[str, Any], out: Path) -> None:
     text = evaluation_markdown(evaluation)
     for name, result in plots.items():
         stem = f"confusion_{name.replace(' ', '_')}"
+        title = f"{evaluation['dataset']}, {name}"
+        figure = draw_confusion(result["confusion"], labels, title=title, subtitle=_subtitle(result), footer=notes)
         for suffix in (".png", ".pdf"):
-            plot_confusion(
-                result["confusion"],
-                labels,
-                out / f"{stem}{suffix}",
-                title=f"{evaluation['dataset']}, {name}",
-                subtitle=_subtitle(result),
-                footer=notes,
-            )
+            save_figure(figure, out / f"{stem}{suffix}")
         text += f"\n### Confusion matrix, {name}\n\n![confusion matrix, {name}]({stem}.png)\n"
     write_text(out / "table.tex", evaluation_latex(evaluation))
     write_text(out / "README.md", text)

@@ -1,33 +1,36 @@
-"""Predictions for people and for other programs: the table, the CSV and the annotated video."""
+"""Predictions for people and for other programs: table, timeline, CSV and annotated video."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from rich.table import Table
 from rich.text import Text
 
 from dfer.drawing.annotate import annotate_frame
-from dfer.drawing.style import emotion_color
+from dfer.drawing.style import LIGHT, Theme, emotion_color
 from dfer.drawing.tables import new_table, with_notes
+from dfer.drawing.timeline import FaceLane, draw_timeline
 from dfer.prediction.predictor import Analysis
-from dfer.prediction.timeline import emotion_runs
+from dfer.prediction.timeline import emotion_runs, probability_steps
 from dfer.records import FacePrediction, Prediction
 from dfer.runtime.files import write_text
-from dfer.runtime.formatting import MISSING, percent, pluralize, span, unique_lines
+from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
 from dfer.video import VideoWriter
 
 MAX_RUNS = 8  # of a face, in the terminal
-
+MAX_FACES = 20  # in a figure; an image of more could not be opened
 
 _NO_FACE = [Text(cell, "dim") for cell in (MISSING, "no face", MISSING, MISSING, "")]
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> Table:
-    """A row per face: its emotion, probability, when it is seen, and how the winning emotion changes.
+    """Return a row per face: its emotion, probability, when it is seen, and how the winning emotion changes.
 
     Args:
         predictions: of one model; a video without a face has a row that says so.
@@ -98,6 +101,49 @@ def _name(prediction: Prediction) -> str:
     return Path(prediction.source).name or prediction.source
 
 
+def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
+    """Draw the emotion timeline of a video: per face the probabilities over time and the winning emotion.
+
+    Args:
+        prediction: its warnings are printed below.
+        theme: the colours.
+    """
+    ends = [segment.end for face in prediction.faces for segment in face.segments]
+    total = max([prediction.duration, *ends]) if prediction.num_frames > 1 else 0.0  # an image has no time
+    longest = sorted(prediction.faces, key=lambda face: face.start - face.end)[:MAX_FACES]
+    labels = prediction.model["labels"]
+    left_out = len(prediction.faces) - len(longest)
+    notes = [f"{pluralize(left_out, 'face')} seen more briefly not shown"] if left_out else []
+    return draw_timeline(
+        [_lane(face, labels, total) for face in sorted(longest, key=lambda face: face.id)],
+        labels,
+        total=total,
+        title=_name(prediction),
+        subtitle=_facts(prediction, total),
+        footer=[*prediction.warnings, *notes],
+        theme=theme,
+    )
+
+
+def _lane(face: FacePrediction, labels: Sequence[str], total: float) -> FaceLane:
+    summary = f"{face.label} {percent(face.probabilities[face.label], 0)} %"
+    if total:
+        summary += f" over {span(face.start, face.end, total=total)}"
+    else:
+        face = replace(face, segments=[replace(segment, start=0.0, end=1.0) for segment in face.segments])
+    edges, probabilities = probability_steps(face, labels)
+    runs = [(run.start, run.end, run.label) for run in emotion_runs(face)]
+    return FaceLane(f"face {face.id}", summary, edges, probabilities, runs)
+
+
+def _facts(prediction: Prediction, total: float) -> str:
+    facts = ["image"]
+    if total:
+        frames = f"{pluralize(prediction.num_frames, 'frame')} at {prediction.fps:.2f} a second"
+        facts = [clock(total, total=total), frames]
+    return " · ".join([*facts, f"{prediction.model['name']}, {prediction.model['checkpoint']}"])
+
+
 def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
     """Write a row per face and window: source, face, times, box, emotion and all probabilities.
 
@@ -123,7 +169,7 @@ def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
 
 
 def write_annotated_video(analysis: Analysis, path: Path, on_progress: Callable[[float], None] | None = None) -> None:
-    """The video with each face's box, emotion and probabilities drawn in, at its own frame times.
+    """Write the video with each face's box, emotion and probabilities drawn in, at its own frame times.
 
     Args:
         analysis: from `Predictor.analyse`.

@@ -1,6 +1,6 @@
-"""A store's report: chooses the clips to show, reads their crops and frames, and has the page drawn.
+"""A store's report: choose the clips to show, read their crops and frames, draw the page.
 
-The report depends on the store and the raw data set alone, byte for byte: not on the clock, the machine, the place
+The report depends only on the store and the raw data set, byte for byte: not on the clock, the machine, the place
 of the folders or the number of workers. So the random clips are chosen by a hash of their names.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
-from dfer.reports.store import CROPS_SHOWN, FRAMES_SHOWN, ShownClip, StoreReport, draw_store_report, write_store_files
+from dfer.reports.store import CROPS_SHOWN, FRAMES_SHOWN, ShownClip, draw_store_report, write_store_files
 from dfer.runtime.workers import run_tasks
 from dfer.store import Store, open_store, read_clip, read_clip_record
 from dfer.store.manifest import ManifestRow
@@ -28,11 +28,11 @@ from dfer.video import open_frames
 logger = logging.getLogger(__name__)
 
 NUM_RANDOM, NUM_WORST, NUM_FAILED = 24, 12, 12
-LOOKED_INTO = ("no_face", "too_short", "unreadable")  # failures of which there is something to say, in turn
+SHOWN_FAILURES = ("no_face", "too_short", "unreadable")  # in turn; of missing clips there is nothing to show
 READABLE = ("no_face", "too_short")  # their sources were decoded once
-GLIMPSE_FRAMES = 1500  # a failed source is shown from its beginning: it may be hours long
-GLIMPSE_HEIGHT = 192  # pixels
-GLIMPSE_TIMEOUT_S = 120.0
+PREVIEW_FRAMES = 1500  # a failed source is shown from its beginning: it may be hours long
+PREVIEW_HEIGHT = 192  # pixels
+PREVIEW_TIMEOUT_S = 120.0
 
 
 def write_store_report(root: Path, raw: Path | None = None, notices: Sequence[str] = ()) -> Path | None:
@@ -40,11 +40,11 @@ def write_store_report(root: Path, raw: Path | None = None, notices: Sequence[st
 
     Args:
         root: the store.
-        raw: the raw data set, whose failed clips are shown where they can be read; None shows their reasons alone.
-        notices: what the reader of the raw data set noted.
+        raw: the raw data set, whose failed clips are shown where they can be read; None shows only their reasons.
+        notices: remarks of the raw data set's reader.
 
     Returns:
-        The page; None if it could not be drawn, which is logged: the store is none the worse for it.
+        The page; None if it could not be drawn, which is logged: the store is complete without it.
 
     Raises:
         DataError: there is no finished store at `root`.
@@ -52,40 +52,40 @@ def write_store_report(root: Path, raw: Path | None = None, notices: Sequence[st
     """
     store = open_store(root)
     try:
-        report = _draw(store, raw, notices)
-    except Exception as error:  # whatever it is, hours of preprocessing must not end in it
+        files = _draw(store, raw, notices)
+    except Exception as error:  # whatever it is, it must not make hours of preprocessing fail
         logger.debug("the report of %s", root, exc_info=error)
         logger.warning("no report of the store: %s: %s", type(error).__name__, error)
         return None
-    return write_store_files(root, report)
+    return write_store_files(root, files)
 
 
-def _draw(store: Store, raw: Path | None, notices: Sequence[str]) -> StoreReport:
+def _draw(store: Store, raw: Path | None, notices: Sequence[str]) -> dict[str, bytes]:
     ok = [row for row in store.rows if row.status == "ok"]
     failed = choose_in_turn(
-        (row for row in store.rows if row.status in LOOKED_INTO),
-        lambda row: LOOKED_INTO.index(row.status),
+        (row for row in store.rows if row.status in SHOWN_FAILURES),
+        lambda row: SHOWN_FAILURES.index(row.status),
         NUM_FAILED,
     )
     worst = sorted(ok, key=lambda row: (row.detected, row.num_frames))[:NUM_WORST]
     random = choose_in_turn(ok, lambda row: row.label, NUM_RANDOM)
-    return draw_store_report(
-        store.info,
-        store.rows,
-        notices=[_without_place(notice, raw) for notice in notices],
-        random=[_show_crops(store, row) for row in random],
-        worst=[_show_crops(store, row) for row in worst],
-        failed=_show_sources(failed, raw),
-    )
+    shown = {
+        "random": [_show_crops(store, row) for row in random],
+        "worst": [_show_crops(store, row) for row in worst],
+        "failed": _show_sources(failed, raw),
+    }
+    # Without the raw data set's folder the report is the same wherever that lies.
+    notices = notices if raw is None else [notice.replace(f"{raw}/", "") for notice in notices]
+    return draw_store_report(store.info, store.rows, shown, notices=notices)
 
 
 def choose_in_turn(rows: Iterable[ManifestRow], kind: Callable[[ManifestRow], int], number: int) -> list[ManifestRow]:
-    """At random, but always the same: some rows, from each kind in turn as long as it has any.
+    """Choose some rows at random but always the same, from each kind in turn as long as it has any.
 
     Args:
         rows: to choose from.
         kind: of a row; the choice is sorted by it.
-        number: how many, if there are so many.
+        number: of rows at most.
     """
     of_kind: dict[int, list[ManifestRow]] = {}
     for row in rows:
@@ -110,17 +110,17 @@ def _show_crops(store: Store, row: ManifestRow) -> ShownClip:
 
 
 def _show_sources(rows: Sequence[ManifestRow], raw: Path | None) -> list[ShownClip]:
-    """Frames of failed clips' sources; read in workers, since what failed once may crash or hang a decoder."""
+    """Read frames of failed clips' sources, in workers: what failed once may crash or hang a decoder."""
     shown = {row.clip_id: ShownClip(row, problem=row.detail) for row in rows}
     readable = [row for row in rows if row.status in READABLE and row.source]
     if raw is None or not readable:
         return list(shown.values())
     base = raw if raw.is_dir() else raw.parent
     finished = run_tasks(
-        partial(_glimpse, base),
+        partial(_read_preview, base),
         readable,
         workers=1,  # there are few of them, and each worker takes a second to start
-        timeout_s=lambda _row: GLIMPSE_TIMEOUT_S,
+        timeout_s=lambda _row: PREVIEW_TIMEOUT_S,
         initializer=_start_worker,
     )
     with closing(finished):
@@ -133,30 +133,25 @@ def _show_sources(rows: Sequence[ManifestRow], raw: Path | None) -> list[ShownCl
 
 
 def _start_worker() -> None:
-    logging.getLogger("dfer").setLevel(logging.CRITICAL)  # what is wrong with these is in the manifest already
+    logging.getLogger("dfer").setLevel(logging.CRITICAL)  # the manifest says already what is wrong with these
     cv2.setNumThreads(1)
 
 
-def _glimpse(base: Path, row: ManifestRow) -> list[NDArray[np.uint8]]:
-    """A few frames of a source's beginning, made small."""
+def _read_preview(base: Path, row: ManifestRow) -> list[NDArray[np.uint8]]:
+    """Decode a few frames of a source's beginning, and shrink them."""
     source = open_frames(base / row.source)
-    frames = source.iter_frames(_spread(min(source.num_frames, GLIMPSE_FRAMES), FRAMES_SHOWN))
-    return [_made_small(frame) for _, frame in frames]
+    frames = source.iter_frames(_spread(min(source.num_frames, PREVIEW_FRAMES), FRAMES_SHOWN))
+    return [_shrink(frame) for _, frame in frames]
 
 
-def _made_small(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    scale = GLIMPSE_HEIGHT / frame.shape[0]
+def _shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = PREVIEW_HEIGHT / frame.shape[0]
     if scale >= 1:
         return frame
-    size = (max(1, round(scale * frame.shape[1])), GLIMPSE_HEIGHT)
+    size = (max(1, round(scale * frame.shape[1])), PREVIEW_HEIGHT)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _spread(available: int, wanted: int) -> list[int]:
-    """Indices spread evenly over what is available, each once."""
+    """Return up to `wanted` of the indices below `available`, evenly spread."""
     return sorted({int(place) for place in np.linspace(0, available - 1, wanted).round()})
-
-
-def _without_place(notice: str, raw: Path | None) -> str:
-    """A notice without the folder that the raw data set lies in: the report is the same wherever that is."""
-    return notice if raw is None else notice.replace(f"{raw}/", "")

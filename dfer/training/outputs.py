@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from dfer.drawing.figures import plot_curves
+from dfer.drawing.figures import draw_curves
+from dfer.drawing.style import save_figure
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.recipe import Recipe, save_recipe
 from dfer.runtime.files import remove_unfinished, write_json, write_text
@@ -57,7 +58,7 @@ class FoldOutputs:
 
     def end(self, record: dict[str, Any], history: list[dict[str, float]], *, title: str) -> None:
         """Draw curves.png and write run.json, which says that the fold is done."""
-        plot_curves(history, self.folder / "curves.png", title=title)
+        save_figure(draw_curves(history, title=title), self.folder / "curves.png")
         write_json(self._record, record)
 
     def read_record(self) -> dict[str, Any] | None:

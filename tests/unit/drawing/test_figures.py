@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfer.drawing.figures import draw_confusion, draw_curves, plot_confusion, plot_curves
-from dfer.drawing.style import DPI
+from dfer.drawing.figures import compact_count, draw_confusion, draw_curves, draw_histogram
+from dfer.drawing.style import png_bytes, save_figure
 from dfer.labels import DFEW_LABELS, MAFW_LABELS
 from tests.results import (
     NOTICE,
@@ -22,10 +22,11 @@ from tests.results import (
 @pytest.mark.parametrize("labels", [DFEW_LABELS, MAFW_LABELS], ids=["7 classes", "11 classes"])
 def test_confusion_is_drawn_with_room_for_every_class(tmp_path: Path, labels: tuple[str, ...]) -> None:
     confusion = np.eye(len(labels), dtype=int) * 1234
-    plot_confusion(confusion, labels, tmp_path / "confusion.png", title="a title", footer=[NOTICE])
+    figure = draw_confusion(confusion, labels, title="a title", footer=[NOTICE])
+    save_figure(figure, tmp_path / "confusion.png")
     height, width, _ = open_png(tmp_path / "confusion.png").shape
-    assert width > 0.6 * DPI * len(labels)
-    assert height > 0.45 * DPI * len(labels)
+    assert width > 0.6 * 150 * len(labels)
+    assert height > 0.45 * 150 * len(labels)
 
 
 def test_confusion_says_counts_percent_and_recalls() -> None:
@@ -34,9 +35,9 @@ def test_confusion_says_counts_percent_and_recalls() -> None:
     assert all(text in said for text in ("30", "75.0 %", "10", "25.0 %", "75.00", "40 clips", "0 clips", NOTICE))
 
 
-def test_confusion_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
+def test_confusion_of_the_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[3, 3\], got \[2, 2\]"):
-        plot_confusion(np.eye(2), ["a", "b", "c"], tmp_path / "x.png", title="")
+        draw_confusion(np.eye(2), ["a", "b", "c"], title="")
 
 
 @pytest.mark.parametrize(
@@ -50,12 +51,25 @@ def test_confusion_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
     ids=["a run", "one epoch", "without validation", "nothing yet"],
 )
 def test_curves(tmp_path: Path, metrics: list[dict[str, Any]], said: str) -> None:
-    plot_curves(metrics, tmp_path / "curves.png", title="demo")
+    figure = draw_curves(metrics, title="demo")
+    save_figure(figure, tmp_path / "curves.png")
     assert open_png(tmp_path / "curves.png").std() > 1
-    assert said in texts_of(draw_curves(metrics, title="demo"))
+    assert said in texts_of(figure)
 
 
 def test_curves_mark_the_best_epoch() -> None:
     axes = draw_curves(history(12), title="demo").axes[1]
     markers = [line for line in axes.lines if line.get_marker() == "o"]
     assert [tuple(map(float, line.get_xydata()[0])) for line in markers] == [(3.0, 90.0)]
+
+
+@pytest.mark.parametrize(("count", "said"), [(7, "7"), (999, "999"), (1234, "1.2k"), (9949, "9.9k"), (11697, "12k")])
+def test_counts_above_bars_are_short(count: int, said: str) -> None:
+    assert compact_count(count) == said
+
+
+def test_a_histogram_says_every_count() -> None:
+    figure = draw_histogram(["0", "5", "10"], [3, 0], ("more", 1), title="Length", subtitle="crops")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["3", "", "1"]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "5", "10", "more"]
+    assert b"Software" not in png_bytes(figure)

@@ -7,43 +7,37 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from dfer.drawing.figures import plot_confusion, plot_curves, plot_timeline
-from dfer.drawing.style import emotion_color, ink_on
+from dfer.drawing.figures import draw_confusion
+from dfer.drawing.style import emotion_color, ink_on, save_figure
 from dfer.errors import DferError, UsageError
 from dfer.labels import EMOTION_COLORS
-from tests.results import (
-    even_windows,
-    face_with,
-    history,
-    predicted,
-)
+
+
+def simple_figure() -> Figure:
+    return draw_confusion([[3, 1], [0, 2]], ["happy", "sad"], title="a title")
 
 
 @pytest.mark.parametrize(("suffix", "begin"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
 def test_suffix_chooses_the_format_and_the_file_is_reproducible(tmp_path: Path, suffix: str, begin: bytes) -> None:
     paths = [tmp_path / f"{name}{suffix}" for name in ("a", "b")]
     for path in paths:
-        plot_timeline(predicted([face_with(even_windows(3))]), path)
+        save_figure(simple_figure(), path)
     assert paths[0].read_bytes().startswith(begin)
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_unknown_suffix_is_a_usage_error(tmp_path: Path) -> None:
-    for plot in (
-        lambda path: plot_confusion([[1]], ["happy"], path, title=""),
-        lambda path: plot_curves([], path, title=""),
-        lambda path: plot_timeline(predicted([]), path),
-    ):
-        with pytest.raises(UsageError, match=r"unknown figure format '\.gif'"):
-            plot(tmp_path / "figure.gif")
+    with pytest.raises(UsageError, match=r"unknown figure format '\.gif'"):
+        save_figure(simple_figure(), tmp_path / "figure.gif")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_failed_write_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DferError, match="cannot write"):
-        plot_timeline(predicted([]), tmp_path / "file" / "figure.png")
+        save_figure(simple_figure(), tmp_path / "file" / "figure.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -57,7 +51,7 @@ def test_failed_drawing_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full_disk)
     with pytest.raises(DferError, match="no space left"):
-        plot_curves(history(3), path, title="")
+        save_figure(simple_figure(), path)
     assert path.read_bytes() == b"old"
     assert [found.name for found in tmp_path.iterdir()] == ["figure.png"]
 
@@ -66,7 +60,7 @@ def test_figures_leave_pyplot_alone(tmp_path: Path) -> None:
     import matplotlib.pyplot as plt
 
     before = plt.get_fignums(), dict(plt.rcParams)
-    plot_timeline(predicted([face_with(even_windows(3))]), tmp_path / "a.svg")
+    save_figure(simple_figure(), tmp_path / "a.svg")
     assert (plt.get_fignums(), dict(plt.rcParams)) == before
 
 

@@ -1,66 +1,60 @@
-"""The emotion timeline of a video, drawn."""
+"""The emotion timeline, drawn from arrays."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
-from dfer.drawing.figures import draw_timeline, plot_timeline
-from dfer.drawing.style import DPI
-from dfer.labels import DFEW_LABELS, EMOTION_COLORS
-from dfer.records import Prediction
-from tests.results import (
-    NOTICE,
-    even_windows,
-    face_with,
-    has_color,
-    open_png,
-    predicted,
-    texts_of,
+from dfer.drawing.style import DARK, LIGHT, Theme, png_bytes
+from dfer.drawing.timeline import FaceLane, draw_timeline
+from dfer.labels import DFEW_LABELS, EMOTION_COLORS, MAFW_LABELS
+from tests.results import has_color, texts_of
+
+LANE = FaceLane(
+    "face 0",
+    "sad 60 %",
+    np.array([0.0, 4.0, 6.0, 10.0]),
+    np.array([[0.9, 0.0, 0.3], [0.1, 0.0, 0.7]]),
+    [(0.0, 4.0, "happy"), (6.0, 10.0, "sad")],
 )
 
 
-@pytest.mark.parametrize(
-    "prediction",
-    [
-        predicted([face_with(even_windows(31))]),
-        predicted([face_with([(1.2, 1.84, "fear")])], duration=4.0),
-        predicted([face_with(even_windows(1000))], duration=640.0),
-        predicted([face_with(even_windows(20), number) for number in range(6)]),
-        predicted([face_with([(0.0, 0.0, "sad")])], duration=0.0, source="face.jpg", num_frames=1),
-        predicted([face_with(even_windows(31))], source="odd $name$ 表情" + "_long" * 60 + ".mp4"),
-    ],
-    ids=["one face", "one window", "1000 windows", "six faces", "an image", "an odd name"],
-)
-def test_timeline_shows_the_emotions(tmp_path: Path, prediction: Prediction) -> None:
-    plot_timeline(prediction, tmp_path / "timeline.png")
-    pixels = open_png(tmp_path / "timeline.png")
-    assert pixels.shape[1] == 10 * DPI
-    for segment in prediction.faces[0].segments[:20]:
-        assert has_color(pixels, EMOTION_COLORS[segment.label])
-    assert NOTICE in texts_of(draw_timeline(prediction))
+def pixels_of(lanes: list[FaceLane], theme: Theme = LIGHT) -> NDArray[np.uint8]:
+    figure = draw_timeline(lanes, ["happy", "sad"], total=10.0, title="a video", theme=theme)
+    return np.array(Image.open(io.BytesIO(png_bytes(figure))).convert("RGB"))
 
 
-def test_timeline_without_a_face_says_so(tmp_path: Path) -> None:
-    prediction = predicted([])
-    plot_timeline(prediction, tmp_path / "timeline.png")
-    pixels = open_png(tmp_path / "timeline.png")
-    assert not any(has_color(pixels, EMOTION_COLORS[label]) for label in DFEW_LABELS)
-    said = texts_of(draw_timeline(prediction))
-    assert "no face was found" in said
-    assert NOTICE in said
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_nothing_is_drawn_where_the_face_is_gone(theme: Theme) -> None:
+    pixels = pixels_of([LANE], theme)
+    happy, sad = ((pixels == tuple(bytes.fromhex(EMOTION_COLORS[label][1:]))).all(-1) for label in ("happy", "sad"))
+    begin, end = np.flatnonzero((happy | sad)[200:].any(0))[[0, -1]]
+    width = end - begin + 1
+    gone = slice(begin + int(0.41 * width), begin + int(0.59 * width))
+    assert not (happy | sad)[200:, gone].any()
+    strip = np.flatnonzero(sad[:, end - 5])[-1]  # the lower edge of the winning emotions
+    assert happy[strip, begin : begin + int(0.39 * width)].mean() > 0.8
+    assert sad[strip, begin + int(0.61 * width) : end].mean() > 0.8
 
 
-def test_timeline_of_very_many_faces_stays_an_image() -> None:
-    figure = draw_timeline(predicted([face_with(even_windows(2), number) for number in range(200)]))
-    assert figure.get_figheight() * DPI < 32_768
-    assert "180 faces seen more briefly" in texts_of(figure)
+def test_without_a_face_there_is_a_note_and_no_color() -> None:
+    figure = draw_timeline([], ["happy", "sad"], total=10.0, title="a video")
+    assert "no face was found" in texts_of(figure)
+    assert not any(has_color(pixels_of([]), EMOTION_COLORS[label]) for label in ("happy", "sad"))
 
 
-def test_timeline_of_a_long_video_counts_minutes() -> None:
-    figure = draw_timeline(predicted([face_with(even_windows(100))], duration=64.0))
-    figure.canvas.draw()
-    said = texts_of(figure)
-    assert "1:00" in said
-    assert "60 s" not in said
+@pytest.mark.parametrize("labels", [DFEW_LABELS, MAFW_LABELS], ids=["7 classes", "11 classes"])
+def test_the_legend_names_every_class_inside_the_figure(labels: tuple[str, ...]) -> None:
+    lane = FaceLane("face 0", "", np.array([0.0, 1.0]), np.full((len(labels), 1), 1 / len(labels)), [])
+    figure = draw_timeline([lane], labels, total=1.0, title="a video")
+    legend = figure.subfigs[0].legends[0]
+    assert {text.get_text() for text in legend.get_texts()} == set(labels)
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 < box.x0
+    assert box.x1 < figure.bbox.x1
+    (axes,) = figure.axes
+    assert axes.get_tightbbox().y1 < box.y0

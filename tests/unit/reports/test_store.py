@@ -302,7 +302,7 @@ def test_failed_clips_are_shown_where_they_can_be_read(raw: Path, store: Store) 
 def test_a_source_that_hangs_its_reader_costs_its_pictures_alone(
     raw: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dfer.reports.shown_clips, "GLIMPSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(dfer.reports.shown_clips, "PREVIEW_TIMEOUT_S", 0.5)
     (raw / "frames" / "8.png").unlink()
     os.mkfifo(raw / "frames" / "8.png")  # reading it never ends
     text, page = report_of(store.root, raw)

@@ -1,0 +1,66 @@
+"""The emotion timeline of a prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfer.drawing.style import save_figure
+from dfer.labels import DFEW_LABELS, EMOTION_COLORS
+from dfer.records import Prediction
+from dfer.reports.prediction import draw_prediction
+from tests.results import (
+    NOTICE,
+    even_windows,
+    face_with,
+    has_color,
+    open_png,
+    predicted,
+    texts_of,
+)
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        predicted([face_with(even_windows(31))]),
+        predicted([face_with([(1.2, 1.84, "fear")])], duration=4.0),
+        predicted([face_with(even_windows(1000))], duration=640.0),
+        predicted([face_with(even_windows(20), number) for number in range(6)]),
+        predicted([face_with([(0.0, 0.0, "sad")])], duration=0.0, source="face.jpg", num_frames=1),
+        predicted([face_with(even_windows(31))], source="odd $name$ 表情" + "_long" * 60 + ".mp4"),
+    ],
+    ids=["one face", "one window", "1000 windows", "six faces", "an image", "an odd name"],
+)
+def test_timeline_shows_the_emotions(tmp_path: Path, prediction: Prediction) -> None:
+    save_figure(draw_prediction(prediction), tmp_path / "timeline.png")
+    pixels = open_png(tmp_path / "timeline.png")
+    assert pixels.shape[1] == 1500
+    for segment in prediction.faces[0].segments[:20]:
+        assert has_color(pixels, EMOTION_COLORS[segment.label])
+    assert NOTICE in texts_of(draw_prediction(prediction))
+
+
+def test_timeline_without_a_face_says_so(tmp_path: Path) -> None:
+    prediction = predicted([])
+    save_figure(draw_prediction(prediction), tmp_path / "timeline.png")
+    pixels = open_png(tmp_path / "timeline.png")
+    assert not any(has_color(pixels, EMOTION_COLORS[label]) for label in DFEW_LABELS)
+    said = texts_of(draw_prediction(prediction))
+    assert "no face was found" in said
+    assert NOTICE in said
+
+
+def test_timeline_of_very_many_faces_stays_an_image() -> None:
+    figure = draw_prediction(predicted([face_with(even_windows(2), number) for number in range(200)]))
+    assert figure.get_figheight() * 150 < 32_768
+    assert "180 faces seen more briefly" in texts_of(figure)
+
+
+def test_timeline_of_a_long_video_counts_minutes() -> None:
+    figure = draw_prediction(predicted([face_with(even_windows(100))], duration=64.0))
+    figure.canvas.draw()
+    said = texts_of(figure)
+    assert "1:00" in said
+    assert "60 s" not in said
