@@ -95,7 +95,7 @@ def _command(name: str, callback: Callable[..., Any], epilog: str | None) -> Ite
             arguments.append(spelled if parameter.default is parameter.empty or "[" in spelled else f"[{spelled}]")
         elif parameter.default is parameter.empty:
             required.append(spelled)
-        rows.append([f"`{spelled}`", _default(parameter, info), _description(kind, info)])
+        rows.append([f"`{spelled}`", _default(parameter, info), _description(_choices(kind, info), info)])
     yield f"## {name}\n"
     yield f"```\n{' '.join([name, *arguments, *required, '[OPTIONS]'] if rows else [name])}\n```\n"
     yield _markdown(inspect.getdoc(callback) or "") + "\n"
@@ -119,7 +119,16 @@ def _spelling(key: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
     flags = ", ".join(spellings).replace("/", ", ") or f"--{key.replace('_', '-')}"
     if kind is bool:
         return flags
-    return f"{flags} {info.metavar or METAVARS.get(kind, 'NAME')}".replace("|", " or ")
+    metavar = "NAME" if _choices(kind, info) else info.metavar or METAVARS[kind]
+    return f"{flags} {metavar}".replace("|", " or ")
+
+
+def _choices(kind: Any, info: ArgumentInfo | OptionInfo) -> list[str]:
+    """The allowed values, where they are listed: of an Enum, or in a metavar such as `scrfd|haar|none`."""
+    if issubclass(kind, Enum):
+        return [choice.value for choice in kind]
+    names = (info.metavar or "").split("|")
+    return names if len(names) > 2 else []
 
 
 def _default(parameter: inspect.Parameter, info: ArgumentInfo | OptionInfo) -> str:
@@ -135,10 +144,10 @@ def _default(parameter: inspect.Parameter, info: ArgumentInfo | OptionInfo) -> s
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
-def _description(kind: Any, info: ArgumentInfo | OptionInfo) -> str:
-    text = _markdown(info.help or "")
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        text += f" One of {', '.join(f'`{choice.value}`' for choice in kind)}."
+def _description(choices: list[str], info: ArgumentInfo | OptionInfo) -> str:
+    text = _markdown(info.help or "").strip()
+    if choices:
+        text += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
     if info.min is not None:
         text += f" {info.min:g} to {info.max:g}." if info.max is not None else f" At least {info.min:g}."
     return text
