@@ -165,11 +165,14 @@ def _recipe_tables() -> Iterator[tuple[str, str]]:
     schema = Recipe.model_json_schema()
     own = []
     for name, field in schema["properties"].items():
-        if "$ref" in field:
-            section = schema["$defs"][field["$ref"].rpartition("/")[2]]
-            required = section.get("required", [])
-            rows = [_key_row(f"{name}.{key}", value, key in required) for key, value in section["properties"].items()]
-            yield name, _key_table(rows)
+        # The section `model` has a class per architecture.
+        kinds = [kind["$ref"].rpartition("/")[2] for kind in field.get("anyOf", [field]) if "$ref" in kind]
+        keys: dict[str, list[str]] = {}
+        for section in (schema["$defs"][kind] for kind in kinds):
+            for key, value in section["properties"].items():
+                keys.setdefault(key, _key_row(f"{name}.{key}", value, key in section.get("required", [])))
+        if keys:
+            yield name, _key_table(list(keys.values()))
         else:
             own.append(_key_row(name, field, name in schema["required"]))
     yield "recipe", _key_table(own)

@@ -1,0 +1,67 @@
+"""The development page: its worked examples run, and its tree is the real one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfer.video import VideoWriter
+from tests.unit.docs.pages import CHECKOUT, code_blocks
+
+PAGE = CHECKOUT / "docs" / "develop.md"
+
+
+@pytest.fixture
+def toyset(tmp_path: Path) -> Path:
+    """The raw data set of the page's example, and the recipe."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, split in enumerate(["train"] * 6 + ["test"] * 2, start=1):
+        word, brightness = ("Happiness", 200) if number % 2 else ("sad", 60)
+        rows.append(f"{number}.mp4,{word},{split}\n")
+        path = tmp_path / "raw" / "toyset" / "clips" / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with VideoWriter(path, fps=25.0, size_hw=(64, 80)) as writer:
+            for _ in range(6):
+                writer.write(rng.integers(brightness - 20, brightness + 20, (64, 80, 3)).astype(np.uint8))
+    rows.append("9.mp4,sad,test\n")  # not on disk
+    (tmp_path / "raw" / "toyset" / "list.csv").write_text("".join(rows))
+    (tmp_path / "toyset.yaml").write_text(code_blocks(PAGE, "yaml")[0])
+    return tmp_path
+
+
+def test_the_four_examples_run_as_one_pipeline(toyset: Path) -> None:
+    commands = [block for block in code_blocks(PAGE, "") if block.startswith("dfer ")][-1].splitlines()
+    arguments = [shlex.split(command)[1:] for command in commands]
+    arguments[-2] += ["--json", "evaluation.json"]
+    arguments[-1] += ["--json", "prediction.json"]
+    # A process of its own: the registries of this one stay as they are.
+    calls = [f"assert run({words!r}) == 0" for words in arguments]
+    program = "\n".join([*code_blocks(PAGE, "python"), "from dfer.cli.app import run", *calls])
+    done = subprocess.run([sys.executable, "-c", program], cwd=toyset, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    statuses = re.findall(r",(ok|missing),", (toyset / "data" / "toyset" / "manifest.csv").read_text())
+    assert statuses == ["ok"] * 8 + ["missing"]
+    assert json.loads((toyset / "data" / "toyset" / "dataset.json").read_text())["detector"] == "centre"
+    evaluation = json.loads((toyset / "evaluation.json").read_text())
+    assert (evaluation["labels"], evaluation["folds"]["1"]["num_clips"]) == (["happy", "sad"], 3)
+    prediction = json.loads((toyset / "prediction.json").read_text())
+    assert prediction["model"]["name"] == "frame_mean"
+    assert len(prediction["faces"]) == 1
+
+
+def test_the_tree_names_every_folder_and_every_file_at_the_top() -> None:
+    tree = code_blocks(PAGE, "")[0]
+    package = CHECKOUT / "dfer"
+    folders = {path.name + "/" for path in package.rglob("*") if (path / "__init__.py").is_file()}
+    files = {path.name for path in package.glob("*.py")}
+    named = re.findall(r"^ +((?:[\w]+(?:\.py|/) *)+)", tree, re.MULTILINE)
+    assert {name for names in named for name in names.split()} == folders | files
