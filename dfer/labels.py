@@ -1,7 +1,7 @@
-"""Emotion names: the one place that maps the data sets' spellings to ours, and fixes each label order.
+"""Emotion names: the one place that maps the data sets' spellings to ours and defines each label order.
 
-A label is an integer that means nothing without its order: three orders of the same names are in circulation.
-So every file that holds labels also holds the names, and names are what gets compared.
+A label is an integer that is meaningless without its order: three orders of the same names are in circulation. So
+every file that contains labels also contains the names, and only names are compared.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from dfer.errors import DataError
 
-# DFEW's own numbering (1-7 there, 0-6 here).
+# DFEW's own order (numbered 1-7 there, 0-6 here).
 DFEW_LABELS = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
-# FERV39k has the same seven; its files name them, so we keep one order for both sets.
+# FERV39k has the same seven emotions and names them, so both data sets share one order.
 FERV39K_LABELS = DFEW_LABELS
-# The order of MAFW's paper.
+# The order in MAFW's paper.
 MAFW_LABELS = (
     "angry",
     "disgust",
@@ -44,8 +44,8 @@ _SYNONYMS = {
 }
 _CANONICAL = {alias: name for name, aliases in _SYNONYMS.items() for alias in (name, *aliases)}
 
-# One colour per emotion for every plot, table and video; readable on white and on black, told apart by the
-# colour-blind (after Okabe & Ito's palette, extended).
+# One colour per emotion for every plot, table and video, readable on white and on black and distinguishable by the
+# colour-blind (after Okabe and Ito's palette, extended).
 EMOTION_COLORS = {
     "happy": "#E69F00",
     "sad": "#0072B2",
@@ -62,7 +62,7 @@ EMOTION_COLORS = {
 
 
 def canonical_emotion(name: str) -> str | None:
-    """Our name of an emotion, or None for a word that is no emotion we know.
+    """Return our name of an emotion, or None for an unknown word.
 
     Args:
         name: any spelling in use, such as "Happiness", "HAP" or "angry".
@@ -71,10 +71,10 @@ def canonical_emotion(name: str) -> str | None:
 
 
 def require_emotion(name: str, *, where: str) -> str:
-    """Our name of an emotion.
+    """Return our name of an emotion.
 
     Raises:
-        DataError: the word is no emotion we know.
+        DataError: the word is not a known emotion.
     """
     found = canonical_emotion(name)
     if found is None:
@@ -85,10 +85,10 @@ def require_emotion(name: str, *, where: str) -> str:
 
 
 def require_same_labels(ours: Sequence[str], theirs: Sequence[str], *, what: str, where: str) -> None:
-    """Refuse to mix two label orders.
+    """Check that two label orders are the same.
 
     Raises:
-        DataError: the two differ in names or order.
+        DataError: they differ in names or order.
     """
     if list(ours) != list(theirs):
         raise DataError(

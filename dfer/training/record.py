@@ -22,7 +22,7 @@ from dfer.runtime.device import describe_machine
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.version import __version__
-from dfer.video.decoders import NOMINAL_FPS
+from dfer.video.probe import NOMINAL_FPS
 
 _PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")
 

@@ -1,4 +1,4 @@
-"""Video files, frame folders and images as RGB frames with their times."""
+"""File -> frames: videos, frame folders and images as RGB frames with their times, and a writer."""
 
 from dfer.video.decoders import Frame
 from dfer.video.source import FrameSource, open_frames

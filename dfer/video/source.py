@@ -1,4 +1,4 @@
-"""Videos, frame folders and images as one thing: a source of RGB frames with their times."""
+"""Sources of RGB frames with their times: videos, frame folders and images."""
 
 from __future__ import annotations
 
@@ -15,36 +15,24 @@ from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError
 from dfer.records import IMAGE_SUFFIXES
-from dfer.video.decoders import (
-    DECORD_MAX_BYTES,
-    MIN_SIDE,
-    NOMINAL_FPS,
-    Decode,
-    Frame,
-    Probe,
-    decode_decord,
-    decode_pyav,
-    decord_available,
-    probe_video,
-)
-from dfer.video.writer import VideoWriter
-
-__all__ = ["Frame", "FrameSource", "VideoWriter", "open_frames"]
+from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
+from dfer.video.probe import MIN_SIDE, NOMINAL_FPS, Probe, probe_video
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FrameSource:
-    """A video, frame folder or image whose frames can be read, in order, any number of times.
+    """A video, frame folder or image whose frames can be read in order, any number of times.
 
     Attributes:
         path: the video file, folder or image.
-        fps: frames per second of the timestamps, never rounded; 25 (nominal) for folders and images.
+        fps: frames per second of the timestamps, not rounded; nominally 25 for folders and images.
         duration: seconds from the first frame's start to the last one's end.
         times_s: float64 [N], when each frame is shown; the first is 0; strictly increasing.
         size_hw: height and width of the displayed (rotated) frame. Non-square pixels are not stretched.
-        warnings: what is wrong with the source; `iter_frames` adds to it when frames turn out undecodable.
+        warnings: damage found in the source; `iter_frames` adds to it when frames cannot be decoded.
+        decode: the decoder.
     """
 
     path: Path
@@ -57,7 +45,7 @@ class FrameSource:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames that the source holds; a damaged one may yield fewer."""
+        """Number of frames in the source; a damaged one may yield fewer."""
         return len(self.times_s)
 
     def iter_frames(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, Frame]]:
@@ -67,11 +55,11 @@ class FrameSource:
             indices: the wanted frames, 0-based, in any order; all by default.
 
         Yields:
-            The index and the RGB uint8 [H, W, 3] frame. Frames that cannot be decoded are left out, which is
-            logged and noted in `warnings`.
+            The index, and the RGB uint8 [H, W, 3] frame. Frames that cannot be decoded are left out, which is
+            logged and added to `warnings`.
 
         Raises:
-            VideoError: the source cannot be read any more.
+            VideoError: the source can no longer be read.
         """
         wanted = np.arange(self.num_frames) if indices is None else np.unique(np.fromiter(indices, np.int64))
         if len(wanted) == 0:
@@ -83,7 +71,7 @@ class FrameSource:
             for index, frame in self.decode(wanted):
                 count += 1
                 yield index, frame
-        except OSError as error:  # of the decoder's, not of the caller's: the file has gone meanwhile
+        except OSError as error:  # from the decoder, not the caller: the file has disappeared
             raise VideoError(f"cannot read: {(error.strerror or str(error)).lower()}", where=self.path) from error
         if count < len(wanted):
             note = f"only {count} of {len(wanted)} frames could be decoded"
@@ -95,16 +83,16 @@ class FrameSource:
 def open_frames(path: Path, *, num_threads: int = 1) -> FrameSource:
     """Open a video file, a folder of numbered frames or a single image.
 
-    Frame counts and times come from the packets, not from what the header claims. A truncated video is usable as
-    far as it goes, with a warning. decord decodes; PyAV does where decord is not installed, fails on the file, or
-    would need more than 512 MiB for reading ahead. `DFER_DECODER=decord|pyav` forces one.
+    Frame counts and times come from the packets, not from the header. A truncated video can be used as far as it
+    goes, with a warning. decord decodes, or PyAV if decord is not installed, fails on the file, or would need more
+    than 512 MiB for reading ahead. `DFER_DECODER=decord|pyav` forces one of them.
 
     Args:
         path: the file or folder.
-        num_threads: decoding threads; callers that run workers want 1.
+        num_threads: number of decoding threads; 1 in worker processes.
 
     Raises:
-        VideoError: missing, empty, not a video, or without a decodable frame.
+        VideoError: the source is missing, empty, not a video, or without a decodable frame.
     """
     path = Path(path)
     try:
@@ -167,12 +155,12 @@ def _choose_decoder(probe: Probe, num_threads: int) -> Decode:
 def _open_folder(path: Path) -> FrameSource:
     files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] not in "._"]
     if not files:
-        raise VideoError("no images in the folder", where=path, hint="give a folder of numbered jpg or png frames")
+        raise VideoError("no images in the folder", where=path, hint="give a folder of numbered .jpg or .png frames")
     return _image_source(path, sorted(files, key=lambda file: _natural_key(file.stem)))
 
 
 def _image_source(path: Path, files: list[Path]) -> FrameSource:
-    """Frames from image files, at a nominal 25 a second; all are brought to the first one's size."""
+    """Return the frames of image files, nominally 25 a second, all resized to the first one's size."""
     first = next((frame for frame in map(_read_image, files) if frame is not None), None)
     if first is None:
         raise VideoError("the image cannot be read", where=path, hint="check that it opens in an image viewer")
@@ -200,7 +188,7 @@ def _image_source(path: Path, files: list[Path]) -> FrameSource:
 
 
 def _read_image(path: Path) -> Frame | None:
-    """An image as RGB, turned by its EXIF orientation; None if it cannot be read."""
+    """Read an image as RGB, rotated by its EXIF orientation; return None if it cannot be read."""
     try:
         bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
@@ -209,5 +197,5 @@ def _read_image(path: Path) -> Frame | None:
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts frame2 before frame10."""
+    """Return a sort key that puts frame2 before frame10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

@@ -1,4 +1,4 @@
-"""Writing videos: frames with their times to H.264, atomically."""
+"""Write frames with their times as an H.264 video, atomically."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from numpy.typing import NDArray
 from dfer.errors import DferError, VideoError
 from dfer.runtime.files import atomic_path
 
-# MPEG-4's clock allows no finer ticks than 1/65535 s.
 WRITABLE_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
-_TIME_BASE = Fraction(1, 60000)
+_TIME_BASE = Fraction(1, 60000)  # MPEG-4 allows no finer ticks than 1/65535 s
 
 
 class VideoWriter:
-    """Write an H.264 video (MPEG-4 where FFmpeg lacks x264), frame by frame; a failure leaves nothing behind.
+    """Writes an H.264 video (MPEG-4 if FFmpeg lacks x264) frame by frame; a failure leaves no file behind.
 
-    Use as a context manager. Sound is not written. A size that is odd is padded by one row or column, since the
-    codec halves it for its colours.
+    Use it as a context manager. Sound is not written. An odd size is padded by one row or column, since the codec
+    halves the resolution of colours.
 
     Args:
-        path: where to; the suffix (.mp4, .mkv, .mov, .avi) chooses the container.
-        fps: frames per second, for frames that `write` gets without a time.
-        size_hw: of the frames.
-        crf: quality, 0 (best) to 51.
+        path: the output file; its suffix (.mp4, .mkv, .mov, .avi) chooses the container.
+        fps: frames per second, for frames that are written without a time.
+        size_hw: height and width of the frames.
+        crf: constant rate factor, 0 (best quality) to 51.
 
     Raises:
-        VideoError: (on entering) the suffix names no container for video.
+        VideoError: (on entering) the suffix is not that of a video container.
         DferError: the file cannot be written, or the block ended without a frame.
     """
 
@@ -52,7 +51,7 @@ class VideoWriter:
             try:
                 self._container: Any = av.open(str(temporary), "w", options={"movflags": "faststart"})
                 self._stream = self._add_stream()
-            except ValueError as error:  # PyAV's own errors are ValueErrors too, where they are no OSErrors
+            except ValueError as error:  # PyAV's own errors are ValueErrors too, unless they are OSErrors
                 raise VideoError(
                     f"cannot write a video as {self.path.suffix or 'a file without suffix'}",
                     where=self.path,
@@ -98,7 +97,7 @@ class VideoWriter:
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            with suppress(Exception):  # the first failure is the one to tell
+            with suppress(Exception):  # the first failure is the one to report
                 self._container.close()
             return
         if self._last_pts < 0:

@@ -1,0 +1,83 @@
+"""Builds small videos, and reads them, for the tests of decoding."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.video import FrameSource
+
+FPS = 30
+COUNT = 40
+
+
+def make_frames(count: int = COUNT, height: int = 96, width: int = 128) -> list[NDArray[np.uint8]]:
+    """Make frames that differ from each other and from their own rotations; the top left corner encodes the number."""
+    y, x = np.mgrid[:height, :width]
+    base = np.stack([x * 255 / width, y * 255 / height, np.full_like(x, 60)], axis=2)
+    frames = []
+    for n in range(count):
+        frame = base.copy()
+        frame[: height // 4, : width // 4] = n * 6
+        frames.append(frame.astype(np.uint8))
+    return frames
+
+
+def write_video(
+    path: Path,
+    frames: list[NDArray[np.uint8]],
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    container: dict[str, str] | None = None,
+) -> Path:
+    with av.open(str(path), "w", options=container or {}) as output:
+        stream = output.add_stream(codec, rate=FPS)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = pix_fmt
+        stream.options = options or {}
+        for frame in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+def write_audio(path: Path) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def rotate_mp4(path: Path, clockwise: int) -> Path:
+    """Overwrite the display matrix in the track's header."""
+    data = bytearray(path.read_bytes())
+    header = data.index(b"tkhd") + 4
+    matrix = header + 4 + (32 if data[header] == 1 else 20) + 16
+    a, b, c, d = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[clockwise]
+    one = 1 << 16
+    struct.pack_into(">9i", data, matrix, a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def read_all(source: FrameSource) -> tuple[list[int], NDArray[np.int16]]:
+    pairs = list(source.iter_frames())
+    return [index for index, _ in pairs], np.stack([frame for _, frame in pairs]).astype(np.int16)
+
+
+def frame_number(frame: NDArray[np.integer]) -> float:
+    height, width = frame.shape[:2]
+    return float(frame[2 : height // 4 - 2, 2 : width // 4 - 2].mean()) / 6
+
+
+def plain_video(folder: Path) -> Path:
+    return write_video(folder / "clip.mp4", make_frames())
