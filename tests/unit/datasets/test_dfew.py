@@ -80,7 +80,7 @@ class TestDfewLists:
         dataset = read_dataset("dfew", tmp_path)
         assert [(clip.clip_id, clip.label_name) for clip in dataset.clips] == [("1", "fear"), ("2", "happy")]
 
-    def test_hidden_copies_of_the_lists_are_passed_over(self, tmp_path: Path) -> None:
+    def test_hidden_copies_of_the_lists_are_ignored(self, tmp_path: Path) -> None:
         write_dfew(tmp_path, {"1": "1", "2": "7"}, {"3": "4"})
         write(tmp_path / DFEW_TRAIN / "._set_1.csv", "\x00\x05\x16\x07")
         write_dfew(tmp_path / "__MACOSX", {"9": "1"}, {"8": "1"})
@@ -129,7 +129,7 @@ class TestDfewLists:
             pytest.param(b"\x89PNG\r\n\x1a\n", "not UTF-8 text", id="an-image"),
         ],
     )
-    def test_files_that_are_no_lists(self, tmp_path: Path, content: bytes, what: str) -> None:
+    def test_files_that_are_not_lists(self, tmp_path: Path, content: bytes, what: str) -> None:
         write_dfew(tmp_path, {"1": "1"}, {"2": "7"})
         (tmp_path / DFEW_TRAIN / "set_1.csv").write_bytes(content)
         with pytest.raises(DataError, match=what) as caught:
@@ -227,7 +227,7 @@ class TestDfewClips:
         line = notice(dataset, "forms are mixed")
         assert "1 original videos (Clip/original), 1 the authors' aligned frames (Clip/clip_224x224)" in line
 
-    def test_a_clip_there_twice_is_reported(self, tmp_path: Path) -> None:
+    def test_a_clip_found_twice_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "Clip/original/part_2/1.mp4", "Clip/original/part_1/1.mp4", "Clip/original/part_1/2345.mp4")
         dataset = read_dataset("dfew", tmp_path)
         assert sources(dataset, tmp_path)["1"] == "Clip/original/part_1/1.mp4"

@@ -97,7 +97,7 @@ class TestFerv39k:
         touch(tmp_path, "jpg/Action/Happy/0001/0.jpg", "jpg/War/Sad/0002/0.jpg")
         notice(read_dataset("ferv39k", tmp_path), "jpg is not an official folder name")
 
-    def test_the_scenes_folder_alone_in_raw(self, tmp_path: Path) -> None:
+    def test_only_the_scenes_folder_in_raw(self, tmp_path: Path) -> None:
         write_ferv39k(tmp_path / "lists", "Action/Happy/0001 Happy\n", "War/Sad/0002 Sad\n")
         touch(tmp_path, "2_ClipsforFaceCrop/Action/Happy/0001/0.jpg")
         dataset = read_dataset("ferv39k", tmp_path)
@@ -130,7 +130,7 @@ class TestMafw:
         (tmp_path / "split").rename(tmp_path / "Train & Test Set")
         assert len(read_dataset("mafw", tmp_path).clips) == 2
 
-    def test_compound_lists_are_not_taken(self, tmp_path: Path) -> None:
+    def test_compound_lists_are_ignored(self, tmp_path: Path) -> None:
         write_mafw(tmp_path)
         write(tmp_path / "split/compound/no_caption/set_1/train.txt", "00003.mp4 anger_disgust\n")
         assert len(read_dataset("mafw", tmp_path).clips) == 2

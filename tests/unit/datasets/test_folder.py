@@ -1,4 +1,4 @@
-"""One's own recordings: class folders, tables, names that tell the emotion, and the folds made for them."""
+"""Your own recordings: class folders, tables, file names that contain the emotion, and the folds made for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TestTree:
         touch(tmp_path, "happy/1.mp4", "happy/2.mp4")
         notice(read_dataset("folder", tmp_path), "all clips belong to one class, happy")
 
-    def test_hidden_files_are_passed_over(self, tmp_path: Path) -> None:
+    def test_hidden_files_are_ignored(self, tmp_path: Path) -> None:
         touch(tmp_path, "happy/1.mp4", "happy/._1.mp4", ".trash/2.mp4", "__MACOSX/happy/1.mp4", "sad/1.mp4")
         assert list(labels_of(read_dataset("folder", tmp_path))) == ["happy/1.mp4", "sad/1.mp4"]
 
@@ -87,11 +87,11 @@ class TestTree:
         assert [clip.folds for clip in dataset.clips] == [{1: "train"}, {1: "test"}]
         notice(dataset, "Val is the test split")
 
-    def test_a_train_folder_alone_is_reported(self, tmp_path: Path) -> None:
+    def test_a_train_folder_only_is_reported(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/Angry/1.mp4", "train/Happy/1.mp4")
         notice(read_dataset("folder", tmp_path), "no folder of test clips")
 
-    def test_folders_of_splits_beside_classes_are_refused(self, tmp_path: Path) -> None:
+    def test_folders_of_splits_mixed_with_classes_are_refused(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/happy/1.mp4", "sad/1.mp4")
         with pytest.raises(DataError, match=r"folders of splits \(train\) are mixed with others \(sad\)"):
             read_dataset("folder", tmp_path)
@@ -126,7 +126,7 @@ class TestTree:
         notice(dataset, "clips found more than once: 1")
         notice(dataset, "calm and neutral become one class, neutral")
 
-    def test_class_folders_say_more_than_names(self, tmp_path: Path) -> None:
+    def test_class_folders_come_before_names(self, tmp_path: Path) -> None:
         touch(tmp_path, "fear/1001_DFA_ANG_XX.mp4", "sad/1002_DFA_SAD_XX.mp4")
         dataset = read_dataset("folder", tmp_path)
         assert [(clip.label_name, clip.subject) for clip in dataset.clips] == [("fear", "1001"), ("sad", "1002")]
@@ -218,7 +218,7 @@ class TestTable:
             pytest.param("path,emotion\na,happy\n", "line 1", "no column label", id="no-label"),
             pytest.param("path,label,label\na,b,c\n", "line 1", "two columns label", id="two-columns"),
             pytest.param("path,label,split,fold_1\n", "line 1", "both a column split and", id="split-and-folds"),
-            pytest.param("path,label,fold_2\na,happy,train\n", "line 1", "numbered from 1,", id="fold-2-alone"),
+            pytest.param("path,label,fold_2\na,happy,train\n", "line 1", "numbered from 1,", id="fold-2-only"),
             pytest.param("path,label\n", "labels.csv", "the table has no rows", id="header-only"),
             pytest.param("path,label\na,happy\nb,\n", "line 3", "the label is empty", id="empty-label"),
             pytest.param("path,label\na,happy\n,sad\n", "line 3", "the path is empty", id="empty-path"),

@@ -31,7 +31,7 @@ def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     assert notices == []
 
 
-def test_the_order_is_that_of_the_paths(tmp_path: Path) -> None:
+def test_media_are_sorted_by_path(tmp_path: Path) -> None:
     touch(tmp_path, "b/2.mp4", "b/10.mp4", "a/9.mp4", "c.mp4", "b/0/x.jpg")
     media, _ = find_media(tmp_path, lambda _line: None)
     assert [(item.folders, item.name, item.is_video) for item in media] == [

@@ -78,7 +78,7 @@ def test_mafw_has_its_split_sizes_and_class_counts(mafw: RawDataset) -> None:
 
 
 @pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw"])
-def test_lists_alone_give_every_clip_as_missing_and_one_notice(name: str, request: pytest.FixtureRequest) -> None:
+def test_lists_only_give_every_clip_as_missing_and_one_notice(name: str, request: pytest.FixtureRequest) -> None:
     dataset: RawDataset = request.getfixturevalue(name)
     assert all(clip.source is None for clip in dataset.clips)
     assert len(dataset.notices) == 1

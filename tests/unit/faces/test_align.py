@@ -41,7 +41,7 @@ def draw_landmarks(landmarks: NDArray[np.float64], radius: float) -> NDArray[np.
 
 
 def find_dots(crop: NDArray[np.uint8], near: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre of gravity of the light around each point."""
+    """Return the centre of brightness around each point."""
     light = np.maximum(crop[..., 0].astype(float) - 30, 0)
     centres = []
     for x, y in np.round(near).astype(int):
@@ -55,7 +55,7 @@ def test_template_is_a_centred_upright_face() -> None:
     mirrored = TEMPLATE_5PT[[1, 0, 2, 4, 3]] * (-1, 1) + (1, 0)
     assert mirrored == pytest.approx(TEMPLATE_5PT)
     eyes, mouth = TEMPLATE_5PT[0, 1], TEMPLATE_5PT[3, 1]
-    # Faces are about thrice as high as the way from the eyes to the mouth: a third each for brow and chin.
+    # A face is about three times as high as the distance from eyes to mouth: a third each for brow and chin.
     assert eyes - (mouth - eyes) >= 0
     assert mouth + 0.75 * (mouth - eyes) <= 1
     assert template_points(112, 2) == pytest.approx(template_points(112)[:2])
@@ -98,7 +98,7 @@ def test_similarity_refuses(points: NDArray[np.float64]) -> None:
 
 @pytest.mark.parametrize("num_points", [2, 5])
 @pytest.mark.parametrize("scale", [0.5, 0.95, 1.4, 1.6, 2.3, 5.0])
-def test_landmarks_come_to_lie_on_the_template(scale: float, num_points: int) -> None:
+def test_landmarks_are_mapped_to_the_template(scale: float, num_points: int) -> None:
     template = template_points(SIZE)
     landmarks = move(similarity(scale, 17, (800, 400)), template)
     frame = draw_landmarks(landmarks, radius=max(2 * scale, 2))
@@ -111,7 +111,7 @@ def test_landmarks_come_to_lie_on_the_template(scale: float, num_points: int) ->
 
 
 def test_large_faces_are_averaged_not_sampled() -> None:
-    """Fine stripes become their mean grey; bilinear sampling alone would leave moire."""
+    """Fine stripes become their mean grey; bilinear sampling by itself would leave moire."""
     frame = np.zeros((1200, 1200, 3), np.uint8)
     frame[:, ::2] = 200
     landmarks = move(similarity(6.5, 20, (300, 150)), template_points(SIZE))
@@ -133,14 +133,14 @@ def test_sharpness_does_not_jump_as_a_face_comes_nearer() -> None:
     assert steps.max() < 0.15
 
 
-def test_outside_of_the_frame_repeats_its_edge() -> None:
+def test_edge_is_repeated_outside_the_frame() -> None:
     frame = np.full((100, 100, 3), 90, np.uint8)
     landmarks = move(similarity(1, 0, (-60, -60)), template_points(SIZE))
 
     assert np.all(align_face(frame, landmarks, SIZE) == 90)
 
 
-def test_face_wholly_outside_of_the_frame() -> None:
+def test_face_entirely_outside_the_frame() -> None:
     frame = np.full((50, 60, 3), 90, np.uint8)
     landmarks = move(similarity(4, 0, (5000, -9000)), template_points(SIZE))
 
@@ -148,7 +148,7 @@ def test_face_wholly_outside_of_the_frame() -> None:
 
 
 @pytest.mark.parametrize("shape", [(224, 224), (48, 48), (200, 100), (60, 90), (SIZE, SIZE)])
-def test_aligned_images_are_brought_to_size(shape: tuple[int, int]) -> None:
+def test_aligned_images_are_resized(shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 50, np.uint8)
     centre = (shape[0] // 2, shape[1] // 2)
     image[centre[0] - 4 : centre[0] + 4, centre[1] - 4 : centre[1] + 4] = 250
