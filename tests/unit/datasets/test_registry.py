@@ -12,6 +12,7 @@ import pytest
 from dfer.datasets import DATASETS, DatasetEntry, RawDataset, official_sizes, read_dataset
 from dfer.errors import DataError, UsageError
 from dfer.labels import DFEW_LABELS, FERV39K_LABELS, MAFW_LABELS
+from dfer.records import IMAGE_SUFFIXES, STATUSES, VIDEO_SUFFIXES
 from tests.unit.datasets.raw_datasets import DFEW_TRAIN, write, write_mafw
 
 
@@ -119,6 +120,17 @@ class TestRegistry:
 
     def test_sizes_are_none_where_clips_are_left_out_of_the_lists(self) -> None:
         assert official_sizes("ferplus") is official_sizes("folder") is None
+
+    def test_the_page_of_layouts_agrees_with_the_code(self, checkout: Path) -> None:
+        text = (checkout / "docs" / "data_layouts.md").read_text(encoding="utf-8").replace(",", "")
+        for name in ("dfew", "ferv39k", "mafw"):
+            sizes = official_sizes(name)
+            assert sizes is not None
+            for fold in {fold for fold, _ in sizes.lists}:
+                assert f"{sizes.lists[fold, 'train']}/{sizes.lists[fold, 'test']}" in text
+        words = set(text.replace("`", "").split()) | {word.rstrip(".") for word in text.split()}
+        assert IMAGE_SUFFIXES | VIDEO_SUFFIXES <= words
+        assert set(STATUSES) <= words
 
     def test_one_line_adds_a_data_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         empty = RawDataset("mine", ("happy",), [], 0, [])
