@@ -123,10 +123,10 @@ def run_demo(
     say("4/6 eval: on people never seen in training")
     with _timed(seconds, "eval"):
         evaluation = evaluate(plan_evaluation(run=run, folds=folds, data=data))
-    write_json(out / "evaluation.json", evaluation)
+    write_json(out / "evaluation.json", evaluation.to_dict())
 
     recording = out / "report" / "recording.mp4"
-    checkpoint = Path(evaluation["folds"][str(folds[0])]["checkpoint"])
+    checkpoint = Path(evaluation.folds[0].checkpoint)
     say(f"5/6 predict: a recording of one of them, going through {', '.join(SHOWN)} -> {recording}")
     with _timed(seconds, "predict"):
         make_recording(recording, SHOWN, fold=folds[0], num_clips=num_clips, seed=SEED)
@@ -143,10 +143,9 @@ def run_demo(
         metrics=read_metrics(fold_folder(run, folds[0])),
         machine=describe_machine(),
         timings=seconds,
-        notes=evaluation["notes"],
+        notes=evaluation.notes,
     )
-    mean = evaluation["mean"]
-    return DemoResult(mean["war"], mean["uar"], recording, analysed.prediction, page, seconds)
+    return DemoResult(evaluation.mean_war, evaluation.mean_uar, recording, analysed.prediction, page, seconds)
 
 
 @contextmanager
@@ -160,7 +159,7 @@ def _contact_sheet(store: Store, fold: int, columns: int = 7, rows_per_emotion: 
     """Aligned crops over time of one test clip per emotion."""
     images, captions = [], []
     for label, name in enumerate(store.info.labels):
-        clips = [row for row in store.select(fold, "test") if row.label == label and row.status == "ok"]
+        clips = [row for row in store.select(fold, "test") if row.label == label and row.ok]
         for row in clips[:rows_per_emotion]:
             chosen = np.linspace(0, row.num_frames - 1, columns).astype(int)
             images += list(read_clip(store.clip_path(row.clip_id), chosen))

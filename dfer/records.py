@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BEST_ON_TEST = "best on test"
+Status = Literal["ok", "missing", "unreadable", "no_face", "too_short"]  # the outcome of preprocessing a clip
+Split = Literal["train", "val", "test"]
+Selection = Literal["last", "best on validation", "best on test"]  # how a checkpoint's epoch was chosen
+STATUSES: tuple[Status, ...] = get_args(Status)
+SPLITS: tuple[Split, ...] = get_args(Split)
+BEST_ON_TEST: Selection = "best on test"
 BEST_ON_TEST_NOTE = "the epoch was chosen on the test fold: for comparison with published tables only"
-# What became of a clip in preprocessing.
-STATUSES = ("ok", "missing", "unreadable", "no_face", "too_short")
 
 # Lower-case suffixes by which clips are found, opened and read: the only such list.
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})

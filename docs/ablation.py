@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dfer.drawing.tables import markdown_table
 from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.evaluation.results import Evaluation
 from dfer.model.build import build_model
 from dfer.model.complexity import count_gmacs
 from dfer.recipe import Recipe, load_recipe
@@ -60,21 +60,15 @@ def main() -> None:
     print("\n".join(markdown_table(COLUMNS, rows)))
 
 
-def _figures(result: dict[str, Any], recipe: Recipe) -> list[str]:
-    pair = [result["labels"].index(name) for name in TIME_ORDER_PAIR]
-    folds = list(result["folds"].values())
-    right, clips, ratios = 0, 0, []
-    for fold in folds:
-        confusion = np.array(fold["confusion"])
-        right += confusion[pair, pair].sum()
-        clips += confusion[pair].sum()
-        ratios.append(fold["intra_inter_ratio"])
-    model = build_model(recipe.model, result["labels"])
+def _figures(result: Evaluation, recipe: Recipe) -> list[str]:
+    pair = [result.labels.index(name) for name in TIME_ORDER_PAIR]
+    confusion = result.pooled.confusion
+    model = build_model(recipe.model, result.labels)
     return [
-        f"{100 * result['mean']['war']:.2f}",
-        f"{100 * result['mean']['uar']:.2f}",
-        f"{100 * right / clips:.2f}",
-        f"{np.mean(ratios):.3f}",
+        f"{100 * result.mean_war:.2f}",
+        f"{100 * result.mean_uar:.2f}",
+        f"{100 * confusion[pair, pair].sum() / confusion[pair].sum():.2f}",
+        f"{np.mean([fold.intra_inter_ratio for fold in result.folds]):.3f}",
         f"{count_gmacs(model, recipe.model.num_frames, recipe.model.image_size):.4f}",
     ]
 

@@ -13,8 +13,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from dfer.evaluation.results import Evaluation, FoldEvaluation
 from dfer.labels import DFEW_LABELS
-from dfer.records import FacePrediction, Prediction, Segment
+from dfer.records import FacePrediction, Prediction, Segment, Selection
 
 NOTICE = "trained on drawings only: what it says about real faces means nothing"
 
@@ -43,37 +44,28 @@ def predicted(
 
 
 def evaluated(
-    labels: tuple[str, ...] = DFEW_LABELS, folds: int = 5, unreadable: int = 0, selection: str = "best on validation"
-) -> dict[str, Any]:
+    labels: tuple[str, ...] = DFEW_LABELS,
+    folds: int = 5,
+    unreadable: int = 0,
+    selection: Selection = "best on validation",
+) -> Evaluation:
+    """An evaluation of random confusions; the unreadable clips of each fold are of the first class."""
     rng = np.random.default_rng(0)
-    results: dict[str, Any] = {}
-    for fold in range(1, folds + 1):
-        confusion = rng.integers(0, 9, (len(labels), len(labels))) + 40 * np.eye(len(labels), dtype=int)
-        recalls = confusion.diagonal() / confusion.sum(1)
-        clips = int(confusion.sum()) + unreadable
-        results[str(fold)] = {
-            "war": float(confusion.trace() / clips),
-            "uar": float(recalls.mean()),
-            "war_readable": float(confusion.trace() / confusion.sum()),
-            "uar_readable": float(recalls.mean()),
-            "per_class_recall": dict(zip(labels, map(float, recalls), strict=True)),
-            "confusion": confusion.tolist(),
-            "num_clips": clips,
-            "num_unreadable": unreadable,
-            "checkpoint": f"runs/dfew/fold{fold}/best.safetensors",
-            "selection": selection,
-            "intra_inter_ratio": 0.4 + fold / 100,
-        }
-    means = {key: float(np.mean([result[key] for result in results.values()])) for key in ("war", "uar")}
-    return {
-        "schema": "dfer.evaluation/1",
-        "dataset": "dfew",
-        "labels": list(labels),
-        "folds": results,
-        "mean": means,
-        "pooled": means,
-        "notes": [NOTICE],
-    }
+    results = [
+        FoldEvaluation(
+            confusion=rng.integers(0, 9, (len(labels), len(labels))) + 40 * np.eye(len(labels), dtype=int),
+            unreadable=np.bincount([0] * unreadable, minlength=len(labels)),
+            fold=fold,
+            checkpoint=f"runs/dfew/fold{fold}/best.safetensors",
+            selection=selection,
+            logits=np.zeros((0, len(labels)), np.float32),
+            truth=np.zeros(0, np.int64),
+            ece=0.1,
+            intra_inter_ratio=0.4 + fold / 100,
+        )
+        for fold in range(1, folds + 1)
+    ]
+    return Evaluation("dfew", list(labels), results, [NOTICE])
 
 
 def history(epochs: int, validated: bool = True) -> list[dict[str, Any]]:

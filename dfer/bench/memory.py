@@ -105,7 +105,7 @@ def _process(task: tuple[Path, int, Path, Settings]) -> _Done:
     start, first, crops = peak_memory_bytes(), None, 0
     for number in range(clips):
         row = process_clip(ClipRecord(f"{number}", 0, "happy", video, {}), video.parent, out, settings, detector)
-        if row.status != "ok":
+        if not row.ok:
             raise DferError(f"{row.status}: {row.detail}", where=video, hint="give a video with a face")
         crops += row.num_frames
         first = first or peak_memory_bytes()

@@ -64,7 +64,7 @@ def evaluate(
 
         result = run_evaluation(tasks, device=device.value, batch_size=batch_size, on_batch=on_batch)
     if json:
-        write_json_result(json, [result])
+        write_json_result(json, [result.to_dict()])
     if json != "-":
         stdout.print(evaluation_table(result))
     if report:

@@ -22,6 +22,7 @@ from dfer.errors import CheckpointError, DferError
 from dfer.model.logo_former import LogoFormer, load_weights
 from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD
 from dfer.pretrained import pretrained_name
+from dfer.records import Selection
 from dfer.runtime.files import atomic_path
 
 CHECKPOINT_FORMAT = "dfer.checkpoint/1"
@@ -60,7 +61,7 @@ class CheckpointInfo:
     clip_s: float
     data: dict[str, Any]
     notice: str
-    selection: str
+    selection: Selection
     epoch: int
     metrics: dict[str, float]
     dfer_version: str

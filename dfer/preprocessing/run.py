@@ -117,7 +117,7 @@ def preprocess(
         rows, todo = _split_finished(clips, out)
 
         def finish(row: ManifestRow) -> None:
-            if row.status != "ok":
+            if not row.ok:
                 _remove_crops(out, row)
             journal.append(row)
             rows[row.clip_id] = row
@@ -209,7 +209,7 @@ def _split_finished(
     todo: list[ClipRecord] = []
     for clip in clips:
         row = done.get(clip.clip_id)
-        if row is None or (retry and row.status in _RETRIED) or (row.status == "ok" and not has_crops(out, row)):
+        if row is None or (retry and row.status in _RETRIED) or (row.ok and not has_crops(out, row)):
             todo.append(clip)
         else:
             rows[clip.clip_id] = _refresh(row, clip)
@@ -222,8 +222,8 @@ def _finish(out: Path, rows: list[ManifestRow], num_new: int, *, write: bool) ->
         write_manifest(manifest, rows)
         remove_journals(out)  # the manifest holds it all now
         remove_unfinished(out)
-    counts = Counter(row.status for row in rows)
-    return Summary(dict(counts), [row for row in rows if row.status != "ok"], num_new, manifest)
+    counts = Counter[str](row.status for row in rows)
+    return Summary(dict(counts), [row for row in rows if not row.ok], num_new, manifest)
 
 
 def _remove_crops(out: Path, row: ManifestRow) -> None:

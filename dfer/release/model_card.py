@@ -1,7 +1,16 @@
-"""The figures of a model card: accuracy, calibration and stability on a test split, and timelines of real clips."""
+"""Measure weights and write the results into a model card: accuracy, calibration, stability, real videos.
+
+    dfer preprocess ferplus ./raw
+    python -m dfer.release.model_card default data/ferplus --clips clips/ --history docs/pretrained_runs.json
+
+The results go between two marks in the card; the rest of its text is written by hand. Nearly all of the time goes into
+the test clips and the seven changed copies of some of them; --stability-clips sets their number.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +18,23 @@ from typing import Any
 
 import numpy as np
 
-from dfer.evaluation.evaluate import FoldOutcome, FoldTask, evaluate_fold
+from dfer.datasets.media import VIDEO_SUFFIXES
+from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import run_clips, stored_feed
 from dfer.evaluation.metrics import expected_calibration_error
+from dfer.evaluation.results import FoldEvaluation
+from dfer.model import LogoFormer
 from dfer.model.calibration import class_probabilities
-from dfer.model.checkpoint import load_checkpoint
+from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.timeline import emotion_runs
 from dfer.pretrained import pretrained_name
 from dfer.release.stability import CROP_CHANGES, VIDEO_CHANGES, agreement, changed_share, emotion_shares
+from dfer.reports.model_card import update_model_card
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import choose_device, describe_machine
-from dfer.runtime.files import sha256_of
-from dfer.store import open_store
+from dfer.runtime.files import sha256_of, write_json
+from dfer.store import Store, open_store
 from dfer.video import open_frames
 
 logger = logging.getLogger(__name__)
@@ -39,12 +52,12 @@ def measure_model(
     device: str = "auto",
     batch_size: int = 16,
 ) -> dict[str, Any]:
-    """Everything in the card that is a number.
+    """Measure everything in the card that is a number.
 
     Args:
         checkpoint: a file, or the name of shipped weights.
         data: the store whose test split is used.
-        videos: real ones, to see what the model says of them.
+        videos: real ones, to see what the model predicts on them.
         fold: of the store; by default the one the checkpoint was trained on.
         stability_clips: test clips on which the effect of changes is measured, spread evenly over the list.
         detector: for the videos; see `Predictor`.
@@ -58,14 +71,14 @@ def measure_model(
     Raises:
         DferError: the checkpoint, the store or a video cannot be used.
     """
-    path = find_checkpoint(checkpoint)
-    model, info = load_checkpoint(path)
-    task = FoldTask(fold or info.data.get("fold") or 1, path, data)
-    logger.info("testing %s on %s", path, data)
-    tested = evaluate_fold(task, device=device, batch_size=batch_size)
+    path, chosen, store = find_checkpoint(checkpoint), choose_device(device), open_store(data)
     predictor = None
     if videos:
         predictor = Predictor(path, detector=detector, detector_weights=detector_weights, device=device)
+    model, info = (predictor.model, predictor.info) if predictor else load_checkpoint(path, chosen)
+    logger.info("testing %s on %s", path, data)
+    own_fold = fold or info.data.get("fold") or 1
+    tested = evaluate_fold(model, info, store, own_fold, checkpoint=path, batch_size=batch_size)
     return {
         "schema": "dfer.model_card/1",
         "checkpoint": pretrained_name(path) or str(path),
@@ -76,51 +89,49 @@ def measure_model(
         "trained_on": info.trained_on(),
         "licence": info.licence,
         "labels": info.labels,
-        "machine": describe_machine(choose_device(device)),
+        "machine": describe_machine(chosen),
         "test": {
-            "dataset": tested.dataset,
+            "dataset": store.info.name,
             "temperature": info.temperature,
-            "ece_before": expected_calibration_error(class_probabilities(tested.logits), tested.labels),
-            **tested.figures,
+            "ece_before": expected_calibration_error(class_probabilities(tested.logits), tested.truth),
+            **tested.to_dict(info.labels),
         },
-        "stability": measure_stability(tested, task, clips=stability_clips, device=device, batch_size=batch_size),
+        "stability": measure_stability(model, info, store, tested, clips=stability_clips, batch_size=batch_size),
         "videos": [] if predictor is None else [measure_video(predictor, video) for video in videos],
     }
 
 
 def measure_stability(
-    tested: FoldOutcome, task: FoldTask, *, clips: int, device: str = "auto", batch_size: int = 16
+    model: LogoFormer, info: CheckpointInfo, store: Store, tested: FoldEvaluation, *, clips: int, batch_size: int = 16
 ) -> dict[str, Any]:
-    """How many answers change when the crops do.
+    """Measure how many predictions change when the crops do.
 
     Args:
-        tested: the answers to the crops as they are.
-        task: what was tested.
+        model: on the device to compute on.
+        info: of its checkpoint.
+        store: the clips.
+        tested: the results on the crops as they are.
         clips: how many, spread evenly over the list.
-        device: "auto", "cpu" or "cuda".
         batch_size: clips at a time.
 
     Returns:
         "num_clips", and "changed": the share of them for each of `CROP_CHANGES`.
     """
-    chosen = choose_device(device)
-    model, info = load_checkpoint(task.checkpoint, chosen)
-    store = open_store(task.data)
-    readable = [row for row in store.select(task.fold, "test") if row.status == "ok"]
+    readable = [row for row in store.select(tested.fold, "test") if row.ok]
     places = np.unique(np.linspace(0, len(readable) - 1, min(clips, len(readable))).round().astype(np.int64))
     rows = [readable[place] for place in places]
-    feed, changed = stored_feed(store, rows), {}
+    feed, changed, device = stored_feed(store, rows), {}, next(model.parameters()).device
     for name, change in CROP_CHANGES.items():
         logger.info("%d clips %s", len(rows), name)
         outputs = run_clips(
-            model, feed, rows, segments=info.segments, batch_size=batch_size, device=chosen, change=change
+            model, feed, rows, segments=info.segments, batch_size=batch_size, device=device, change=change
         )
         changed[name] = changed_share(tested.logits[places], outputs.logits)
     return {"num_clips": len(rows), "changed": changed}
 
 
 def measure_video(predictor: Predictor, path: Path) -> dict[str, Any]:
-    """What the model says of a video's main face, and whether it says the same of the video changed a little.
+    """Measure what the model predicts for a video's main face, and whether small changes of the video alter it.
 
     Args:
         predictor: of the model.
@@ -128,8 +139,8 @@ def measure_video(predictor: Predictor, path: Path) -> dict[str, Any]:
 
     Returns:
         "name", "duration" in seconds, "shares" of the time of each emotion, "runs" of one emotion, and for each of
-        `VIDEO_CHANGES` the share of the time with the same answer, "agreement". Without a face the last three are
-        empty, and of a single frame there is no agreement; it is None where the face is lost.
+        `VIDEO_CHANGES` the share of the time with the same emotion, "agreement". Without a face the last three are
+        empty, for a single frame there is no agreement; it is None where the face is lost.
 
     Raises:
         VideoError: it cannot be read.
@@ -152,3 +163,35 @@ def measure_video(predictor: Predictor, path: Path) -> dict[str, Any]:
         offset = source.duration - changed.duration  # of a video that begins later
         found["agreement"][name] = agreement(face, faces[0], offset_s=offset) if faces else None
     return found
+
+
+def main() -> None:
+    """Update a model card, from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", help="a .safetensors, or the name of shipped weights")
+    parser.add_argument("data", type=Path, help="the store whose test split is used")
+    parser.add_argument("--clips", type=Path, help="a folder of real videos")
+    parser.add_argument("--detector-weights", type=Path, help="for the videos")
+    parser.add_argument("--stability-clips", type=int, default=1000, help="test clips that are also changed")
+    parser.add_argument("--history", type=Path, help="the runs' records, as dfer.release.publish wrote them")
+    parser.add_argument("--out", type=Path, default=Path("docs/model_card.md"), help="the card")
+    parser.add_argument("--json", type=Path, help="also write the results as JSON")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    files = sorted(options.clips.iterdir()) if options.clips else []
+    measured = measure_model(
+        options.checkpoint,
+        options.data,
+        videos=[file for file in files if file.suffix.lower() in VIDEO_SUFFIXES],
+        stability_clips=options.stability_clips,
+        detector_weights=options.detector_weights,
+    )
+    if options.history:
+        measured["training"] = json.loads(options.history.read_text(encoding="utf-8"))
+    if options.json:
+        write_json(options.json, measured)
+    update_model_card(options.out, measured)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,8 +17,9 @@ from dfer.drawing.contact_sheet import contact_sheet
 from dfer.drawing.figures import draw_confusion, draw_curves
 from dfer.drawing.pages import Page, Picture, Section, html_page, markdown_page
 from dfer.drawing.style import DARK, LIGHT, Theme, png_bytes
+from dfer.evaluation.results import Evaluation
 from dfer.records import Prediction
-from dfer.reports.grid import evaluation_grid, evaluation_labels, pooled_confusion
+from dfer.reports.evaluation import evaluation_cells, evaluation_remarks, evaluation_title
 from dfer.reports.prediction import draw_prediction
 from dfer.runtime.files import write_bytes, write_text
 from dfer.runtime.formatting import format_duration, percent, pluralize, span, unique_lines
@@ -32,7 +33,7 @@ DRAWINGS_ONLY = "Drawings only: this model has never seen a real face, and what 
 def write_demo_report(
     out: Path,
     *,
-    evaluation: dict[str, Any],
+    evaluation: Evaluation,
     prediction: Prediction,
     contact_sheet: NDArray[np.uint8] | None,
     metrics: Sequence[Mapping[str, Any]],
@@ -44,7 +45,7 @@ def write_demo_report(
 
     Args:
         out: the report's folder. A `prediction.mp4` in it is linked.
-        evaluation: the object `dfer.evaluation/1`.
+        evaluation: the results.
         prediction: of one video.
         contact_sheet: uint8 [H, W, 3], RGB: what the faces look like; None for none.
         metrics: a record per epoch, as in metrics.jsonl.
@@ -65,7 +66,7 @@ def write_demo_report(
         _timeline_section(prediction, out),
         _time_section(timings, machine),
     ]
-    remarks = unique_lines(evaluation.get("notes", []), prediction.warnings, list(notes))
+    remarks = unique_lines(evaluation.notes, prediction.warnings, list(notes))
     if remarks:
         sections.append(Section("Notes", points=remarks))
     page = Page(
@@ -85,13 +86,11 @@ def write_demo_report(
     return out / "index.html"
 
 
-def _headline(evaluation: dict[str, Any], timings: Mapping[str, float]) -> list[tuple[str, str]]:
-    folds = evaluation["folds"].values()
-    clips = sum(fold["num_clips"] for fold in folds)
+def _headline(evaluation: Evaluation, timings: Mapping[str, float]) -> list[tuple[str, str]]:
     return [
-        (f"{percent(evaluation['mean']['war'])} %", "WAR: clips answered correctly"),
-        (f"{percent(evaluation['mean']['uar'])} %", "UAR: mean recall of the emotions"),
-        (f"{clips:,}", f"test clips in {pluralize(len(folds), 'fold')}"),
+        (f"{percent(evaluation.mean_war)} %", "WAR: clips answered correctly"),
+        (f"{percent(evaluation.mean_uar)} %", "UAR: mean recall of the emotions"),
+        (f"{evaluation.pooled.num_clips:,}", f"test clips in {pluralize(len(evaluation.folds), 'fold')}"),
         (format_duration(sum(timings.values())), "from nothing to this page"),
     ]
 
@@ -106,25 +105,31 @@ def _faces_section(sheet: NDArray[np.uint8] | None) -> list[Section]:
     return [Section("What the model sees", [text], [image])]
 
 
-def _evaluation_section(evaluation: dict[str, Any]) -> Section:
-    grid, labels, confusion = evaluation_grid(evaluation), evaluation_labels(evaluation), pooled_confusion(evaluation)
-    subtitle = f"{grid.title} · WAR {percent(evaluation['mean']['war'])} · UAR {percent(evaluation['mean']['uar'])}"
+def _evaluation_section(evaluation: Evaluation) -> Section:
+    cells, title = evaluation_cells(evaluation), evaluation_title(evaluation)
+    subtitle = f"{title} · WAR {percent(evaluation.mean_war)} · UAR {percent(evaluation.mean_uar)}"
     image = _illustrate(
         "confusion",
-        f"confusion matrix, {grid.title}",
+        f"confusion matrix, {title}",
         lambda theme: draw_confusion(
-            confusion, labels, title="Confusion matrix", subtitle=subtitle, footer=[DRAWINGS_ONLY], theme=theme
+            evaluation.pooled.confusion,
+            evaluation.labels,
+            title="Confusion matrix",
+            subtitle=subtitle,
+            footer=[DRAWINGS_ONLY],
+            theme=theme,
         ),
     )
     return Section(
         "How well it tells the emotions apart",
         [
-            f"On people whom it did not see in training. {'. '.join(grid.remarks)}. intra/inter is the mean distance "
-            "of clips to the centre of their emotion, divided by the mean distance between centres: lower is better.",
+            f"On people whom it did not see in training. {'. '.join(evaluation_remarks(evaluation))}. intra/inter is "
+            "the mean distance of clips to the centre of their emotion, divided by the mean distance between centres: "
+            "lower is better.",
         ],
         [image],
-        table=[["fold", *grid.columns], *([row.name, *row.cells] for row in grid.rows)],
-        strong_rows=len(grid.summaries),
+        table=[["fold", *cells.columns], *(list(row) for row in cells.itertuples(name=None))],
+        strong_rows=len(cells) - len(evaluation.folds),
     )
 
 

@@ -1,44 +1,108 @@
-"""The folder of `dfer eval --report`: tables and confusion matrices."""
+"""The report of `dfer eval --report`, and the tables of an evaluation: for the terminal, Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from dfer.drawing.figures import draw_confusion
 from dfer.drawing.style import save_figure
 from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
-from dfer.reports.grid import EvaluationGrid, evaluation_grid, evaluation_labels, pooled_confusion
+from dfer.evaluation.results import ClassCounts, Evaluation, FoldEvaluation
+from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
 from dfer.runtime.files import write_text
-from dfer.runtime.formatting import percent, pluralize
+from dfer.runtime.formatting import MISSING, percent, pluralize
+
+DAGGER = "†"
 
 
-def write_evaluation_report(evaluation: dict[str, Any], out: Path) -> None:
+def evaluation_title(evaluation: Evaluation) -> str:
+    """Return the data set and the fold, or the number of folds."""
+    folds = evaluation.folds
+    return f"{evaluation.dataset}, {f'fold {folds[0].fold}' if len(folds) == 1 else pluralize(len(folds), 'fold')}"
+
+
+def evaluation_cells(evaluation: Evaluation) -> pd.DataFrame:
+    """Return the table of an evaluation as text, percent with two decimals.
+
+    A row per fold, by number, with a dagger where the epoch was chosen on the test fold; of several folds also "mean"
+    and "pooled". The index holds the rows' names; the first two columns are WAR and UAR.
+    """
+    folds = _in_order(evaluation)
+    values = pd.DataFrame({f"{fold.fold}{_mark(fold)}": _figures(fold, fold.intra_inter_ratio) for fold in folds}).T
+    if len(folds) > 1:
+        mark = DAGGER if any(map(_mark, folds)) else ""
+        values.loc[f"mean{mark}"] = [*values.iloc[:, :-2].mean(), *values.iloc[:, -2:].sum()]
+        values.loc[f"pooled{mark}"] = _figures(evaluation.pooled, None)  # distances of several models do not add up
+    values.iloc[:, :-3] *= 100
+    headings = ["WAR", "UAR", *evaluation.labels, "intra/inter", "clips", "unreadable"]
+    formats = [*["{:.2f}"] * (len(headings) - 3), "{:.3f}", "{:,.0f}", "{:,.0f}"]
+    cells = {n: [MISSING if isnan(v) else form.format(v) for v in values[n]] for n, form in enumerate(formats)}
+    return pd.DataFrame(cells, values.index).set_axis(headings, axis=1)
+
+
+def _in_order(evaluation: Evaluation) -> list[FoldEvaluation]:
+    return sorted(evaluation.folds, key=lambda fold: fold.fold)
+
+
+def _figures(counts: ClassCounts, ratio: float | None) -> pd.Series[float]:
+    numbers = [counts.war, counts.uar, *counts.recalls, ratio, counts.num_clips, counts.num_unreadable]
+    return pd.Series(numbers, dtype=float)
+
+
+def _mark(fold: FoldEvaluation) -> str:
+    return DAGGER if fold.selection == BEST_ON_TEST else ""
+
+
+def evaluation_remarks(evaluation: Evaluation) -> list[str]:
+    """Return the lines on how to read the table."""
+    folds = evaluation.folds
+    remarks = [f"WAR, UAR and recalls in percent; epoch: {' or '.join(dict.fromkeys(f.selection for f in folds))}"]
+    unreadable = evaluation.pooled.num_unreadable
+    if unreadable:
+        readable = pd.DataFrame([(fold.war_readable, fold.uar_readable) for fold in folds], dtype=float).mean()
+        war, uar = (percent(None if pd.isna(share) else share) for share in readable)
+        counts, them = ("counts", "it") if unreadable == 1 else ("count", "them")
+        clips = pluralize(unreadable, "clip")
+        remarks.append(f"{clips} that could not be read {counts} as wrong; without {them} WAR {war}, UAR {uar}")
+    if any(map(_mark, folds)):
+        remarks.append(f"{DAGGER} {BEST_ON_TEST_NOTE}")
+    return remarks
+
+
+def evaluation_notes(evaluation: Evaluation) -> list[str]:
+    """Return what the reader must not miss, but for what the remarks say."""
+    return [note for note in evaluation.notes if note != BEST_ON_TEST_NOTE]
+
+
+def write_evaluation_report(evaluation: Evaluation, out: Path) -> None:
     """Write README.md, table.tex, and a confusion matrix of each fold and, of several folds, of all together.
 
     Args:
-        evaluation: the object `dfer.evaluation/1`.
+        evaluation: the results.
         out: the folder.
 
     Raises:
         DferError: a file cannot be written.
     """
-    labels, notes = evaluation_labels(evaluation), evaluation_grid(evaluation).notes
-    names = sorted(evaluation["folds"], key=int)
-    plots = {f"fold {name}": evaluation["folds"][name] for name in names}
-    if len(names) > 1:
-        unreadable = sum(fold.get("num_unreadable", 0) for fold in plots.values())
-        everything = {"confusion": pooled_confusion(evaluation), "num_unreadable": unreadable}
-        plots = {"all folds": evaluation["pooled"] | everything, **plots}
+    folds = _in_order(evaluation)
+    plots: dict[str, ClassCounts] = {f"fold {fold.fold}": fold for fold in folds}
+    if len(folds) > 1:
+        plots = {"all folds": evaluation.pooled, **plots}
     text = evaluation_markdown(evaluation)
-    for name, result in plots.items():
+    for name, counts in plots.items():
         stem = f"confusion_{name.replace(' ', '_')}"
-        title = f"{evaluation['dataset']}, {name}"
-        figure = draw_confusion(result["confusion"], labels, title=title, subtitle=_subtitle(result), footer=notes)
+        figure = draw_confusion(
+            counts.confusion,
+            evaluation.labels,
+            title=f"{evaluation.dataset}, {name}",
+            subtitle=_subtitle(counts),
+            footer=evaluation_notes(evaluation),
+        )
         for suffix in (".png", ".pdf"):
             save_figure(figure, out / f"{stem}{suffix}")
         text += f"\n### Confusion matrix, {name}\n\n![confusion matrix, {name}]({stem}.png)\n"
@@ -46,97 +110,72 @@ def write_evaluation_report(evaluation: dict[str, Any], out: Path) -> None:
     write_text(out / "README.md", text)
 
 
-def _subtitle(result: dict[str, Any]) -> str:
-    parts = [f"WAR {percent(result['war'])}", f"UAR {percent(result['uar'])}"]
-    if result.get("selection"):
-        parts.append(f"epoch: {result['selection']}")
-    if result.get("num_unreadable"):
-        parts.append(f"{pluralize(result['num_unreadable'], 'unreadable clip')} not in the matrix")
+def _subtitle(counts: ClassCounts) -> str:
+    parts = [f"WAR {percent(counts.war)}", f"UAR {percent(counts.uar)}"]
+    if isinstance(counts, FoldEvaluation):
+        parts.append(f"epoch: {counts.selection}")
+    if counts.num_unreadable:
+        parts.append(f"{pluralize(counts.num_unreadable, 'unreadable clip')} not in the matrix")
     return " · ".join(parts)
 
 
-def evaluation_table(evaluation: dict[str, Any], *, width: int | None = None) -> Table:
-    """A row per fold with WAR, UAR, recalls, intra/inter ratio and numbers of clips; then mean and pooled.
-
-    Where that is too wide, the table is turned: a column per fold.
+def evaluation_table(evaluation: Evaluation, *, width: int | None = None) -> Table:
+    """Return the table for the terminal: a row per fold, or where that is too wide, a column per fold.
 
     Args:
-        evaluation: the object `dfer.evaluation/1`.
+        evaluation: the results.
         width: columns of text to fit in; None for the terminal's.
     """
-    grid = evaluation_grid(evaluation)
-    table = _fold_rows(grid)
+    cells, num_folds = evaluation_cells(evaluation), len(evaluation.folds)
+    table = _fold_rows(cells, evaluation_title(evaluation), num_folds)
     if Console(width=1000).measure(table).maximum > (width or Console().width):
-        table = _fold_columns(grid)
-    return with_notes(table, grid.remarks, grid.notes)
+        table = _fold_columns(cells, evaluation_title(evaluation), num_folds)
+    return with_notes(table, evaluation_remarks(evaluation), evaluation_notes(evaluation))
 
 
-def _fold_rows(grid: EvaluationGrid) -> Table:
-    table = new_table(grid.title)
+def _fold_rows(cells: pd.DataFrame, title: str, num_folds: int) -> Table:
+    table = new_table(title)
     table.add_column("fold")
-    for number, column in enumerate(grid.columns):
+    for number, column in enumerate(cells.columns):
         heading = column.replace("/", "/\n").replace("unreadable", "un-\nreadable")
         table.add_column(heading, justify="right", style="bold" if number < 2 else "", no_wrap=True)
-    for row in grid.folds:
-        table.add_row(row.name, *row.cells, end_section=row is grid.folds[-1])
-    for row in grid.summaries:
-        table.add_row(row.name, *row.cells, style="cyan")
+    for number, row in enumerate(cells.itertuples(name=None), start=1):
+        table.add_row(*row, end_section=number == num_folds, style="cyan" if number > num_folds else "")
     return table
 
 
-def _fold_columns(grid: EvaluationGrid) -> Table:
-    table = new_table(grid.title)
+def _fold_columns(cells: pd.DataFrame, title: str, num_folds: int) -> Table:
+    table = new_table(title)
     table.add_column("fold", no_wrap=True)
-    for row in grid.rows:
-        table.add_column(row.name, justify="right", style="cyan" if row in grid.summaries else "", no_wrap=True)
-    sections = {1, len(grid.columns) - 4}  # below UAR, and below the last recall
-    for number, column in enumerate(grid.columns):
-        cells = [row.cells[number] for row in grid.rows]
-        table.add_row(column, *cells, end_section=number in sections, style="bold" if number < 2 else "")
+    for number, name in enumerate(cells.index):
+        table.add_column(name, justify="right", style="cyan" if number >= num_folds else "", no_wrap=True)
+    sections = {1, len(cells.columns) - 4}  # below UAR, and below the last recall
+    for number, row in enumerate(cells.T.itertuples(name=None)):
+        table.add_row(*row, end_section=number in sections, style="bold" if number < 2 else "")
     return table
 
 
-def evaluation_markdown(evaluation: dict[str, Any]) -> str:
-    """The evaluation as a Markdown section: heading, table, remarks, notes, checkpoints.
-
-    Args:
-        evaluation: the object `dfer.evaluation/1`.
-    """
-    grid = evaluation_grid(evaluation)
-    lines = [f"## {escape_markdown(grid.title)}", ""]
-    lines += [f"> **{escape_markdown(note)}**\n" for note in grid.notes]
-    lines += markdown_table(["fold", *grid.columns], [[row.name, *row.cells] for row in grid.rows])
-    lines += ["", *(f"- {escape_markdown(remark)}" for remark in grid.remarks)]
-    for name in sorted(evaluation["folds"], key=int):
-        checkpoint = evaluation["folds"][name].get("checkpoint")
-        lines += [f"- fold {name}: `{checkpoint}`"] if checkpoint else []
+def evaluation_markdown(evaluation: Evaluation) -> str:
+    """Return the evaluation as a Markdown section: heading, notes, table, remarks, checkpoints."""
+    cells = evaluation_cells(evaluation)
+    lines = [f"## {escape_markdown(evaluation_title(evaluation))}", ""]
+    lines += [f"> **{escape_markdown(note)}**\n" for note in evaluation_notes(evaluation)]
+    lines += markdown_table(["fold", *cells.columns], list(cells.itertuples(name=None)))
+    lines += ["", *(f"- {escape_markdown(remark)}" for remark in evaluation_remarks(evaluation))]
+    lines += [f"- fold {fold.fold}: `{fold.checkpoint}`" for fold in _in_order(evaluation)]
     return "\n".join(lines) + "\n"
 
 
-def evaluation_latex(evaluation: dict[str, Any]) -> str:
-    r"""The evaluation as a LaTeX table for the package booktabs.
-
-    Args:
-        evaluation: the object `dfer.evaluation/1`.
-    """
-    grid = evaluation_grid(evaluation)
-    said = ". ".join([grid.title, *(text[:1].upper() + text[1:] for text in [*grid.notes, *grid.remarks])])
-    lines = [
-        r"% \usepackage{booktabs}",
-        r"\begin{table}",
-        r"  \centering",
-        f"  \\caption{{{escape_latex(said)}.}}",
-        f"  \\label{{tab:{''.join(c if c.isalnum() else '-' for c in evaluation['dataset'])}}}",
-        f"  \\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
-        r"    \toprule",
-        _latex_row(["fold", *grid.columns]),
-        r"    \midrule",
-    ]
-    lines += [_latex_row([row.name, *row.cells]) for row in grid.folds]
-    if grid.summaries:
-        lines += [r"    \midrule", *(_latex_row([row.name, *row.cells]) for row in grid.summaries)]
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]) + "\n"
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    return f"    {' & '.join(map(escape_latex, cells))} \\\\"
+def evaluation_latex(evaluation: Evaluation) -> str:
+    r"""Return the evaluation as a LaTeX table for the package booktabs."""
+    cells = evaluation_cells(evaluation).reset_index(names="fold").map(escape_latex).rename(columns=escape_latex)
+    remarks = [*evaluation_notes(evaluation), *evaluation_remarks(evaluation)]
+    caption = ". ".join([evaluation_title(evaluation), *(text[:1].upper() + text[1:] for text in remarks)])
+    table = cells.style.hide(axis="index").to_latex(
+        hrules=True,
+        position_float="centering",
+        caption=f"{escape_latex(caption)}.",
+        label=f"tab:{''.join(letter if letter.isalnum() else '-' for letter in evaluation.dataset)}",
+        column_format="l" + "r" * (len(cells.columns) - 1),
+    )
+    return "% \\usepackage{booktabs}\n" + table.replace("\nmean", "\n\\midrule\nmean")

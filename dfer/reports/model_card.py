@@ -11,7 +11,7 @@ from dfer.errors import DataError
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, percent, pluralize, span
 
-BEGIN = "<!-- figures: written by docs/model_card.py, not by hand -->"
+BEGIN = "<!-- figures: written by dfer.release.model_card, not by hand -->"
 END = "<!-- end of the figures -->"
 MAX_RUNS = 12  # of a video
 

@@ -86,7 +86,7 @@ def check_store(
         report.problems += _list_problems(store.rows, expected.clips)
     if expected.official is not None and not store.info.notice:
         report.problems += _size_problems(store.rows, expected.official)
-    stored = [row for row in store.rows if row.status == "ok"]
+    stored = [row for row in store.rows if row.ok]
     for done, (row, found) in enumerate(_verify_all(store, stored), start=1):
         if isinstance(found, int):
             report.num_crops += found
@@ -157,9 +157,9 @@ def _row_problems(store: Store) -> Iterator[str]:
     for row in store.rows:
         if not 0 <= row.label < len(labels) or labels[row.label] != row.label_name:
             yield f"{row.clip_id}: label {row.label} is not {row.label_name} in dataset.json"
-        if (row.status == "ok") != (row.num_frames > 0) or (row.status == "ok") != bool(row.sha256):
+        if row.ok != (row.num_frames > 0) or row.ok != bool(row.sha256):
             yield f"{row.clip_id}: {row.status} with {row.num_frames} crops and SHA-256 {row.sha256[:8] or 'none'}"
-        if row.status != "ok" and not row.detail:
+        if not row.ok and not row.detail:
             yield f"{row.clip_id}: {row.status} without a reason"
         wrong = {f"{fold}: {split}" for fold, split in row.folds.items() if split not in ("train", "val", "test")}
         if wrong or any(not 1 <= fold <= store.info.num_folds for fold in row.folds):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from dfer.errors import DataError
-from dfer.records import STATUSES
+from dfer.records import STATUSES, Status
 from dfer.runtime.files import write_text
 
 _COLUMNS = (
@@ -45,7 +45,7 @@ class ManifestRow:
     clip_id: str
     label: int
     label_name: str
-    status: str
+    status: Status
     folds: dict[int, str]
     num_frames: int = 0
     fps: float = 0.0
@@ -55,6 +55,11 @@ class ManifestRow:
     sha256: str = ""
     subject: str = ""
     votes: tuple[int, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the clip has crops in the store."""
+        return self.status == "ok"
 
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
@@ -86,13 +91,14 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 
 
 def _parse_row(values: dict[Any, str]) -> ManifestRow:
-    if values["status"] not in STATUSES:
-        raise ValueError(f"unknown status {values['status']!r} of clip {values['clip_id']!r}")
+    status = cast(Status, values["status"])
+    if status not in STATUSES:
+        raise ValueError(f"unknown status {status!r} of clip {values['clip_id']!r}")
     return ManifestRow(
         clip_id=values["clip_id"],
         label=int(values["label"]),
         label_name=values["label_name"],
-        status=values["status"],
+        status=status,
         num_frames=int(values["num_frames"]),
         fps=float(values["fps"]),
         detail=values["detail"],

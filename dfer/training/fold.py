@@ -18,6 +18,7 @@ from dfer.batches.sampling import in_batches, training_plan
 from dfer.errors import DferError
 from dfer.model.checkpoint import CheckpointInfo
 from dfer.recipe import Recipe
+from dfer.records import Selection
 from dfer.runs import fold_folder
 from dfer.runtime.device import choose_precision, used_memory
 from dfer.store import Store
@@ -284,7 +285,7 @@ class FoldTrainer:
     # ---- state and checkpoints
 
     @property
-    def _selection(self) -> str:
+    def _selection(self) -> Selection:
         return "best on test" if self.recipe.train.select == "test" else "best on validation"
 
     def _finished_record(self) -> dict[str, Any] | None:
@@ -297,7 +298,7 @@ class FoldTrainer:
         self.learner.save_to(self.state)
         self.state.save(self.outputs.state)
 
-    def _checkpoint(self, selection: str, record: dict[str, float]) -> CheckpointInfo:
+    def _checkpoint(self, selection: Selection, record: dict[str, float]) -> CheckpointInfo:
         return checkpoint_info(
             self.recipe, self.store, self.train_rows, self.model.config,
             fold=self.fold, fingerprint=self.fingerprint, selection=selection, record=record,

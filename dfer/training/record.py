@@ -18,6 +18,7 @@ import torch
 from dfer.model import ModelConfig
 from dfer.model.checkpoint import CheckpointInfo
 from dfer.recipe import Recipe
+from dfer.records import Selection
 from dfer.runtime.device import describe_machine
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
@@ -68,7 +69,7 @@ def checkpoint_info(
     *,
     fold: int,
     fingerprint: str,
-    selection: str,
+    selection: Selection,
     record: dict[str, float],
 ) -> CheckpointInfo:
     """What a checkpoint carries with it.

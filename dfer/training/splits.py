@@ -31,7 +31,7 @@ def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow
 
 
 def _readable(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
-    return [row for row in rows if row.status == "ok"]
+    return [row for row in rows if row.ok]
 
 
 def split_validation(

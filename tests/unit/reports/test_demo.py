@@ -53,7 +53,7 @@ def test_demo_page_needs_nothing_else(demo_folder: Path) -> None:
 
 
 def test_demo_page_says_what_matters(demo_folder: Path) -> None:
-    war = evaluated(folds=1)["mean"]["war"]
+    war = evaluated(folds=1).mean_war
     page = (demo_folder / "index.html").read_text(encoding="utf-8")
     readme = (demo_folder / "README.md").read_text(encoding="utf-8")
     for text in (page, readme):

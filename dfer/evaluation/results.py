@@ -1,0 +1,158 @@
+"""The results of an evaluation: the confusion of each fold, and the metrics that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.evaluation.metrics import per_class_recall, uar, war
+from dfer.records import Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCounts:
+    """The test clips by class, and the metrics that are computed from them.
+
+    Attributes:
+        confusion: int64 [C, C], confusion[true][predicted] of the clips that could be read.
+        unreadable: int64 [C], clips of each true class that could not be read; they count as errors.
+    """
+
+    confusion: NDArray[np.int64]
+    unreadable: NDArray[np.int64]
+
+    @cached_property
+    def war(self) -> float:
+        """The accuracy over all clips, a fraction."""
+        return war(self.confusion, self.unreadable)
+
+    @cached_property
+    def uar(self) -> float:
+        """The mean recall of the classes that have clips, a fraction."""
+        return uar(self.confusion, self.unreadable)
+
+    @cached_property
+    def recalls(self) -> list[float | None]:
+        """The recall of each class, a fraction; None for a class without clips."""
+        recalls = per_class_recall(self.confusion, self.unreadable)
+        return [None if np.isnan(recall) else float(recall) for recall in recalls]
+
+    @property
+    def num_unreadable(self) -> int:
+        """The number of clips that could not be read."""
+        return int(self.unreadable.sum())
+
+    @property
+    def num_clips(self) -> int:
+        """The number of clips, readable or not."""
+        return int(self.confusion.sum()) + self.num_unreadable
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldEvaluation(ClassCounts):
+    """The result of one checkpoint on the test list of one fold.
+
+    Attributes:
+        fold: its number, from 1.
+        checkpoint: the file, or the name of the shipped weights.
+        selection: how the checkpoint's epoch was chosen.
+        logits: float32 [N, C] of the N readable clips, in the manifest's order.
+        truth: int64 [N], their labels.
+        ece: expected calibration error; None without readable clips.
+        intra_inter_ratio: see `dfer.evaluation.metrics`; None where it is not defined.
+    """
+
+    fold: int
+    checkpoint: str
+    selection: Selection
+    logits: NDArray[np.float32] = field(repr=False)
+    truth: NDArray[np.int64] = field(repr=False)
+    ece: float | None
+    intra_inter_ratio: float | None
+
+    @property
+    def war_readable(self) -> float | None:
+        """The accuracy over the readable clips; None if there are none."""
+        return war(self.confusion) if self.confusion.any() else None
+
+    @property
+    def uar_readable(self) -> float | None:
+        """The mean recall over the readable clips; None if there are none."""
+        return uar(self.confusion) if self.confusion.any() else None
+
+    def to_dict(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Return the fold's object in `dfer.evaluation/1`.
+
+        Args:
+            labels: class names in the order of the confusion matrix.
+        """
+        return {
+            "war": self.war,
+            "uar": self.uar,
+            "war_readable": self.war_readable,
+            "uar_readable": self.uar_readable,
+            "per_class_recall": dict(zip(labels, self.recalls, strict=True)),
+            "confusion": self.confusion.tolist(),
+            "num_clips": self.num_clips,
+            "num_unreadable": self.num_unreadable,
+            "ece": self.ece,
+            "checkpoint": self.checkpoint,
+            "selection": self.selection,
+            "intra_inter_ratio": self.intra_inter_ratio,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of a run on the test lists of its folds.
+
+    Attributes:
+        dataset: name of the store.
+        labels: class names in the order of the confusion matrices.
+        folds: at least one, in the order they were evaluated.
+        notes: what every reader must know, such as that the model has seen only drawings.
+    """
+
+    dataset: str
+    labels: list[str]
+    folds: list[FoldEvaluation]
+    notes: list[str]
+
+    @property
+    def mean_war(self) -> float:
+        """The mean of the folds' accuracies, a fraction."""
+        return float(np.mean([fold.war for fold in self.folds]))
+
+    @property
+    def mean_uar(self) -> float:
+        """The mean of the folds' UAR, a fraction."""
+        return float(np.mean([fold.uar for fold in self.folds]))
+
+    @cached_property
+    def pooled(self) -> ClassCounts:
+        """The test clips of all folds, counted together."""
+        return ClassCounts(
+            confusion=np.sum([fold.confusion for fold in self.folds], axis=0),
+            unreadable=np.sum([fold.unreadable for fold in self.folds], axis=0),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the schema `dfer.evaluation/1`."""
+        return {
+            "schema": "dfer.evaluation/1",
+            "dataset": self.dataset,
+            "labels": self.labels,
+            "folds": {str(fold.fold): fold.to_dict(self.labels) for fold in self.folds},
+            "mean": {"war": self.mean_war, "uar": self.mean_uar},
+            "pooled": {
+                "war": self.pooled.war,
+                "uar": self.pooled.uar,
+                "per_class_recall": dict(zip(self.labels, self.pooled.recalls, strict=True)),
+            },
+            "notes": self.notes,
+        }

@@ -1,0 +1,117 @@
+"""Checkpoint + fold -> metrics: what counts, what is refused, and the JSON contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfer.errors import CheckpointError, DferError
+from dfer.evaluation.evaluate import FoldTask, evaluate, plan_evaluation
+from dfer.evaluation.inference import ClipOutputs
+from dfer.faces.align import alignment_settings
+from dfer.model import LogoFormer
+from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
+from dfer.records import Selection
+from dfer.runtime.files import write_json
+from dfer.store import Store
+from dfer.store.manifest import ManifestRow
+from dfer.training import train
+from tests.stores import LABELS, SIZE, small_store
+from tests.unit.training.test_loop import tiny_recipe
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("data") / "tiny", clips_per_class=16)
+
+
+def untrained(path: Path, store: Store, fold: int, selection: Selection) -> FoldTask:
+    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8)
+    data = {"name": "tiny", "fold": fold, "fingerprint": store.fingerprint()}
+    info = CheckpointInfo(
+        "logo_former_s", asdict(model.config), LABELS, alignment_settings(SIZE), SIZE, 2, 0.4, data,
+        "stripes, not faces", selection, 3, {}, "0", temperature=1.5,
+    )  # fmt: skip
+    save_checkpoint(path, model.state_dict(), info)
+    return FoldTask(fold, path, store.root)
+
+
+def fixed_outputs(_model: object, _feed: object, rows: Sequence[ManifestRow], **_: object) -> ClipOutputs:
+    place = np.arange(len(rows))
+    logits = np.stack([np.cos(place * number) for number in (1, 2, 3)], 1).round(2).astype(np.float32)
+    return ClipOutputs(logits, np.stack([place % 3, place // 3], 1).astype(np.float32))
+
+
+def test_the_json_is_what_it_was_before_results_had_a_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    store = small_store(Path("data/tiny"), failed=3)
+    selections: list[Selection] = ["best on test", "last"]
+    tasks = [
+        untrained(Path(f"runs/tiny/fold{fold}/best.safetensors"), store, fold, selection)
+        for fold, selection in enumerate(selections, start=1)
+    ]
+    write_json(Path("evaluation.json"), evaluate(tasks, device="cpu").to_dict())
+    assert Path("evaluation.json").read_bytes() == Path(__file__).with_name("evaluation.json").read_bytes()
+
+
+def test_a_checkpoint_that_is_not_there_is_named_before_its_data_are_sought(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        plan_evaluation(checkpoint=tmp_path / "a.safetensors", folds=[1])
+
+
+def test_unreadable_test_clips_count_as_errors(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "data", clips_per_class=8, failed=4)
+    train(tiny_recipe(store.root, train={"epochs": 6, "ema_decay": 0.0}), folds=[1], out=tmp_path / "run", device="cpu")
+    (fold,) = evaluate(plan_evaluation(run=tmp_path / "run")).folds
+    assert fold.confusion.sum() == 12
+    assert (fold.num_clips, fold.num_unreadable) == (16, 4)
+    assert fold.war_readable == pytest.approx(np.trace(fold.confusion) / 12)
+    assert fold.war == pytest.approx(np.trace(fold.confusion) / 16)
+    assert fold.recalls[0] == pytest.approx(fold.confusion[0, 0] / 8)  # 4 readable clips, 4 unreadable
+
+
+def test_results_do_not_depend_on_the_batch_size(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root), folds=[1], out=tmp_path, device="cpu")
+    tasks = plan_evaluation(run=tmp_path)
+    (one,), (many,) = evaluate(tasks, batch_size=1).folds, evaluate(tasks, batch_size=64).folds
+    assert one.confusion.tolist() == many.confusion.tolist()
+    assert one.intra_inter_ratio == pytest.approx(many.intra_inter_ratio, rel=1e-4)
+
+
+def test_a_fold_that_is_not_its_own_is_warned_of(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "run", device="cpu")
+    checkpoint = tmp_path / "run" / "fold1" / "last.safetensors"
+    other = small_store(tmp_path / "other", clips_per_class=4)
+    for fold, data, warned in ((1, None, False), (2, None, True), (2, other.root, False)):
+        caplog.clear()
+        evaluate(plan_evaluation(folds=[fold], checkpoint=checkpoint, data=data), device="cpu")
+        assert ("may be among its own" in caplog.text) == warned
+        assert ("trained on other data" in caplog.text) == (data is not None)
+
+
+def test_all_folds_are_averaged_and_pooled(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), out=tmp_path, device="cpu")
+    result = evaluate(plan_evaluation(run=tmp_path))
+    assert [fold.fold for fold in result.folds] == [1, 2]
+    assert result.mean_war == pytest.approx(np.mean([fold.war for fold in result.folds]))
+    pooled = result.folds[0].confusion + result.folds[1].confusion
+    assert result.pooled.war == pytest.approx(np.trace(pooled) / pooled.sum())
+
+
+def test_data_with_other_labels_or_alignment_are_refused(store: Store, tmp_path: Path) -> None:
+    train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "run", device="cpu")
+    other = small_store(tmp_path / "other", clips_per_class=4)
+    text = (other.root / "dataset.json").read_text()
+    (other.root / "dataset.json").write_text(text.replace('"happy"', '"swapped"'))
+    with pytest.raises(DferError, match="swapped"):
+        evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))
+    (other.root / "dataset.json").write_text(text.replace('"size": 48', '"size": 47'))
+    with pytest.raises(DferError, match="align"):
+        evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))

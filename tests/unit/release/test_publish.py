@@ -1,0 +1,155 @@
+"""Publishing a trained fold: half precision, calibration, checksum and history."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from dfer.errors import CheckpointError, DataError
+from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.labels import DFEW_LABELS
+from dfer.model import LogoFormer, logo_former_s
+from dfer.model.calibration import TEMPERATURE_LIMITS
+from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from dfer.release.publish import MAX_BYTES, publish_weights, to_half, training_history
+from dfer.store import Store
+from dfer.training import train
+from tests.stores import small_store
+from tests.unit.training.test_loop import tiny_recipe
+
+
+def test_published_weights_are_half_calibrated_and_documented(shipped: Path, trained: Path, split_store: Store) -> None:
+    (before, info), (after, own) = load_checkpoint(trained), load_checkpoint(shipped)
+    with safe_open(shipped, framework="pt") as stored:
+        kinds = {stored.get_tensor(name).dtype for name in stored.keys()}  # noqa: SIM118
+    assert kinds == {torch.float16, torch.int64}
+    assert {value.dtype for value in after.state_dict().values()} == {torch.float32, torch.int64}
+    assert shipped.stat().st_size < 0.6 * trained.stat().st_size
+    same = ("model_name", "model_config", "labels", "alignment", "crop_size", "segments", "clip_s")
+    assert [getattr(own, name) for name in same] == [getattr(info, name) for name in same]
+    assert own.data == info.data | {"described": "stripes"}
+    assert own.licence.startswith("MIT")
+    assert own.notice
+    rows = [row for row in split_store.rows if row.folds[1] == "val"]
+    first, second = (
+        run_clips(
+            model, stored_feed(split_store, rows), rows, segments=2, batch_size=8, device=torch.device("cpu")
+        ).logits
+        for model in (before, after)
+    )
+    assert np.abs(second - first).max() < 1e-2 * np.abs(first).max()
+
+
+def test_the_temperature_is_fitted_on_validation_clips_alone(trained: Path, tmp_path: Path, split_store: Store) -> None:
+    published = publish_weights(trained, split_store.root, tmp_path / "a.safetensors", described="", device="cpu")
+    model, info = load_checkpoint(trained)
+    rows = [row for row in split_store.rows if row.folds[1] == "val"]
+    logits = run_clips(
+        model, stored_feed(split_store, rows), rows, segments=2, batch_size=8, device=torch.device("cpu")
+    ).logits
+    labels = torch.tensor([row.label for row in rows])
+
+    def loss(t: float) -> float:
+        return float(torch.nn.functional.cross_entropy(torch.from_numpy(logits) / t, labels))
+
+    found = published.temperature
+    low, high = TEMPERATURE_LIMITS
+    assert loss(found) <= min(loss(max(low, 0.95 * found)), loss(min(high, 1.05 * found)), loss(1.0)) + 1e-6
+    assert info.temperature == 1.0
+
+
+def test_the_same_fold_gives_the_same_bytes(shipped: Path, trained: Path, split_store: Store, tmp_path: Path) -> None:
+    again = tmp_path / "default.safetensors"
+    publish_weights(trained, split_store.root, again, described="stripes", device="cpu")
+    assert again.read_bytes() == shipped.read_bytes()
+
+
+def test_other_data_or_no_validation_split_are_refused(trained: Path, split_store: Store, tmp_path: Path) -> None:
+    other = small_store(tmp_path / "other")
+    with pytest.raises(DataError, match="other data"):
+        publish_weights(trained, other.root, tmp_path / "a.safetensors", described="")
+    train(tiny_recipe(other.root, train={"epochs": 1}), folds=[1], out=tmp_path / "run", device="cpu")
+    with pytest.raises(DataError, match="no validation split"):
+        publish_weights(tmp_path / "run/fold1/last.safetensors", other.root, tmp_path / "a.safetensors", described="")
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_weights_that_are_too_large_are_not_written(
+    trained: Path, split_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfer.release.publish.MAX_BYTES", 1000)
+    with pytest.raises(CheckpointError, match=r"the weights take 0\.\d MB"):
+        publish_weights(trained, split_store.root, tmp_path / "out" / "a.safetensors", described="")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        pytest.param([1.0, -3.5, 0.001], True, id="weights"),
+        pytest.param([60_000.0, 1.0], True, id="nearly too large"),
+        pytest.param([70_000.0, 1.0], False, id="too large"),
+        pytest.param([1e-7, 3e-7], False, id="too small"),
+        pytest.param([1e-7, 1.0], True, id="a small one among larger ones"),
+        pytest.param([0.0, 0.0], True, id="zeros"),
+        pytest.param([float("nan"), 1.0], False, id="NaN"),
+    ],
+)
+def test_what_half_precision_cannot_hold_stays(value: list[float], fits: bool) -> None:
+    rounded, kept = to_half({"a": torch.tensor(value), "steps": torch.tensor(100_000)})
+    assert rounded["a"].dtype == (torch.float16 if fits else torch.float32)
+    assert kept == ([] if fits else ["a"])
+    assert rounded["steps"] == 100_000
+
+
+def test_the_default_model_fits_the_limit_and_keeps_its_answers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = logo_former_s(num_classes=7).eval()
+    for name, value in model.named_buffers():  # as training leaves them: not all 0 and 1
+        if name.endswith("running_var"):
+            value.copy_(torch.rand_like(value) * 2 + 0.01)
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, to_half(model.state_dict())[0], _info(model))
+    assert path.stat().st_size < MAX_BYTES
+    loaded, _ = load_checkpoint(path)
+    clips = torch.randn(1, 16, 3, 112, 112)
+    with torch.inference_mode():
+        first, second = model(clips), loaded(clips)
+    assert (second - first).abs().max() < 1e-2 * first.abs().max()
+
+
+def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder(
+    trained: Path, split_store: Store, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(split_store.root, train={"epochs": 2}, model={"init": str(trained)})
+    train(recipe, folds=[1], out=tmp_path / "second", device="cpu")
+    first, second = training_history(tmp_path / "second" / "fold1")
+    assert [len(run["metrics"]) for run in (first, second)] == [8, 2]
+    assert second["recipe"]["train"]["epochs"] == 2
+    assert second["data"]["fingerprint"] == split_store.fingerprint()
+    assert str(split_store.root) not in json.dumps([first, second["recipe"]["data"], second["data"]])
+    moved = trained.rename(trained.with_name("moved.safetensors"))
+    try:
+        with pytest.raises(DataError, match=r"started from .* which is not here"):
+            training_history(tmp_path / "second" / "fold1")
+    finally:
+        moved.rename(trained)
+    (tmp_path / "second" / "fold1" / "metrics.jsonl").write_text("{")
+    with pytest.raises(DataError, match="no record of the epochs"):
+        training_history(tmp_path / "second" / "fold1")
+    (tmp_path / "second" / "fold1" / "run.json").unlink()
+    with pytest.raises(DataError, match="no run record"):
+        training_history(tmp_path / "second" / "fold1")
+
+
+def _info(model: LogoFormer) -> CheckpointInfo:
+    return CheckpointInfo(
+        "logo_former_s", asdict(model.config), list(DFEW_LABELS), {}, 128, 8, 0.04, {}, "", "last", 1, {}, "0"
+    )
