@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from dfer.datasets.media import VIDEO_SUFFIXES
 from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import run_clips, stored_feed
 from dfer.evaluation.metrics import expected_calibration_error
@@ -29,6 +28,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.timeline import emotion_runs
 from dfer.pretrained import pretrained_name
+from dfer.records import VIDEO_SUFFIXES
 from dfer.release.stability import CROP_CHANGES, VIDEO_CHANGES, agreement, changed_share, emotion_shares
 from dfer.reports.model_card import update_model_card
 from dfer.runs import find_checkpoint

@@ -61,7 +61,7 @@ def write_store_report(root: Path, raw: Path | None = None, notices: Sequence[st
 
 
 def _draw(store: Store, raw: Path | None, notices: Sequence[str]) -> dict[str, bytes]:
-    ok = [row for row in store.rows if row.status == "ok"]
+    ok = [row for row in store.rows if row.ok]
     failed = choose_in_turn(
         (row for row in store.rows if row.status in SHOWN_FAILURES),
         lambda row: SHOWN_FAILURES.index(row.status),

@@ -205,7 +205,7 @@ def _histogram(name: str, title: str, subtitle: str, bins: Bins) -> Picture:
 def _strip(clip: ShownClip) -> NDArray[np.uint8] | None:
     if not len(clip.images):
         return None
-    columns = CROPS_SHOWN if clip.row.status == "ok" else FRAMES_SHOWN
+    columns = CROPS_SHOWN if clip.row.ok else FRAMES_SHOWN
     return film_strip(clip.images, columns, STRIP_HW, marked=clip.interpolated)
 
 
@@ -221,7 +221,7 @@ def _gallery(title: str, text: str, clips: Sequence[ShownClip], strips: Sequence
 
 def _caption(clip: ShownClip) -> str:
     row = clip.row
-    if row.status != "ok":
+    if not row.ok:
         # Without images, the reason stands in their place.
         return f"{row.label_name} · {row.detail if len(clip.images) else status_name(row.status)}"
     crops = pluralize(row.num_frames, "crop")
