@@ -52,11 +52,13 @@ def draw_confusion(
     with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
         axes = body.subplots()
         axes.grid(visible=False)
-        axes.pcolormesh(shares, cmap=theme.colormap(), vmin=0, vmax=1, edgecolors=theme.paper, linewidth=1.1)
+        colormap = theme.colormap()
+        axes.pcolormesh(shares, cmap=colormap, vmin=0, vmax=1, edgecolors=theme.paper, linewidth=1.1)
         axes.invert_yaxis()
         _name_classes(axes, labels, turned=turned, theme=theme)
         for (row, column), count in np.ndenumerate(counts):
-            _write_cell(axes, row, column, int(count), shares[row, column], theme)
+            share = shares[row, column]
+            _write_cell(axes, row, column, int(count), share, ink_on(colormap(share)[:3]), theme)
         for row, (share, number) in enumerate(zip(shares.diagonal(), clips, strict=True)):
             _write_recall(axes, row, share if number else None, int(number), theme)
     return body.figure
@@ -70,18 +72,18 @@ def _name_classes(axes: Axes, labels: Sequence[str], *, turned: bool, theme: The
     axes.set_xticks(middles, labels, **turn)
     axes.set_yticks(middles, labels)
     axes.tick_params(labelsize=_TEXT_PT, labelcolor=theme.ink, pad=6)
-    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_xlabel("predicted", labelpad=12)
+    axes.set_ylabel("true")
     above: dict[str, Any] = {"xytext": (9, 8), "textcoords": "offset points", "va": "baseline"}
     axes.annotate("recall %", (1, 1), xycoords="axes fraction", color=theme.muted, **above)
 
 
-def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, theme: Theme) -> None:
+def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, ink: str, theme: Theme) -> None:
     middle: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
     x, y = column + 0.5, row + 0.5
     if not count:
         axes.text(x, y, "0", fontsize=_TINY_PT, color=theme.muted, alpha=0.6, **middle)
         return
-    ink = ink_on(theme.colormap()(share)[:3])
     axes.text(x, y - 0.14, f"{count:,}", color=ink, weight="bold" if row == column else "normal", **middle)
     axes.text(x, y + 0.24, f"{percent(share, 1)} %", fontsize=_TINY_PT, color=ink, alpha=0.85, **middle)
 
