@@ -1,13 +1,13 @@
-"""Any video -> Prediction: detect, track and align as preprocessing does, then a window of frames at a time.
+"""Any video -> Prediction: detect, track and align as preprocessing does, then classify windows of frames.
 
 Two passes over the video, detection and then recognition, keep memory flat however long it is.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
-from dfer.prediction.windows import Cell, Window, cut_cells
+from dfer.prediction.windows import Window, cut_cells, iter_window_crops
 from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
 from dfer.runs import default_checkpoint, find_checkpoint
@@ -31,10 +31,13 @@ from dfer.video import FrameSource, open_frames
 
 BATCH_WINDOWS = 8
 
+Progress = Callable[[str, float], None]
+Frame = NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Analysis:
-    """A prediction with what it was made from, for drawing it on the video."""
+    """A prediction with the frames and tracks it was made from, for drawing it on the video."""
 
     prediction: Prediction
     source: FrameSource
@@ -42,7 +45,7 @@ class Analysis:
 
 
 class Predictor:
-    """Answers which emotion the faces in a video show, over time.
+    """Predicts which emotions the faces in a video show, over time.
 
     Args:
         checkpoint: a `.safetensors` file that `dfer train` wrote, or the name of shipped weights, "default"; None for
@@ -85,10 +88,8 @@ class Predictor:
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
         self.faces, self.stride, self.window = faces, stride, window
 
-    def __call__(
-        self, source: str | Path | FrameSource, on_progress: Callable[[str, float], None] | None = None
-    ) -> Prediction:
-        """The answer about one video, frame folder or image.
+    def __call__(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Prediction:
+        """Predict the emotions in one video, frame folder or image.
 
         Args:
             source: the file or folder, or its frames.
@@ -99,41 +100,35 @@ class Predictor:
         """
         return self.analyse(source, on_progress).prediction
 
-    def analyse(
-        self, source: str | Path | FrameSource, on_progress: Callable[[str, float], None] | None = None
-    ) -> Analysis:
-        """As calling it, with the tracks behind the answer."""
+    def analyse(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Analysis:
+        """Predict as a call does, and return the tracks behind the answer as well."""
         progress = on_progress or (lambda _stage, _done: None)
         frames = source if isinstance(source, FrameSource) else open_frames(Path(source))
-        tracks = self._tracks(frames, progress)
+        tracks = self._find_tracks(frames, progress)
         num_frames = self.model.config.num_frames
         window_s = self.info.clip_s if self.window is None else self.window
         window = max(num_frames, round(window_s * frames.fps))
         stride = num_frames if self.stride is None else max(1, round(self.stride * frames.fps))
-        timelines = [cut_cells(track, face, stride=stride, window=window) for face, track in enumerate(tracks)]
-        windows = list(dict.fromkeys(cell.window for cells in timelines for cell in cells))
+        timelines = [cut_cells(track, stride=stride, window=window) for track in tracks]
+        windows = list(dict.fromkeys((face, places) for face, cells in enumerate(timelines) for _, places in cells))
         probabilities = self._recognise(frames, tracks, windows, progress)
+        faces = []
+        for face, (track, cells) in enumerate(zip(tracks, timelines, strict=True)):
+            answers = [(cell, probabilities[face, places]) for cell, places in cells]
+            faces.append(_face_prediction(face, track, frames, answers, self.info.labels))
+        checkpoint = pretrained_name(self.checkpoint) or str(self.checkpoint)
         prediction = Prediction(
             source=str(frames.path if isinstance(source, FrameSource) else source),
             duration=frames.duration,
             fps=frames.fps,
             num_frames=frames.num_frames,
-            model={
-                "name": self.info.model_name,
-                "checkpoint": pretrained_name(self.checkpoint) or str(self.checkpoint),
-                "labels": self.info.labels,
-            },
-            faces=[
-                self._face(face, track, frames, [(cell, probabilities[cell.window]) for cell in cells])
-                for face, (track, cells) in enumerate(zip(tracks, timelines, strict=True))
-            ],
+            model={"name": self.info.model_name, "checkpoint": checkpoint, "labels": self.info.labels},
+            faces=faces,
             warnings=self._warnings(frames, tracks),
         )
         return Analysis(prediction, frames, tracks)
 
-    # ---- the two passes
-
-    def _tracks(self, source: FrameSource, progress: Callable[[str, float], None]) -> list[FaceTrack]:
+    def _find_tracks(self, source: FrameSource, progress: Progress) -> list[FaceTrack]:
         if self.detector.aligned_input:
             return [_whole_frames(source)]
         watched = _watch(source.iter_frames(), lambda index: progress("detect", (index + 1) / source.num_frames))
@@ -145,87 +140,24 @@ class Predictor:
 
     @torch.inference_mode()
     def _recognise(
-        self,
-        source: FrameSource,
-        tracks: Sequence[FaceTrack],
-        windows: Sequence[Window],
-        progress: Callable[[str, float], None],
+        self, source: FrameSource, tracks: Sequence[FaceTrack], windows: Sequence[Window], progress: Progress
     ) -> dict[Window, NDArray[np.float64]]:
-        """Class probabilities float64 [C] of each window."""
+        """Return the class probabilities, float64 [C], of each window."""
+        config = self.model.config
         results: dict[Window, NDArray[np.float64]] = {}
-        batch: list[tuple[Window, NDArray[np.uint8]]] = []
-
-        def flush() -> None:
-            if batch:
-                clips = torch.from_numpy(np.stack([frames for _, frames in batch])).to(self.device)
-                logits = self.model(prepare_clips(clips, self.model.config.image_size)).cpu().numpy()
-                probabilities = class_probabilities(logits, self.info.temperature)
-                results.update(zip((w for w, _ in batch), probabilities, strict=True))
-                batch.clear()
-                progress("recognise", len(results) / len(windows))
-
-        for window, crops in self._window_crops(source, tracks, windows):
-            config = self.model.config
-            chosen = sample_frames(len(crops), config.num_frames, self.info.segments)
-            batch.append((window, crops[chosen]))
-            if len(batch) == BATCH_WINDOWS:
-                flush()
-        flush()
+        crops = iter_window_crops(source, tracks, windows, self._crop)
+        while batch := list(islice(crops, BATCH_WINDOWS)):
+            sampled = [images[sample_frames(len(images), config.num_frames, self.info.segments)] for _, images in batch]
+            clips = torch.from_numpy(np.stack(sampled)).to(self.device)
+            logits = self.model(prepare_clips(clips, config.image_size)).cpu().numpy()
+            probabilities = class_probabilities(logits, self.info.temperature)
+            results.update(zip((window for window, _ in batch), probabilities, strict=True))
+            progress("recognise", len(results) / len(windows))
         return results
 
-    def _window_crops(
-        self, source: FrameSource, tracks: Sequence[FaceTrack], windows: Sequence[Window]
-    ) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-        """Each window with its aligned crops, uint8 [N, S, S, 3], from one pass over the frames they need."""
-        waiting: list[deque[Window]] = [deque() for _ in tracks]
-        wanted: dict[int, list[tuple[int, int]]] = {}  # frame -> (face, place in its track)
-        for window in windows:
-            waiting[window.face].append(window)
-            for place in range(window.first, window.last + 1):
-                wanted.setdefault(int(tracks[window.face].frames[place]), []).append((window.face, place))
-        held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in tracks]
-        for index, frame in source.iter_frames(sorted(wanted)):
-            for face, place in dict.fromkeys(wanted[index]):
-                held[face][place] = self._crop(frame, tracks[face].landmarks[place])
-                queue = waiting[face]
-                while queue and queue[0].last == place:
-                    window = queue.popleft()
-                    yield window, np.stack([held[face][n] for n in range(window.first, window.last + 1)])
-                    keep_from = queue[0].first if queue else place + 1
-                    held[face] = {n: crop for n, crop in held[face].items() if n >= keep_from}
-
-    def _crop(self, frame: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _crop(self, frame: Frame, landmarks: NDArray[np.float32]) -> Frame:
         size = self.info.crop_size
         return resize_crop(frame, size) if self.detector.aligned_input else align_face(frame, landmarks, size)
-
-    # ---- the answer
-
-    def _face(
-        self,
-        number: int,
-        track: FaceTrack,
-        source: FrameSource,
-        answers: Sequence[tuple[Cell, NDArray[np.float64]]],
-    ) -> FacePrediction:
-        segments, lengths = [], []
-        height, width = source.size_hw
-        for cell, probabilities in answers:
-            start, end = _span(source, int(track.frames[cell.first]), int(track.frames[cell.last]))
-            box = track.boxes_xyxy[cell.first : cell.last + 1].mean(0)
-            # Detectors guess the part of a face that lies outside the frame.
-            x1, y1, x2, y2 = (float(value) for value in np.clip(box, 0, (width, height, width, height)))
-            segments.append(
-                Segment(start, end, *self._named(probabilities), box=(x1, y1, x2, y2))  # label, probabilities
-            )
-            lengths.append(end - start)
-        average = np.average([probabilities for _, probabilities in answers], axis=0, weights=lengths)
-        start, end = _span(source, int(track.frames[0]), int(track.frames[-1]))
-        return FacePrediction(number, start, end, *self._named(average), segments=segments)
-
-    def _named(self, probabilities: NDArray[np.float64]) -> tuple[str, dict[str, float]]:
-        probabilities = probabilities / probabilities.sum()
-        named = {label: float(value) for label, value in zip(self.info.labels, probabilities, strict=True)}
-        return self.info.labels[int(probabilities.argmax())], named
 
     def _warnings(self, source: FrameSource, tracks: Sequence[FaceTrack]) -> list[str]:
         warnings = [self.info.notice] if self.info.notice else []
@@ -238,14 +170,41 @@ class Predictor:
         return warnings
 
 
-def _span(source: FrameSource, first: int, last: int) -> tuple[float, float]:
-    """From the moment a frame appears to the moment another disappears, seconds."""
-    times = source.times_s
-    end = times[last + 1] if last + 1 < len(times) else max(source.duration, times[last])
-    return float(times[first]), float(end)
+def _face_prediction(
+    number: int,
+    track: FaceTrack,
+    source: FrameSource,
+    answers: Sequence[tuple[range, NDArray[np.float64]]],
+    labels: Sequence[str],
+) -> FacePrediction:
+    """Put a face's answer together from the probabilities, float64 [C], of its cells."""
+    segments, lengths = [], []
+    height, width = source.size_hw
+    for cell, probabilities in answers:
+        start, end = _span(source, track.frames[cell])
+        # Detectors guess the part of a face that lies outside the frame.
+        x1, y1, x2, y2 = np.clip(track.boxes_xyxy[cell].mean(0), 0, (width, height, width, height)).tolist()
+        segments.append(Segment(start, end, *_name(probabilities, labels), box=(x1, y1, x2, y2)))
+        lengths.append(end - start)
+    average = np.average([probabilities for _, probabilities in answers], axis=0, weights=lengths)
+    return FacePrediction(number, *_span(source, track.frames), *_name(average, labels), segments=segments)
+
+
+def _name(probabilities: NDArray[np.float64], labels: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """Return the winning label, and the probability of each."""
+    probabilities = probabilities / probabilities.sum()
+    return labels[int(probabilities.argmax())], dict(zip(labels, probabilities.tolist(), strict=True))
+
+
+def _span(source: FrameSource, frames: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the times at which the first of some frames appears and the last disappears, seconds."""
+    times, after = source.times_s, frames[-1] + 1
+    end = times[after] if after < len(times) else max(source.duration, times[-1])
+    return float(times[frames[0]]), float(end)
 
 
 def _whole_frames(source: FrameSource) -> FaceTrack:
+    """Return a track of frames that are aligned face crops already."""
     height, width = source.size_hw
     count = source.num_frames
     return FaceTrack(
@@ -258,9 +217,7 @@ def _whole_frames(source: FrameSource) -> FaceTrack:
     )
 
 
-def _watch(
-    frames: Iterator[tuple[int, NDArray[np.uint8]]], seen: Callable[[int], None]
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _watch(frames: Iterator[tuple[int, Frame]], seen: Callable[[int], None]) -> Iterator[tuple[int, Frame]]:
     for index, frame in frames:
         yield index, frame
         seen(index)
