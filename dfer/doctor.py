@@ -105,7 +105,7 @@ def _detector() -> Check:
             "face detector",
             "note",
             f"no weights for {PREFERRED}: --detector {AUTO} tries insightface's download, then takes {FALLBACK}",
-            f"name them with --detector-weights or ${WEIGHTS_ENV}; {FALLBACK} is {DETECTORS[FALLBACK].help}",
+            f"give them with --detector-weights or ${WEIGHTS_ENV}; {FALLBACK} is {DETECTORS[FALLBACK].help}",
         )
     return Check("face detector", "ok", f"{PREFERRED}, {found}")
 

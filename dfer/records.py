@@ -62,7 +62,7 @@ class Face:
     Attributes:
         box_xyxy: float32 [4], pixels.
         landmarks: float32 [5, 2] (x, y): left eye, right eye, nose tip, left and right mouth corner, left
-            meaning the image's left; or [2, 2], the eyes alone, where the detector gives no more.
+            meaning the image's left; or [2, 2], the eyes only, if the detector finds no more.
         score: the detector's confidence, 0..1.
     """
 

@@ -57,8 +57,12 @@ def _build_none(_weights: Path | None) -> Detector:
 
 
 DETECTORS = {
-    "scrfd": DetectorEntry(_build_scrfd, "SCRFD, five landmarks, needs weights", require_detector_weights),
-    "haar": DetectorEntry(_build_haar, "OpenCV's Haar cascade, eyes only, misses turned and small faces"),
+    "scrfd": DetectorEntry(
+        _build_scrfd, "insightface's SCRFD, which finds five landmarks and needs weights", require_detector_weights
+    ),
+    "haar": DetectorEntry(
+        _build_haar, "OpenCV's Haar cascade, which finds only the eyes and misses turned and small faces"
+    ),
     "none": DetectorEntry(_build_none, "the frames are aligned face crops already"),
 }
 # "auto" is the preferred detector where its weights are found or can be downloaded, else the fallback.
@@ -126,4 +130,5 @@ def _choose(name: str, weights: Path | None) -> tuple[str, Path | None]:
 @cache
 def _warn_of_fallback(reason: str, hint: str) -> None:
     """Warn once per process, not once per clip."""
-    logger.warning("%s; using %s (%s). %s", reason, FALLBACK, DETECTORS[FALLBACK].help, hint)
+    fallback = DETECTORS[FALLBACK].help
+    logger.warning("%s. Falling back to %s: %s. To use %s, %s", reason, FALLBACK, fallback, PREFERRED, hint)

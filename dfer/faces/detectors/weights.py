@@ -18,7 +18,7 @@ PACK_URL = "https://github.com/deepinsight/insightface/releases/download/model-z
 TIMEOUT_S = 10.0  # to connect, and for each read
 WEIGHTS_ENV = "DFER_DETECTOR_WEIGHTS"
 WEIGHTS_HINT = (
-    f"download {PACK_URL}, unpack it, and give its folder as --detector-weights or in ${WEIGHTS_ENV}; "
+    f"download {PACK_URL}, unpack it, and give its folder with --detector-weights or in ${WEIGHTS_ENV}; "
     "or use --detector haar"
 )
 

@@ -166,7 +166,9 @@ def test_aligned_images_are_resized(shape: tuple[int, int]) -> None:
 class TestSettings:
     def test_survive_json(self) -> None:
         settings = alignment_settings(SIZE)
-        require_same_alignment(settings, json.loads(json.dumps(settings)), where="dataset.json")
+        read = json.loads(json.dumps(settings))
+        assert read == settings
+        require_same_alignment(settings, read, where="dataset.json")
 
     @pytest.mark.parametrize(
         ("change", "key"),
