@@ -153,7 +153,8 @@ def _choose_decoder(probe: Probe, num_threads: int) -> Decode:
 
 
 def _open_folder(path: Path) -> FrameSource:
-    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] not in "._"]
+    # Hidden files are leftovers, such as macOS's "._0001.jpg".
+    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
     if not files:
         raise VideoError("no images in the folder", where=path, hint="give a folder of numbered .jpg or .png frames")
     return _image_source(path, sorted(files, key=lambda file: _natural_key(file.stem)))

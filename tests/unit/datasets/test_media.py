@@ -88,6 +88,14 @@ def test_images_that_are_found_can_be_opened(suffix: str, tmp_path: Path) -> Non
     assert open_frames(item.path / f"0{suffix}").num_frames == 1
 
 
+@pytest.mark.parametrize(("name", "is_frame"), [("_0.png", True), ("._0.png", False), (".0.png", False)])
+def test_finding_and_opening_agree_on_hidden_frames(name: str, is_frame: bool, tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    for file in ("1.png", name):
+        cv2.imwrite(str(tmp_path / "1" / file), np.full((32, 32), 90, np.uint8))
+    assert len(find_images(tmp_path / "1")) == open_frames(tmp_path / "1").num_frames == 1 + is_frame
+
+
 def _fail_to_list(monkeypatch: pytest.MonkeyPatch, folder: Path, error: OSError) -> None:
     scandir = os.scandir
 

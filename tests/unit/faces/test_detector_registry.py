@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dfer.cli.app import run
 from dfer.errors import DferError, UsageError
 from dfer.faces import detectors
 from dfer.faces.detectors import (
@@ -69,6 +70,19 @@ class TestRegistry:
         with pytest.raises(UsageError) as caught:
             build_detector("blond")
         assert "auto, scrfd, haar, none, blind" in str(caught.value.hint)
+
+    def test_the_command_line_takes_the_names_and_help_of_the_registry(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "400")
+        assert run(["predict", "--help"]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert all(entry.help in shown for entry in DETECTORS.values())
+        assert run(["predict", "clip.mp4", "--detector", "retina"]) == 2
+        assert capsys.readouterr().err.splitlines() == [
+            "error: unknown detector 'retina'",
+            f"hint: known detectors: {', '.join((AUTO, *DETECTORS))}",
+        ]
 
     def test_resolved_name_and_weights_build_the_same_detector(self, scrfd_weights: Path) -> None:
         name, file = resolve_detector("auto", scrfd_weights)
