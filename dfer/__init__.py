@@ -1,6 +1,6 @@
-"""dfer: dynamic facial expression recognition, from raw clips to an answer about your video.
+"""dfer: dynamic facial expression recognition, from raw clips to predictions on your video.
 
-Public names load on first use, so `import dfer` costs neither torch nor OpenCV nor pandas.
+Public names load on first use, so that `import dfer` imports neither torch nor OpenCV nor pandas.
 """
 
 from __future__ import annotations

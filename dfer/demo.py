@@ -1,6 +1,6 @@
 """The whole pipeline on generated clips: synth -> preprocess -> train -> eval -> predict -> report.
 
-Every step is the one that the other commands run, and each can be resumed, so the demo can too.
+Every step runs the code of the other commands and can be resumed, and so can the demo.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from dfer.datasets import read_dataset
 from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.evaluation.results import Evaluation
 from dfer.prediction.predictor import Predictor
 from dfer.preprocessing import Settings, preprocess
 from dfer.recipe import load_recipe
@@ -41,30 +41,10 @@ SHOWN = ("happy", "surprise", "angry", "sad")  # in the recording, one after ano
 
 
 class ProgressDisplay(Protocol):
-    """What shows how far a step is."""
+    """A progress display for one step."""
 
     def set(self, done: int, total: int, extra: str = "") -> None:
-        """So many of `total` are done."""
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """What the demo found.
-
-    Attributes:
-        war, uar: means over the folds it ran, on identities never seen in training.
-        recording: the video it predicted on.
-        prediction: what the model says of it.
-        report: the report's page.
-        seconds: by step.
-    """
-
-    war: float
-    uar: float
-    recording: Path
-    prediction: Prediction
-    report: Path
-    seconds: dict[str, float]
+        """Show that `done` of `total` items are done."""
 
 
 def run_demo(
@@ -76,17 +56,20 @@ def run_demo(
     say: Callable[[str], None],
     show: Callable[[str, str], AbstractContextManager[ProgressDisplay]],
     observer: TrainingObserver,
-) -> DemoResult:
-    """Run the pipeline; an interrupted demo goes on where it stopped.
+) -> tuple[Evaluation, Prediction]:
+    """Run the pipeline; an interrupted demo continues where it stopped.
 
     Args:
-        out: gets raw, data, runs, evaluation.json, prediction.json and report.
+        out: the folder for raw, data, runs, evaluation.json, prediction.json and report.
         num_clips: clips to generate.
         folds: to train and test.
-        overrides: KEY=VALUE changes of recipes/demo.yaml.
-        say: told a line at each step.
+        overrides: KEY=VALUE changes to recipes/demo.yaml.
+        say: called with a line at each step.
         show: opens a progress display for (what, unit).
-        observer: told how training goes.
+        observer: of the training.
+
+    Returns:
+        The results on identities never seen in training, and the prediction for a recording of one of them.
 
     Raises:
         DferError: a step failed.
@@ -135,7 +118,7 @@ def run_demo(
     write_json(out / "prediction.json", analysed.prediction.to_dict())
 
     say(f"6/6 report -> {out / 'report'}")
-    page = write_demo_report(
+    write_demo_report(
         out / "report",
         evaluation=evaluation,
         prediction=analysed.prediction,
@@ -145,7 +128,7 @@ def run_demo(
         timings=seconds,
         notes=evaluation.notes,
     )
-    return DemoResult(evaluation.mean_war, evaluation.mean_uar, recording, analysed.prediction, page, seconds)
+    return evaluation, analysed.prediction
 
 
 @contextmanager
@@ -156,7 +139,7 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _contact_sheet(store: Store, fold: int, columns: int = 7, rows_per_emotion: int = 1) -> NDArray[np.uint8]:
-    """Aligned crops over time of one test clip per emotion."""
+    """Return a sheet of aligned crops over time, one test clip per emotion."""
     images, captions = [], []
     for label, name in enumerate(store.info.labels):
         clips = [row for row in store.select(fold, "test") if row.label == label and row.ok]

@@ -1,7 +1,7 @@
 """The records that pass between the stages: clips, faces, tracks and predictions.
 
-Boxes are x1, y1, x2, y2 in pixels of the displayed (rotated) frame; times are seconds from the container's
-timestamps; frames are RGB uint8 [H, W, 3].
+Boxes are x1, y1, x2, y2 in pixels of the displayed (rotated) frame; times are seconds from the container's timestamps;
+frames are RGB uint8 [H, W, 3].
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class ClipRecord:
         clip_id: unique within the data set; may hold slashes (FERV39k's `Scene/Emotion/0001`).
         label: index into the data set's label order.
         label_name: the emotion's name.
-        source: the video file, frame folder or image; None if it is not on the disk.
-        folds: fold number (1-based) -> "train" or "test".
-        aligned: the source holds aligned face crops already.
-        subject: who is seen, where the data set tells (to cut subject-disjoint validation splits).
-        votes: how many annotators chose each label, where the data set tells; empty elsewhere.
+        source: the video file, frame folder or image; None if it is not on disk.
+        folds: fold number (1-based) -> split.
+        aligned: whether the source contains aligned face crops.
+        subject: the person, if the data set says so (for subject-disjoint validation splits).
+        votes: the number of annotators who chose each label; empty if the data set does not say so.
     """
 
     clip_id: str
     label: int
     label_name: str
     source: Path | None
-    folds: dict[int, str]
+    folds: dict[int, Split]
     aligned: bool = False
     subject: str | None = None
     votes: tuple[int, ...] = ()
@@ -80,7 +80,7 @@ class FaceTrack:
         frames: int64 [N], ascending frame indices; short gaps are filled, long ones left out.
         boxes_xyxy: float32 [N, 4], pixels.
         landmarks: float32 [N, 5, 2] (or [N, 2, 2] for eye pairs), pixels, as in `Face`.
-        detected: bool [N]; False where the detector looked and did not find the face: a gap that was filled.
+        detected: bool [N]; False where the detector did not find the face, and the gap was filled.
         score: mean confidence of the detections.
         sharpness: median over the detections; see `dfer.faces.tracking.appearance.measure_sharpness`.
     """
@@ -107,7 +107,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class FacePrediction:
-    """What the model says of one tracked face: over its whole presence, and window by window."""
+    """The prediction for one tracked face: over its whole presence, and window by window."""
 
     id: int
     start: float
@@ -119,10 +119,10 @@ class FacePrediction:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer about one video; `to_dict` gives the `dfer.prediction/1` object.
+    """The prediction for one video; `to_dict` gives the `dfer.prediction/1` object.
 
     Attributes:
-        model: name, checkpoint path and labels of the model that answered.
+        model: name, checkpoint path and labels of the model.
         warnings: what the reader should know (no face, drawings-only model, ...).
     """
 
@@ -135,7 +135,7 @@ class Prediction:
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `dfer.prediction/1`; times rounded to 1 ms, boxes to 0.1 px."""
+        """Return the JSON object of the schema `dfer.prediction/1`; times are rounded to 1 ms, boxes to 0.1 px."""
         return {
             "schema": "dfer.prediction/1",
             "source": self.source,

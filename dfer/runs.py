@@ -1,4 +1,4 @@
-"""Where runs lie, and which of them a command means when the user names none.
+"""The folders of runs, and the choice of a run or checkpoint when the user names none.
 
 runs/NAME/foldK/    recipe.yaml  metrics.jsonl  last.safetensors  best.safetensors  state.pt  run.json
 """
@@ -21,12 +21,12 @@ _FOLD = re.compile(r"fold(\d+)$")
 
 
 def fold_folder(run: Path, fold: int) -> Path:
-    """The folder of one fold of a run."""
+    """Return the folder of one fold of a run."""
     return run / f"fold{fold}"
 
 
 def folds_of(run: Path) -> list[int]:
-    """The folds of a run that have a checkpoint, ascending."""
+    """Return the folds of a run that have a checkpoint, ascending."""
     found = []
     for folder in run.glob("fold*"):
         match = _FOLD.search(folder.name)
@@ -36,7 +36,7 @@ def folds_of(run: Path) -> list[int]:
 
 
 def fold_checkpoint(folder: Path) -> Path:
-    """The checkpoint of a trained fold to use: `best`, where something was chosen by, else `last`.
+    """Return the checkpoint of a trained fold to use: `best` if there is one, else `last`.
 
     Raises:
         CheckpointError: the fold has none yet.
@@ -48,7 +48,7 @@ def fold_checkpoint(folder: Path) -> Path:
 
 
 def newest_run(fold: int | None = None) -> Path:
-    """The run trained last, of those that have this fold; one in runs/ comes before the demo's.
+    """Return the run trained last, of those that have this fold; runs/ comes before the demo's.
 
     Raises:
         CheckpointError: there is none.
@@ -74,7 +74,7 @@ def _newest_run(runs: Path, fold: int | None = None) -> Path | None:
 
 
 def find_checkpoint(named: str | Path) -> Path:
-    """The file that a user means by a path, or by the name of shipped weights such as "default".
+    """Return the file that a user means by a path, or by the name of shipped weights such as "default".
 
     A file of that name in the working folder comes first.
 
@@ -87,9 +87,9 @@ def find_checkpoint(named: str | Path) -> Path:
 
 
 def default_checkpoint() -> Path:
-    """What `dfer predict` uses when none is named: $DFER_CHECKPOINT, else the newest run's, else the shipped one.
+    """Return the checkpoint to use when none is named: $DFER_CHECKPOINT, else the newest run's, else the shipped one.
 
-    The demo's model, which has seen drawings only, serves where no weights are shipped.
+    The demo's model, which has seen only drawings, is used where no weights are shipped.
 
     Raises:
         CheckpointError: there is none.
@@ -112,7 +112,7 @@ def default_checkpoint() -> Path:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The record `run.json` of a trained fold.
+    """Read `run.json`, the record of a trained fold.
 
     Raises:
         DataError: it is missing or damaged.
@@ -121,14 +121,14 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError("no run record, or a damaged one", where=path) from error
+        raise DataError("run record missing or damaged", where=path) from error
     if not isinstance(values, dict):
         raise DataError("damaged run record", where=path)
     return values
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl` of a trained fold, a record per epoch.
+    """Read `metrics.jsonl` of a trained fold, a record per epoch.
 
     Raises:
         DataError: it is missing or damaged.
@@ -137,4 +137,4 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise DataError("no record of the epochs, or a damaged one", where=path) from error
+        raise DataError("record of the epochs missing or damaged", where=path) from error

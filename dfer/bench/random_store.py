@@ -13,6 +13,7 @@ import numpy as np
 from dfer.errors import UsageError
 from dfer.faces.align import alignment_settings
 from dfer.labels import DFEW_LABELS
+from dfer.records import Split
 from dfer.runtime.machine import usable_cores
 from dfer.store import CropRecord, DatasetInfo, Store, clip_path, open_store, write_clip, write_info
 from dfer.store.manifest import ManifestRow, write_manifest
@@ -77,7 +78,7 @@ def generate_store(root: Path, lengths: Sequence[int], size: int) -> Store:
         record = CropRecord(list(range(count)), [n / 25 for n in range(count)], [[0.0] * 4] * count, [True] * count)
         crops = (np.asarray(patterns[(number + 7 * n) % _PATTERNS], np.uint8) for n in range(count))
         digest = write_clip(clip_path(root, f"{number}"), crops, record)
-        folds = {1: "test" if number % _TEST_EVERY == _TEST_EVERY - 1 else "train"}
+        folds: dict[int, Split] = {1: "test" if number % _TEST_EVERY == _TEST_EVERY - 1 else "train"}
         return ManifestRow(f"{number}", label, DFEW_LABELS[label], "ok", folds, count, 25.0, sha256=digest)
 
     with ThreadPoolExecutor(usable_cores()) as pool:

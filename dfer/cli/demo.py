@@ -33,7 +33,7 @@ def demo(
     from dfer.demo import NUM_CLIPS, run_demo
 
     with TrainingScreen() as screen:
-        result = run_demo(
+        evaluation, prediction = run_demo(
             out,
             num_clips=clips or NUM_CLIPS,
             overrides=overrides or [],
@@ -43,12 +43,12 @@ def demo(
         )
     lines = [
         "",
-        f"WAR {result.war:.2%}, UAR {result.uar:.2%} on people never seen in training",
-        f"{result.recording}: {_runs(result.prediction)}",
+        f"WAR {evaluation.mean_war:.2%}, UAR {evaluation.mean_uar:.2%} on people never seen in training",
+        f"{prediction.source}: {_runs(prediction)}",
         "This model has seen drawings only: what it says about real faces means nothing.",
         "",
         "What next:",
-        f"  look at the report            {result.report}",
+        f"  look at the report            {out / 'report' / 'index.html'}",
         "  predict a clip of your own    dfer predict clip.mp4    (by weights that know real faces)",
         "  prepare real data             dfer preprocess dfew ./raw    (or: folder ./my_clips)",
         "  train on it                   dfer train recipes/dfew.yaml --fold all",

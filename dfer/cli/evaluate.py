@@ -31,7 +31,7 @@ def evaluate(
         Path | None, typer.Option(help="The store.", show_default="the one trained on", rich_help_panel=WHICH)
     ] = None,
     json: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="The figures as JSON; - is stdout.", rich_help_panel=OUTPUT)
+        str | None, typer.Option(metavar="FILE|-", help="The results as JSON; - is stdout.", rich_help_panel=OUTPUT)
     ] = None,
     report: Annotated[
         Path | None,
@@ -42,7 +42,7 @@ def evaluate(
 ) -> None:
     """Test a trained run: WAR, UAR, recalls and the confusion matrix of each fold.
 
-    No test clip is dropped: one that could not be read counts as an error, and the figures without it are given too.
+    No test clip is dropped: one that could not be read counts as an error, and the results without it are given too.
     """
     from dfer.cli.console import note, stdout
     from dfer.cli.output import write_json_result
@@ -59,7 +59,7 @@ def evaluate(
 
         def on_batch(count: int, of: int) -> None:
             nonlocal done, total
-            done, total = count + (done if done < total else 0), of  # each fold counts anew
+            done, total = count + (done if done < total else 0), of  # each fold counts from zero
             progress.set(done, total)
 
         result = run_evaluation(tasks, device=device.value, batch_size=batch_size, on_batch=on_batch)

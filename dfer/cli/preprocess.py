@@ -204,10 +204,14 @@ def _check(dataset: str, data: RawDataset | None, store: Path, *, limit: int | N
     """
     from dfer.cli.console import note
     from dfer.cli.progress import Progress
-    from dfer.store.check import check_store, expected_clips, remove_damaged
+    from dfer.datasets import official_sizes
+    from dfer.datasets.merge import spread_clips
+    from dfer.store.check import check_store, remove_damaged
 
+    clips = None if data is None else spread_clips(data.clips, limit)
+    official = official_sizes(dataset) if data is None and limit is None else None
     with Progress("check", "clips") as progress:
-        report = check_store(store, expected_clips(dataset, data, limit), on_clip=progress.set)
+        report = check_store(store, clips=clips, official=official, on_clip=progress.set)
     for problem in report.problems[:SHOWN_PROBLEMS]:
         typer.echo(problem)
     if len(report.problems) > SHOWN_PROBLEMS:

@@ -10,7 +10,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from dfer.datasets.lists import Row, Slot, children, find_lists, one_per_slot, read_csv
+from dfer.datasets.lists import TRAIN_AND_TEST, Row, Slot, children, find_lists, one_per_slot, read_csv
 from dfer.datasets.media import Media, Report
 from dfer.datasets.merge import ListedClip, OfficialSizes, RawDataset, build_dataset
 from dfer.datasets.sources import Form, Layout, clip_number, find_sources
@@ -71,7 +71,7 @@ def _lists_in(folder: Path) -> dict[Slot, Path]:
     found = [
         ((int(re.sub(r"\D", "", file.stem)), split), file)
         for holder in (folder, *children(folder, "emolabeldatasplit", folders=True))
-        for split in ("train", "test")
+        for split in TRAIN_AND_TEST
         for split_folder in children(holder, rf"{split}(singlelabell?ed)?", folders=True)
         for file in children(split_folder, "set[1-5]csv", folders=False)
     ]

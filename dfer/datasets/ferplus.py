@@ -15,7 +15,7 @@ from dfer.datasets.media import Report, find_images
 from dfer.datasets.merge import RawDataset
 from dfer.errors import DataError
 from dfer.labels import DFEW_LABELS, canonical_emotion
-from dfer.records import ClipRecord
+from dfer.records import ClipRecord, Split
 
 # The order of the votes in label.csv.
 VOTES = (
@@ -32,7 +32,7 @@ VOTES = (
 )
 OFFICIAL_SIZES = {"train": 28558, "val": 3579, "test": 3573}
 
-_FOLDERS = {"train": "fer2013train", "val": "fer2013valid(ation)?", "test": "fer2013test"}
+_FOLDERS: dict[Split, str] = {"train": "fer2013train", "val": "fer2013valid(ation)?", "test": "fer2013test"}
 _LISTS = "FER2013Train/label.csv"
 
 
@@ -58,7 +58,7 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
     clips: list[ClipRecord] = []
     left_out: Counter[str] = Counter()
     sizes: dict[str, int] = {}
-    split_of: dict[str, str] = {}
+    split_of: dict[str, Split] = {}
     for split, file in _lists(raw).items():
         report(f"reading {file}")
         votes = _votes(file)
@@ -108,7 +108,7 @@ def majority(votes: Sequence[int]) -> str | None:
     return VOTES[counted.index(most)] if 2 * most > sum(counted) else None
 
 
-def _lists(raw: Path) -> dict[str, Path]:
+def _lists(raw: Path) -> dict[Split, Path]:
     hint = f"RAW is the folder that contains FER2013Train, FER2013Valid and FER2013Test: {_LISTS}"
     require_folder(raw, looked_for=_LISTS, hint=hint)
     for root in (raw, *children(raw, ".*", folders=True)):

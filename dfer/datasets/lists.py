@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfer.errors import DataError
+from dfer.records import Split
 
-# A list's place in the protocol: fold (1-based) and split ("train", "val" or "test").
-Slot = tuple[int, str]
+Slot = tuple[int, Split]  # a list's place in the protocol; folds are 1-based
+TRAIN_AND_TEST: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def find_lists(
         raise DataError(f"several folders here contain lists of the data set: {names}", where=raw, hint=hint)
     root, lists = found[0]
     for fold, split in sorted(lists):
-        other = "test" if split == "train" else "train"
+        other: Split = "test" if split == "train" else "train"
         if (fold, other) not in lists:
             what, hint = f"fold {fold} has a {split} list but no {other} list", "copy it from the data set's archive"
             raise DataError(what, where=lists[fold, split], hint=hint)

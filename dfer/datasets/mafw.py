@@ -9,7 +9,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from dfer.datasets.lists import Row, Slot, children, find_lists, one_per_slot, read_pairs
+from dfer.datasets.lists import TRAIN_AND_TEST, Row, Slot, children, find_lists, one_per_slot, read_pairs
 from dfer.datasets.media import Media, Report
 from dfer.datasets.merge import ListedClip, OfficialSizes, RawDataset, build_dataset
 from dfer.datasets.sources import Form, Layout, clip_number, find_sources
@@ -77,7 +77,7 @@ def _lists_in(folder: Path) -> dict[Slot, Path]:
         ((int(re.sub(r"\D", "", fold.name)), split), file)
         for holder in holders
         for fold in children(holder, "set[1-5]", folders=True)
-        for split in ("train", "test")
+        for split in TRAIN_AND_TEST
         for file in children(fold, rf"{split}(txt|csv)", folders=False)
     ]
     return one_per_slot(found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from dfer.datasets.lists import Row, Slot
 from dfer.datasets.sources import Source
 from dfer.errors import DataError
-from dfer.records import ClipRecord
+from dfer.records import ClipRecord, Split
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ListedClip:
     clip_id: str
     emotion: str
     row: Row
-    folds: dict[int, str] = field(default_factory=dict)
+    folds: dict[int, Split] = field(default_factory=dict)
 
 
 def build_dataset(

@@ -1,4 +1,4 @@
-"""WAR, UAR and what they are made of: confusion[true][predicted], in numpy alone.
+"""WAR, UAR and the other metrics of an evaluation, in pure numpy; confusion is confusion[true][predicted].
 
 WAR, the weighted average recall, is the overall accuracy; UAR, the unweighted one, the mean over classes of their
 recalls. Both are fractions, not percent.
@@ -22,7 +22,7 @@ def confusion_matrix(true: ArrayLike, predicted: ArrayLike, num_classes: int) ->
         int64 [C, C], `confusion[true][predicted]`.
 
     Raises:
-        ValueError: the two differ in length, or hold anything but labels 0 to C - 1.
+        ValueError: the two differ in length, or contain anything but labels 0 to C - 1.
     """
     labels = [_labels(true, "true", num_classes), _labels(predicted, "predicted", num_classes)]
     if len(labels[0]) != len(labels[1]):
@@ -33,7 +33,7 @@ def confusion_matrix(true: ArrayLike, predicted: ArrayLike, num_classes: int) ->
 
 
 def war(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
-    """Weighted average recall: the share of all clips that were classified correctly.
+    """Return the weighted average recall: the share of all clips that were classified correctly.
 
     Args:
         confusion: [C, C], `confusion[true][predicted]`.
@@ -47,7 +47,7 @@ def war(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
 
 
 def uar(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
-    """Unweighted average recall: the mean of the recalls of all classes that have clips.
+    """Return the unweighted average recall: the mean of the recalls of all classes that have clips.
 
     Args:
         confusion: [C, C], `confusion[true][predicted]`.
@@ -60,7 +60,7 @@ def uar(confusion: ArrayLike, unread: ArrayLike | None = None) -> float:
 
 
 def per_class_recall(confusion: ArrayLike, unread: ArrayLike | None = None) -> NDArray[np.float64]:
-    """The share of each class's clips that were classified correctly.
+    """Return the share of each class's clips that were classified correctly.
 
     Args:
         confusion: [C, C], `confusion[true][predicted]`.
@@ -79,9 +79,9 @@ def per_class_recall(confusion: ArrayLike, unread: ArrayLike | None = None) -> N
 
 
 def intra_inter_ratio(features: ArrayLike, labels: ArrayLike) -> float:
-    """Mean distance of features to their class centre, relative to the mean distance between class centres.
+    """Return the mean distance of features to their class centre, over the mean distance between class centres.
 
-    The compact loss is to lower it on clips that training did not see. Scaling all features changes nothing.
+    The compact loss is meant to lower it on unseen clips. It does not depend on the scale of the features.
 
     Args:
         features: float [N, D], pooled features.
@@ -101,15 +101,15 @@ def intra_inter_ratio(features: ArrayLike, labels: ArrayLike) -> float:
     intra = np.linalg.norm(points - centers[member_of], axis=1).mean()
     inter = np.linalg.norm(centers[first] - centers[second], axis=1).mean()
     if inter == 0:
-        raise ValueError("all class centres coincide: the features do not tell the classes apart")
+        raise ValueError("all class centres coincide: the features do not separate the classes")
     return float(intra / inter)
 
 
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
-    """How far a model's confidence is from the share of its answers that are right, on average over the clips.
+    """Return how far a model's confidence is from its accuracy, on average over the clips.
 
-    The clips are put into bins of equal width by the probability of their answer; of each bin the difference between
-    mean probability and accuracy counts, weighted by its number of clips.
+    The clips are put into bins of equal width by the probability of their predicted class; each bin contributes the
+    difference between mean probability and accuracy, weighted by its number of clips.
 
     Args:
         probabilities: float [N, C], each row summing to 1.

@@ -1,6 +1,6 @@
-"""The weights that are shipped with dfer, by name: NAME.safetensors in this folder, and SHA256SUMS, which lists them.
+"""The weights shipped with dfer, by name: NAME.safetensors in this folder, listed in SHA256SUMS.
 
-`sha256sum -c SHA256SUMS` checks them, too. `dfer.release.publish` writes both.
+`sha256sum -c SHA256SUMS` checks them, too. `python -m dfer.release.publish` writes both.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from pathlib import Path
 from dfer.errors import CheckpointError
 from dfer.runtime.files import sha256_of, write_text
 
-DEFAULT = "default"  # what `dfer predict` takes where there is no other checkpoint
+DEFAULT = "default"  # used where no other checkpoint is named
 FOLDER = Path(__file__).parent
 CHECKSUMS = "SHA256SUMS"
 
 
 def pretrained_names() -> list[str]:
-    """The names of the weights in this installation, sorted."""
+    """Return the names of the weights in this installation, sorted."""
     return sorted(file.removesuffix(".safetensors") for file in _checksums(FOLDER))
 
 
 def find_pretrained(name: str) -> Path:
-    """The file of shipped weights, after verifying its SHA-256.
+    """Return the file of shipped weights, after verifying its SHA-256.
 
     Args:
         name: such as "default".
@@ -39,7 +39,7 @@ def find_pretrained(name: str) -> Path:
         )
     if sha256_of(path) != expected:
         raise CheckpointError(
-            "the shipped weights are damaged: another SHA-256 than they were published with",
+            "the shipped weights are damaged: their SHA-256 is not the published one",
             where=path,
             hint="install dfer again (`pip install --force-reinstall`, or `git checkout` the file)",
         )
@@ -47,13 +47,13 @@ def find_pretrained(name: str) -> Path:
 
 
 def pretrained_name(path: Path) -> str | None:
-    """The name of the shipped weights that a file is, or None for any other file."""
+    """Return the name of the shipped weights in a file, or None for any other file."""
     inside = path.parent == FOLDER and path.suffix == ".safetensors"
     return path.stem if inside else None
 
 
 def write_checksum(path: Path) -> str:
-    """Note a file's SHA-256 in the SHA256SUMS beside it, in place of what was noted of it.
+    """Write a file's SHA-256 into the SHA256SUMS beside it, replacing an earlier one.
 
     Returns:
         The SHA-256.
@@ -68,7 +68,7 @@ def write_checksum(path: Path) -> str:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """File name -> SHA-256; empty where nothing has been published."""
+    """Return file name -> SHA-256; empty if nothing has been published."""
     path = folder / CHECKSUMS
     if not path.is_file():
         return {}

@@ -1,10 +1,10 @@
-"""A finished store, verified against its manifest: hashes, crops, counts and splits."""
+"""Verify a finished store against its manifest: hashes, crops, counts and splits."""
 
 from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,9 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dfer.datasets import RawDataset, official_sizes
-from dfer.datasets.merge import OfficialSizes, spread_clips
-from dfer.records import ClipRecord
+from dfer.datasets.merge import OfficialSizes
+from dfer.records import SPLITS, ClipRecord
 from dfer.runtime.files import is_unfinished, sha256_of, write_error
 from dfer.runtime.machine import usable_cores
 from dfer.store.manifest import ManifestRow
@@ -24,27 +23,14 @@ from dfer.store.store import Store, open_store
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What the manifest is compared with.
-
-    Attributes:
-        clips: those of the raw data set's lists; None where the lists are not at hand.
-        official: what the official lists hold, where they are to be the measure.
-    """
-
-    clips: list[ClipRecord] | None
-    official: OfficialSizes | None
-
-
 @dataclass
 class CheckReport:
-    """What was found.
+    """The findings of a check.
 
     Attributes:
         problems: a line each; empty for a sound store.
-        damaged: files that should not be in the store, or not as they are.
-        lost: clips whose crops are not there.
+        damaged: files that do not belong in the store, or are damaged.
+        lost: ids of clips whose crops are missing.
         num_clips: rows of the manifest.
         num_crops: crops that were decoded.
     """
@@ -56,24 +42,22 @@ class CheckReport:
     num_crops: int = 0
 
 
-def expected_clips(dataset: str, data: RawDataset | None, limit: int | None) -> Expected:
-    """What a store is to hold: by the raw data set's lists if they are at hand, else by the official sizes."""
-    if data is not None:
-        return Expected(spread_clips(data.clips, limit), None)
-    return Expected(None, None if limit else official_sizes(dataset))
-
-
 def check_store(
-    out: Path, expected: Expected, *, on_clip: Callable[[int, int], None] = lambda _done, _total: None
+    out: Path,
+    *,
+    clips: Sequence[ClipRecord] | None = None,
+    official: OfficialSizes | None = None,
+    on_clip: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CheckReport:
     """Verify a store; nothing is changed.
 
-    Every file that the manifest names must have its hash, hold as many crops as the manifest says, all of the
-    store's size, and there must be no other file.
+    Every file in the manifest must have its hash and hold as many crops as the manifest says, all of the store's size,
+    and there must be no other file.
 
     Args:
         out: the store's folder.
-        expected: what it is compared with.
+        clips: those of the raw data set's lists, to compare the manifest with; None if they are not at hand.
+        official: the sizes of the official lists, to compare the manifest with; not applied to generated data.
         on_clip: called with (clips verified, clips to verify).
 
     Raises:
@@ -82,10 +66,10 @@ def check_store(
     store = open_store(out)
     report = CheckReport(num_clips=len(store.rows))
     report.problems += _row_problems(store)
-    if expected.clips is not None:
-        report.problems += _list_problems(store.rows, expected.clips)
-    if expected.official is not None and not store.info.notice:
-        report.problems += _size_problems(store.rows, expected.official)
+    if clips is not None:
+        report.problems += _list_problems(store.rows, clips)
+    if official is not None and not store.info.notice:
+        report.problems += _size_problems(store.rows, official)
     stored = [row for row in store.rows if row.ok]
     for done, (row, found) in enumerate(_verify_all(store, stored), start=1):
         if isinstance(found, int):
@@ -95,12 +79,12 @@ def check_store(
             path = store.clip_path(row.clip_id)
             (report.damaged.append(path) if path.exists() else report.lost.append(row.clip_id))
         on_clip(done, len(stored))
-    _find_strangers(store, {store.clip_path(row.clip_id) for row in stored}, report)
+    _find_unexpected_files(store, {store.clip_path(row.clip_id) for row in stored}, report)
     return report
 
 
 def remove_damaged(report: CheckReport) -> None:
-    """Remove the files that a check found to be damaged or needless.
+    """Remove the files that a check found to be damaged or unexpected.
 
     Raises:
         DferError: one cannot be removed.
@@ -113,7 +97,7 @@ def remove_damaged(report: CheckReport) -> None:
 
 
 def _verify_all(store: Store, rows: list[ManifestRow]) -> Iterator[tuple[ManifestRow, int | str]]:
-    # Threads: hashing and decoding leave the interpreter alone, and disks like several requests at once.
+    # Threads suffice: hashing and decoding release the interpreter lock, and disks are faster with several requests.
     threads = usable_cores()
     with ThreadPoolExecutor(threads) as pool:
         remaining, waiting = iter(rows), dict[Future[int | str], ManifestRow]()
@@ -131,7 +115,7 @@ def _verify_all(store: Store, rows: list[ManifestRow]) -> Iterator[tuple[Manifes
 
 
 def _verify(store: Store, row: ManifestRow) -> int | str:
-    """The number of a clip's crops, or what is wrong with them."""
+    """Return the number of a clip's crops, or what is wrong with them."""
     path = store.clip_path(row.clip_id)
     try:
         if sha256_of(path) != row.sha256:
@@ -142,10 +126,10 @@ def _verify(store: Store, row: ManifestRow) -> int | str:
                 if name.endswith(".jpg"):
                     crop = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
                     if crop is None or crop.shape != (side, side, 3):
-                        return f"{name} in {path.name} is no crop of {side}x{side} pixels"
+                        return f"{name} in {path.name} is not a crop of {side}x{side} pixels"
                     count += 1
     except FileNotFoundError:
-        return f"{path.name} is not there"
+        return f"{path.name} is missing"
     except (OSError, KeyError, ValueError, cv2.error, zipfile.BadZipFile) as error:
         return f"{path.name} cannot be read: {error}"
     return count if count == row.num_frames else f"{path.name} holds {count} crops, the manifest says {row.num_frames}"
@@ -161,28 +145,28 @@ def _row_problems(store: Store) -> Iterator[str]:
             yield f"{row.clip_id}: {row.status} with {row.num_frames} crops and SHA-256 {row.sha256[:8] or 'none'}"
         if not row.ok and not row.detail:
             yield f"{row.clip_id}: {row.status} without a reason"
-        wrong = {f"{fold}: {split}" for fold, split in row.folds.items() if split not in ("train", "val", "test")}
+        wrong = {f"{fold}: {split}" for fold, split in row.folds.items() if split not in SPLITS}
         if wrong or any(not 1 <= fold <= store.info.num_folds for fold in row.folds):
             yield f"{row.clip_id}: impossible folds {row.folds}"
 
 
-def _list_problems(rows: list[ManifestRow], clips: list[ClipRecord]) -> Iterator[str]:
+def _list_problems(rows: Sequence[ManifestRow], clips: Sequence[ClipRecord]) -> Iterator[str]:
     ours, theirs = {row.clip_id: row for row in rows}, {clip.clip_id: clip for clip in clips}
     for missing, what in (
         ([name for name in theirs if name not in ours], "clips of the lists have no row"),
-        ([name for name in ours if name not in theirs], "rows are of no clip of the lists"),
+        ([name for name in ours if name not in theirs], "rows are not in the lists"),
     ):
         if missing:
             ending = " ..." if len(missing) > _SHOWN else ""
             yield f"{len(missing):,} {what}: {', '.join(missing[:_SHOWN])}{ending}"
-    for name in ours.keys() & theirs.keys():
+    for name in (name for name in ours if name in theirs):
         if ours[name].label_name != theirs[name].label_name:
             yield f"{name}: {ours[name].label_name} in the manifest, {theirs[name].label_name} in the lists"
         if ours[name].folds != theirs[name].folds:
             yield f"{name}: folds {ours[name].folds} in the manifest, {theirs[name].folds} in the lists"
 
 
-def _size_problems(rows: list[ManifestRow], official: OfficialSizes) -> Iterator[str]:
+def _size_problems(rows: Sequence[ManifestRow], official: OfficialSizes) -> Iterator[str]:
     sizes = Counter(slot for row in rows for slot in row.folds.items())
     for fold, split in sorted({*sizes, *official.lists}):
         size, right = sizes[fold, split], official.lists.get((fold, split), 0)
@@ -194,11 +178,11 @@ def _size_problems(rows: list[ManifestRow], official: OfficialSizes) -> Iterator
             yield f"{emotion} has {emotions[emotion]:,} clips, officially {official.emotions.get(emotion, 0):,}"
 
 
-def _find_strangers(store: Store, known: set[Path], report: CheckReport) -> None:
+def _find_unexpected_files(store: Store, known: set[Path], report: CheckReport) -> None:
     for path in sorted((store.root / "crops").rglob("*")):
         if path not in known and not path.is_dir():
             report.damaged.append(path)
-            what = "left by a run that was killed" if is_unfinished(path) else "no clip of the manifest"
+            what = "left by a run that was killed" if is_unfinished(path) else "not a clip of the manifest"
             report.problems.append(f"{path.relative_to(store.root)}: {what}")
     for path in sorted(store.root.glob("progress*.jsonl")):
-        report.problems.append(f"{path.name}: a run has begun here and not ended")
+        report.problems.append(f"{path.name}: a run has started here and not finished")

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
 from dfer.errors import DataError
-from dfer.records import STATUSES, Status
+from dfer.records import STATUSES, Split, Status
 from dfer.runtime.files import write_text
 
-_COLUMNS = (
-    "clip_id",
-    "label",
-    "label_name",
-    "num_frames",
-    "fps",
-    "status",
-    "detail",
-    "detected",
-    "source",
-    "sha256",
-)
-_OPTIONAL = ("subject", "votes")  # columns of those data sets that tell
+_COLUMNS = ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source", "sha256"]
+_OPTIONAL = ["subject", "votes"]  # written only for data sets that give them
+_NUMBERS = {"label": int, "num_frames": int, "fps": float, "detected": float}  # the other columns are text
 
 
 @dataclass(frozen=True)
@@ -33,20 +23,24 @@ class ManifestRow:
     """One clip in the manifest.
 
     Attributes:
-        num_frames: crops in the store; 0 unless `status` is "ok".
-        fps: frames a second of the source.
-        detected: share of the crops outside of gaps, where the detector lost the face and it was interpolated.
+        label: index into the store's labels.
+        status: the outcome of preprocessing.
+        folds: fold number -> split.
+        num_frames: number of crops in the store; 0 unless `status` is "ok".
+        fps: frame rate of the source.
+        detail: the reason, unless `status` is "ok".
+        detected: share of the crops in which the detector found the face; in the others it was interpolated.
         source: path of the source, relative to the raw data set.
         sha256: of the clip's ZIP.
-        folds: fold number -> "train" or "test".
-        votes: how many annotators chose each label; empty where it is not known.
+        subject: the person, or "" where the data set does not say.
+        votes: the number of annotators who chose each label; empty where the data set does not say.
     """
 
     clip_id: str
     label: int
     label_name: str
     status: Status
-    folds: dict[int, str]
+    folds: dict[int, Split]
     num_frames: int = 0
     fps: float = 0.0
     detail: str = ""
@@ -64,14 +58,13 @@ class ManifestRow:
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Write the manifest: the contract's columns, then a train|test column per fold."""
-    table = pd.DataFrame([asdict(row) for row in rows], columns=[*_COLUMNS, *_OPTIONAL, "folds"])
+    table = pd.DataFrame([vars(row) for row in rows], columns=[*_COLUMNS, *_OPTIONAL])
     table["votes"] = [" ".join(map(str, row.votes)) for row in rows]
-    table["fps"] = [f"{row.fps:.6g}" for row in rows]
-    table["detected"] = [f"{row.detected:.4f}" for row in rows]
-    for fold in sorted({fold for row in rows for fold in row.folds}):
-        table[f"fold_{fold}"] = [row.folds.get(fold, "") for row in rows]
-    unused = [name for name in _OPTIONAL if not any(getattr(row, name) for row in rows)]
-    write_text(path, table.drop(columns=["folds", *unused]).to_csv(index=False, lineterminator="\n"))
+    table["fps"] = table["fps"].map("{:.6g}".format)
+    table["detected"] = table["detected"].map("{:.4f}".format)
+    unused = [name for name in _OPTIONAL if not table[name].any()]
+    folds = pd.DataFrame([row.folds for row in rows]).sort_index(axis=1).add_prefix("fold_")
+    write_text(path, table.drop(columns=unused).join(folds).to_csv(index=False, lineterminator="\n"))
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -83,29 +76,20 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     try:
         # As text: clip ids such as 00001 are names, not numbers.
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return [_parse_row(values) for values in table.to_dict("records")]
+        folds = table.filter(regex="^fold_").rename(columns=lambda name: int(name[5:]))
+        table = table[[*_COLUMNS, *table.columns.intersection(_OPTIONAL)]].astype(_NUMBERS)
+        unknown = table[~table["status"].isin(STATUSES)]
+        if len(unknown):
+            raise ValueError(f"unknown status {unknown['status'].iloc[0]!r} of clip {unknown['clip_id'].iloc[0]!r}")
+        if "votes" in table:
+            table["votes"] = [tuple(map(int, votes.split())) for votes in table["votes"]]
+        rows = cast("list[dict[str, Any]]", table.to_dict("records"))
+        splits = cast("list[dict[int, Split]]", folds.to_dict("records"))
+        return [
+            ManifestRow(**row, folds={fold: split for fold, split in of.items() if split})
+            for row, of in zip(rows, splits, strict=True)
+        ]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(
             f"cannot read the manifest: {error}", where=path, hint="run `dfer preprocess` to write it"
         ) from error
-
-
-def _parse_row(values: dict[Any, str]) -> ManifestRow:
-    status = cast(Status, values["status"])
-    if status not in STATUSES:
-        raise ValueError(f"unknown status {status!r} of clip {values['clip_id']!r}")
-    return ManifestRow(
-        clip_id=values["clip_id"],
-        label=int(values["label"]),
-        label_name=values["label_name"],
-        status=status,
-        num_frames=int(values["num_frames"]),
-        fps=float(values["fps"]),
-        detail=values["detail"],
-        detected=float(values["detected"]),
-        source=values["source"],
-        sha256=values["sha256"],
-        subject=values.get("subject") or "",
-        votes=tuple(int(count) for count in values.get("votes", "").split()),
-        folds={int(key[5:]): value for key, value in values.items() if key.startswith("fold_") and value},
-    )

@@ -5,9 +5,9 @@
       manifest.csv        a row per clip of the official lists, whatever happened to it
       crops/CLIP_ID.zip   an uncompressed ZIP per clip: 000000.jpg, 000001.jpg, ... and clip.json
 
-A clip's ZIP is written under a temporary name and renamed, and holds no times of day: the bytes depend on the
-clip alone. Any ZIP and JPEG reader opens it. `clip.json` gives each crop's source frame, time (s), face box
-(pixels of the source) and whether it lies outside of a gap in which the detector lost the face.
+A clip's ZIP is written under a temporary name and renamed, and contains no timestamps: its bytes depend only on the
+clip. Any ZIP and JPEG reader opens it. `clip.json` gives each crop's source frame, time (s), face box (pixels of the
+source), and whether the detector found the face there or its place was interpolated.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
+from dfer.records import Split
 from dfer.runtime.files import atomic_path, sha256_of, write_json
 from dfer.store.manifest import ManifestRow, read_manifest
 
 STORE_FORMAT = "dfer.store/1"
 JPEG_QUALITY = 95
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold; ours must not depend on the clock
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can hold, so that the bytes do not depend on the clock
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What `dataset.json` says of a store.
+    """The content of `dataset.json`.
 
     Attributes:
         name: of the store, such as "dfew".
@@ -45,7 +46,7 @@ class DatasetInfo:
         crop_size: side of the square crops, pixels.
         alignment: how faces were aligned; see `dfer.faces.align.alignment_settings`.
         detector: name of the face detector, or "none" for crops that came aligned.
-        notice: what everyone who sees results from these data must be told (drawings, not faces), or "".
+        notice: what everyone who sees results on these data must know (drawings, not faces), or "".
         tool_version: the dfer that wrote the store.
         format: version of the store's layout.
     """
@@ -63,7 +64,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class CropRecord:
-    """What `clip.json` says of a clip's crops; all lists have one item per crop."""
+    """The content of `clip.json`; all lists have one item per crop."""
 
     frames: list[int]
     times_s: list[float]
@@ -80,11 +81,11 @@ class Store:
     rows: list[ManifestRow] = field(repr=False)
 
     def clip_path(self, clip_id: str) -> Path:
-        """Where a clip's crops lie."""
+        """Return the path of a clip's ZIP."""
         return clip_path(self.root, clip_id)
 
-    def select(self, fold: int, split: str) -> list[ManifestRow]:
-        """The rows of a fold's train, val or test list, in the manifest's order.
+    def select(self, fold: int, split: Split) -> list[ManifestRow]:
+        """Return the rows of a fold's train, val or test list, in the manifest's order.
 
         Raises:
             DataError: the store has no such fold.
@@ -95,7 +96,7 @@ class Store:
         return [row for row in self.rows if row.folds.get(fold) == split]
 
     def fingerprint(self) -> str:
-        """SHA-256 over what a training run depends on: labels, lists, and each clip's crops."""
+        """Return the SHA-256 of what a training run depends on: labels, lists, and each clip's crops."""
         digest = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
         for row in self.rows:
             digest.update(f"{row.clip_id}\0{row.label}\0{row.sha256}\0{sorted(row.folds.items())}\n".encode())
@@ -105,10 +106,10 @@ class Store:
 
 
 def clip_path(root: Path, clip_id: str) -> Path:
-    """Where a clip's crops lie in the store at `root`.
+    """Return the path of a clip's ZIP in the store at `root`.
 
     Raises:
-        DataError: the id would lead out of the store.
+        DataError: the id would lead outside the store.
     """
     parts = clip_id.split("/")
     if not clip_id or any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
@@ -117,11 +118,11 @@ def clip_path(root: Path, clip_id: str) -> Path:
 
 
 class ClipWriter:
-    """Takes a clip's crops one by one; see `clip_writer`.
+    """Packs a clip's crops one by one; see `clip_writer`.
 
     Attributes:
         record: of the crops so far.
-        sha256: of the file, once it is finished.
+        sha256: of the finished file; "" before.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
@@ -132,7 +133,7 @@ class ClipWriter:
     def add(
         self, crop: NDArray[np.uint8], *, frame: int, time_s: float, box_xyxy: Sequence[float], detected: bool
     ) -> None:
-        """Write a crop, uint8 [S, S, 3] RGB, and note where it comes from."""
+        """Write a crop, uint8 [S, S, 3] RGB, and record its origin."""
         ok, encoded = cv2.imencode(
             ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         )
@@ -147,9 +148,9 @@ class ClipWriter:
 
 @contextmanager
 def clip_writer(path: Path) -> Iterator[ClipWriter]:
-    """Pack a clip's crops as they come: memory does not grow with their number.
+    """Pack a clip's crops as they come, so that memory does not grow with their number.
 
-    The file is there when the block has ended without an error, and not before.
+    The file exists once the block has ended without an error, and not before.
 
     Args:
         path: the ZIP to write; see `clip_path`.
@@ -171,7 +172,7 @@ def write_clip(path: Path, crops: Iterable[NDArray[np.uint8]], record: CropRecor
     Args:
         path: the ZIP to write; see `clip_path`.
         crops: uint8 [S, S, 3] RGB each.
-        record: where the crops come from.
+        record: the crops' origins.
 
     Returns:
         SHA-256 of the file.
@@ -213,13 +214,13 @@ def read_clip(path: Path, indices: Sequence[int] | NDArray[np.int64] | None = No
         raise DataError(
             "damaged or missing crops",
             where=path,
-            hint="run `dfer preprocess` again: it mends what is missing",
+            hint="run `dfer preprocess` again: it restores what is missing",
         ) from error
     return np.stack([decoded[int(index)] for index in indices])
 
 
 def read_clip_record(path: Path) -> CropRecord:
-    """Where a clip's crops come from.
+    """Read the origins of a clip's crops.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -237,7 +238,7 @@ def write_info(root: Path, info: DatasetInfo) -> None:
 
 
 def read_info(root: Path) -> DatasetInfo | None:
-    """Read `dataset.json`; None if there is none.
+    """Read `dataset.json`, or return None if there is none.
 
     Raises:
         DataError: it is damaged or of another format version.

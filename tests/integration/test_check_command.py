@@ -40,13 +40,13 @@ def cut(store: Path) -> str:
 
 def lose(store: Path) -> str:
     (store / "crops" / "3.zip").unlink()
-    return "3: 3.zip is not there"
+    return "3: 3.zip is missing"
 
 
 def add(store: Path) -> str:
     with zipfile.ZipFile(store / "crops" / "stranger.zip", "w") as archive:
         archive.writestr("clip.json", "{}")
-    return "crops/stranger.zip: no clip of the manifest"
+    return "crops/stranger.zip: not a clip of the manifest"
 
 
 def leave_half_written(store: Path) -> str:
@@ -123,7 +123,7 @@ def test_the_lists_are_the_measure_where_they_are_at_hand(small_raw: Path, store
     manifest.write_text("".join(lines))
     outcome = check(store, small_raw).failed(1, "problems")
     assert f"1 clips of the lists have no row: {gone}" in outcome.out
-    assert f"crops/{gone}.zip: no clip of the manifest" in outcome.out
+    assert f"crops/{gone}.zip: not a clip of the manifest" in outcome.out
 
 
 def test_the_official_sizes_are_the_measure_else(store: Path) -> None:

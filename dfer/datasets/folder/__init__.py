@@ -14,7 +14,7 @@ from dfer.datasets.media import Report
 from dfer.datasets.merge import RawDataset
 from dfer.errors import DataError
 from dfer.labels import DFEW_LABELS, MAFW_LABELS, canonical_emotion
-from dfer.records import ClipRecord
+from dfer.records import ClipRecord, Split
 
 _LOOKED_FOR = "a folder per class (RAW/happy/*.mp4) or a CSV with the columns path,label"
 _HINT = (
@@ -97,7 +97,7 @@ def _label_order(written: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...
     )
 
 
-def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, str]], list[str]]:
+def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, Split]], list[str]]:
     """Return the folds of each clip, either given or made here, and notices."""
     if any(clip.folds for clip in clips):
         return [clip.folds for clip in clips], _shared_subjects(clips)
@@ -113,7 +113,10 @@ def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, str]], list[st
             f"no split is given: {max(tested)} folds were made by label, not subject-disjoint, so the same person may "
             "be in train and test, which makes the results too high; give a subject for every clip, or a split"
         )
-    folds = [{fold: "test" if fold == number else "train" for fold in range(1, max(tested) + 1)} for number in tested]
+    numbers = range(1, max(tested) + 1)
+    folds: list[dict[int, Split]] = [
+        {fold: "test" if fold == number else "train" for fold in numbers} for number in tested
+    ]
     return folds, [notice]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dfer.records import Split
+
 # Names in use for the splits.
-_SPLITS = {
+_SPLITS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
@@ -29,5 +31,5 @@ class LabelledClip:
     clip_id: str
     label: str
     source: Path | None
-    folds: dict[int, str] = field(default_factory=dict)
+    folds: dict[int, Split] = field(default_factory=dict)
     subject: str | None = None

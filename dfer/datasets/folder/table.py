@@ -10,6 +10,7 @@ from dfer.datasets.folder.labelled import SPLIT_NAMES, LabelledClip
 from dfer.datasets.lists import Row, children, read_csv
 from dfer.datasets.media import find_images
 from dfer.errors import DataError
+from dfer.records import Split
 
 _HINT = "the first line names the columns: path,label[,split|fold_1,fold_2,...][,subject]"
 _FOLD = re.compile(r"fold_?([1-9]\d?)")
@@ -106,7 +107,7 @@ def _clip(row: Row, names: list[str], fold_columns: dict[int, str]) -> LabelledC
     if label.isdecimal():
         what = f"the label is the number {label}, which is ambiguous without the order of the classes"
         raise DataError(what, where=row.where, hint="write the name of the class, such as happy")
-    folds = {}
+    folds: dict[int, Split] = {}
     for fold, column in fold_columns.items():
         name = values[column].lower()
         if name in SPLIT_NAMES:

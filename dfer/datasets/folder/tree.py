@@ -14,6 +14,7 @@ from dfer.datasets.folder.labelled import SPLIT_NAMES, LabelledClip
 from dfer.datasets.media import Media, Report, find_images, find_media
 from dfer.errors import DataError
 from dfer.labels import canonical_emotion
+from dfer.records import Split
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def read_tree(raw: Path, report: Report) -> tuple[list[LabelledClip], list[str]]
     return clips, [*notices, *double_notices, *_split_notices(splits)]
 
 
-def _splits(raw: Path, media: Sequence[Media]) -> dict[str, str]:
+def _splits(raw: Path, media: Sequence[Media]) -> dict[str, Split]:
     """Return the split that each top folder stands for; empty if they are not splits."""
     tops = sorted({(*_folders(item), "")[0] for item in media})
     splits = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
@@ -89,7 +90,7 @@ def _splits(raw: Path, media: Sequence[Media]) -> dict[str, str]:
     return splits
 
 
-def _split_notices(splits: dict[str, str]) -> list[str]:
+def _split_notices(splits: dict[str, Split]) -> list[str]:
     notices = [
         f"there is no folder of test clips, so {top} is the test split"
         for top, split in splits.items()

@@ -142,10 +142,10 @@ def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder
     finally:
         moved.rename(trained)
     (tmp_path / "second" / "fold1" / "metrics.jsonl").write_text("{")
-    with pytest.raises(DataError, match="no record of the epochs"):
+    with pytest.raises(DataError, match="record of the epochs missing"):
         training_history(tmp_path / "second" / "fold1")
     (tmp_path / "second" / "fold1" / "run.json").unlink()
-    with pytest.raises(DataError, match="no run record"):
+    with pytest.raises(DataError, match="run record missing"):
         training_history(tmp_path / "second" / "fold1")
 
 

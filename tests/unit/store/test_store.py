@@ -15,7 +15,6 @@ from PIL import Image
 
 from dfer.errors import DataError
 from dfer.store import CropRecord, clip_path, open_store, read_clip, read_clip_record, write_clip
-from dfer.store.manifest import read_manifest, write_manifest
 from tests.stores import SIZE, small_store
 
 
@@ -86,18 +85,6 @@ def test_a_damaged_clip_is_named(tmp_path: Path, damage: object) -> None:
     with pytest.raises(DataError, match="damaged or missing crops") as caught:
         read_clip(path)
     assert str(path) in str(caught.value)
-
-
-def test_the_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
-    store = small_store(tmp_path / "s", failed=2)
-    assert store.rows == read_manifest(tmp_path / "s" / "manifest.csv")
-    header = (tmp_path / "s" / "manifest.csv").read_text().splitlines()[0].split(",")
-    contract = ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source"]
-    assert header[: len(contract)] == contract
-    assert header[-2:] == ["fold_1", "fold_2"]
-    odd = replace(store.rows[0], clip_id='a "quoted", name', detail="two\nlines", subject="s1", votes=(3, 0, 7))
-    write_manifest(tmp_path / "odd.csv", [odd])
-    assert read_manifest(tmp_path / "odd.csv") == [odd]
 
 
 def test_folds_and_splits(tmp_path: Path) -> None:
