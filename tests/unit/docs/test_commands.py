@@ -94,3 +94,11 @@ def test_a_command_within_a_sentence_exists(line: str) -> None:
     changes = [word for word in rest if re.match(r"[a-z]+\.[a-z_]+=", word)]
     if changes:
         _load(rest[0], changes)
+
+
+def test_every_make_target_exists(checkout: Path) -> None:
+    makefile = (checkout / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)\b", text, re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets
