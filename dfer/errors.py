@@ -56,5 +56,10 @@ class DataError(DferError):
     """A raw data set or a store that does not hold what it should."""
 
 
+def os_reason(error: OSError) -> str:
+    """Return the system's reason for a failure, in lower case, as in "no space left on device"."""
+    return (error.strerror or str(error)).lower()
+
+
 def _rebuild(kind: type[DferError], what: str, where: str | None, hint: str | None) -> DferError:
     return kind(what, where=where, hint=hint)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfer.errors import DataError
+from dfer.errors import DataError, os_reason
 from dfer.records import Split
 
 Slot = tuple[int, Split]  # a list's place in the protocol; folds are 1-based
@@ -54,7 +54,7 @@ def require_folder(raw: Path, *, looked_for: str, hint: str) -> None:
     try:
         os.scandir(raw).close()
     except OSError as error:
-        raise DataError(f"cannot list the folder: {_reason(error)}", where=raw) from error
+        raise DataError(f"cannot list the folder: {os_reason(error)}", where=raw) from error
 
 
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"})
@@ -194,8 +194,4 @@ def _read_text(file: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError("not UTF-8 text", where=file, hint="save the list as UTF-8 (CSV UTF-8 in Excel)") from error
     except OSError as error:
-        raise DataError(f"cannot read the list: {_reason(error)}", where=file) from error
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        raise DataError(f"cannot read the list: {os_reason(error)}", where=file) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfer.datasets.lists import is_visible
-from dfer.errors import DataError
+from dfer.errors import DataError, os_reason
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 # Called with one line of progress.
@@ -127,7 +127,7 @@ def _list_folder(folder: str) -> _Listing:
     except PermissionError:
         raise
     except OSError as error:
-        what = f"the disk failed: {(error.strerror or str(error)).lower()}"
+        what = f"the disk failed: {os_reason(error)}"
         raise DataError(what, where=folder, hint="check the disk or the mount, then run again") from error
     return _Listing(videos, images, subfolders, frozenset(links), num_entries)
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.errors import DferError, UsageError, VideoError
+from dfer.errors import DferError, UsageError, VideoError, os_reason
 from dfer.records import IMAGE_SUFFIXES
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
 from dfer.video.probe import MIN_SIDE, NOMINAL_FPS, Probe, probe_video
@@ -72,7 +72,7 @@ class FrameSource:
                 count += 1
                 yield index, frame
         except OSError as error:  # from the decoder, not the caller: the file has disappeared
-            raise VideoError(f"cannot read: {(error.strerror or str(error)).lower()}", where=self.path) from error
+            raise VideoError(f"cannot read: {os_reason(error)}", where=self.path) from error
         if count < len(wanted):
             note = f"only {count} of {len(wanted)} frames could be decoded"
             if note not in self.warnings:
@@ -103,7 +103,7 @@ def open_frames(path: Path, *, num_threads: int = 1) -> FrameSource:
         if path.stat().st_size == 0:
             raise VideoError("the file is empty", where=path, hint="copy or download it again")
     except OSError as error:
-        raise VideoError(f"cannot read: {(error.strerror or str(error)).lower()}", where=path) from error
+        raise VideoError(f"cannot read: {os_reason(error)}", where=path) from error
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _image_source(path, [path])
     probe = probe_video(path)
