@@ -1,7 +1,7 @@
 """Boxes, emotions and probabilities drawn on video frames.
 
-Text is set at the frame's own resolution, so it is as crisp at 360 as at 1080 lines. Only small regions go through
-Pillow: a whole frame there and back would take longer than all the drawing.
+Text is drawn at the frame's own resolution, so it is as crisp at 360 as at 1080 lines. Only small regions go through
+Pillow: converting whole frames would take longer than all the drawing.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _MAX_COVERED = 0.2  # of a panel's area over other faces; beyond, it is left out
 
 
 @dataclass(frozen=True)
-class _Look:
-    """Sizes for a frame, pixels."""
+class _Sizes:
+    """Sizes of text and gaps for a frame, pixels."""
 
     tag_size: int
     small_size: int
@@ -72,36 +72,36 @@ def annotate_frame(
     """
     canvas = frame_rgb.copy()
     height, width = canvas.shape[:2]
-    look = _choose_look(width, height)
+    sizes = _choose_sizes(width, height)
     visible = [(box, *face[1:]) for face in faces if (box := _inside(face[0], width, height)) is not None]
     for box, label, _, _ in visible:
-        _draw_box(canvas, box, label, look)
-    bottom = _draw_footer(canvas, timestamp(time_s), footer or "", look)
+        _draw_box(canvas, box, label, sizes)
+    bottom = _draw_footer(canvas, timestamp(time_s), footer or "", sizes)
     taken: list[Region] = []
     for box, label, probabilities, number in visible:
         name = f"#{number} {label}" if len(faces) > 1 else label
-        taken.append(_draw_tag(canvas, box, f"{name} {percent(probabilities[label], 0)} %", label, look))
+        taken.append(_draw_tag(canvas, box, f"{name} {percent(probabilities[label], 0)} %", label, sizes))
     boxes = [box for box, *_ in visible]
     for place, (box, label, probabilities, _) in enumerate(visible):
-        shown = _choose_bars(probabilities, len(visible), (width, bottom), look)
+        shown = _choose_bars(probabilities, len(visible), (width, bottom), sizes)
         others = [*boxes[:place], *boxes[place + 1 :]]
-        panel = _place_panel(_panel_size(tuple(shown), look), box, (width, bottom), others, taken, look.pad)
+        panel = _place_panel(_panel_size(tuple(shown), sizes), box, (width, bottom), others, taken, sizes.pad)
         if panel is not None:
-            _draw_panel(canvas, panel, label, shown, look)
+            _draw_panel(canvas, panel, label, shown, sizes)
             taken.append(panel)
     return canvas
 
 
 @lru_cache(maxsize=8)
-def _choose_look(width: int, height: int) -> _Look:
+def _choose_sizes(width: int, height: int) -> _Sizes:
     # Letters grow more slowly than the frame: 13 pixels at 360 lines, 29 at 1080.
     size = max(9, round(13 * (min(width, height) / 360) ** 0.73))
     small = max(9, round(0.86 * size))
-    return _Look(tag_size=size, small_size=small, line=round(1.32 * small), pad=max(3, round(0.4 * size)))
+    return _Sizes(tag_size=size, small_size=small, line=round(1.32 * small), pad=max(3, round(0.4 * size)))
 
 
 def _inside(box_xyxy: ArrayLike, width: int, height: int) -> Region | None:
-    """The part of a box that lies in the frame, or None."""
+    """Return the part of a box that lies in the frame, or None."""
     x1, y1, x2, y2 = (round(float(value)) for value in np.asarray(box_xyxy))
     x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
@@ -109,7 +109,7 @@ def _inside(box_xyxy: ArrayLike, width: int, height: int) -> Region | None:
 
 @contextmanager
 def _drawing(canvas: Frame, region: Region) -> Iterator[Image.Image]:
-    """A region as an image to draw on; it is put back at the end."""
+    """Give a region as an image to draw on; it is put back at the end."""
     x1, y1, x2, y2 = region
     image = Image.fromarray(np.ascontiguousarray(canvas[y1:y2, x1:x2]))
     yield image
@@ -118,15 +118,15 @@ def _drawing(canvas: Frame, region: Region) -> Iterator[Image.Image]:
 
 @contextmanager
 def _drawing_on_shade(canvas: Frame, region: Region) -> Iterator[Image.Image]:
-    """As `_drawing`, on a dark veil: text can be read on any picture."""
+    """Give a region as `_drawing` does, darkened so that text can be read on any picture."""
     with _drawing(canvas, region) as image:
         image.paste(Image.blend(image, Image.new("RGB", image.size, _SHADE), _SHADE_ALPHA))
         yield image
 
 
-def _draw_box(canvas: Frame, box: Region, label: str, look: _Look) -> None:
+def _draw_box(canvas: Frame, box: Region, label: str, sizes: _Sizes) -> None:
     x1, y1, x2, y2 = box
-    thick = max(2, look.tag_size // 6)
+    thick = max(2, sizes.tag_size // 6)
     color = ImageColor.getrgb(emotion_color(label))
     for rows, columns in (
         (slice(y1, y1 + thick), slice(x1, x2)),
@@ -137,26 +137,26 @@ def _draw_box(canvas: Frame, box: Region, label: str, look: _Look) -> None:
         canvas[rows, columns] = color
 
 
-def _draw_tag(canvas: Frame, box: Region, text: str, label: str, look: _Look) -> Region:
-    """The emotion on the box's upper edge, or just inside where there is no room above."""
+def _draw_tag(canvas: Frame, box: Region, text: str, label: str, sizes: _Sizes) -> Region:
+    """Draw the emotion on the box's upper edge, or just inside where there is no room above."""
     frame_height, frame_width = canvas.shape[:2]
-    width = min(frame_width, round(look.tag.getlength(text)) + 2 * look.pad)
-    height = round(1.25 * look.tag_size) + look.pad // 2
+    width = min(frame_width, round(sizes.tag.getlength(text)) + 2 * sizes.pad)
+    height = round(1.25 * sizes.tag_size) + sizes.pad // 2
     x = min(box[0], frame_width - width)
     y = box[1] - height if box[1] >= height else box[1]
     region = (x, y, x + width, min(frame_height, y + height))
     color = emotion_color(label)
     with _drawing(canvas, region) as image:
         image.paste(color, (0, 0, *image.size))
-        ImageDraw.Draw(image).text((look.pad, height / 2), text, font=look.tag, fill=ink_on(color), anchor="lm")
+        ImageDraw.Draw(image).text((sizes.pad, height / 2), text, font=sizes.tag, fill=ink_on(color), anchor="lm")
     return region
 
 
 def _choose_bars(
-    probabilities: Mapping[str, float], num_faces: int, area: tuple[int, int], look: _Look
+    probabilities: Mapping[str, float], num_faces: int, area: tuple[int, int], sizes: _Sizes
 ) -> Mapping[str, float]:
-    """The emotions that a panel shows: all, or the likeliest few where there are many faces for the frame."""
-    width, height = _panel_size(tuple(probabilities), look)
+    """Return the emotions that a panel shows: all, or the likeliest few where the frame has many faces."""
+    width, height = _panel_size(tuple(probabilities), sizes)
     if num_faces == 1 or num_faces * width * height <= _MAX_PANELS_AREA * area[0] * area[1]:
         return probabilities
     likeliest = sorted(probabilities, key=lambda label: -probabilities[label])[:_SHORT_PANEL]
@@ -164,14 +164,14 @@ def _choose_bars(
 
 
 @lru_cache(maxsize=64)
-def _panel_columns(labels: tuple[str, ...], look: _Look) -> tuple[int, int, int]:
-    """Widths of the names, the bars and the numbers."""
-    names = max(round(look.small.getlength(label)) for label in labels)
-    return names, 4 * look.small_size, round(look.small.getlength("100"))
+def _panel_columns(labels: tuple[str, ...], sizes: _Sizes) -> tuple[int, int, int]:
+    """Return the widths of the names, the bars and the numbers."""
+    names = max(round(sizes.small.getlength(label)) for label in labels)
+    return names, 4 * sizes.small_size, round(sizes.small.getlength("100"))
 
 
-def _panel_size(labels: tuple[str, ...], look: _Look) -> tuple[int, int]:
-    return sum(_panel_columns(labels, look)) + 4 * look.pad, len(labels) * look.line + 2 * look.pad
+def _panel_size(labels: tuple[str, ...], sizes: _Sizes) -> tuple[int, int]:
+    return sum(_panel_columns(labels, sizes)) + 4 * sizes.pad, len(labels) * sizes.line + 2 * sizes.pad
 
 
 def _place_panel(
@@ -182,7 +182,7 @@ def _place_panel(
     taken: Sequence[Region],
     gap: int,
 ) -> Region | None:
-    """A panel right of the box, left, below or above it, where it covers least of any face, and no text at all.
+    """Place a panel right of the box, left, below or above it, where it covers least of any face and no text.
 
     Args:
         size: of the panel, width and height.
@@ -199,7 +199,7 @@ def _place_panel(
     if width > _MAX_PANEL_SHARE * area[0] or height > _MAX_PANEL_SHARE * area[1]:
         return None
     beside, under = (box[2] + gap, box[0] - gap - width), (box[3] + gap, box[1] - 4 * gap - height)
-    corners = [(x, box[1]) for x in beside] + [(box[0], y) for y in under]  # the panel's and the box's edges level
+    corners = [(x, box[1]) for x in beside] + [(box[0], y) for y in under]  # aligned with the box's upper or left edge
     corners += [(x, box[3] - height) for x in beside] + [(box[2] - width, y) for y in under]
     best: Region | None = None
     least = float("inf")
@@ -209,7 +209,7 @@ def _place_panel(
         covered = sum(_overlap(panel, other) for other in others) / (width * height)
         if covered > _MAX_COVERED or any(_overlap(panel, region) for region in taken):
             continue
-        # A worse place must be clearly better, lest the panel jumps while a face moves a little.
+        # A later place must be clearly better, so that the panel does not jump while a face moves a little.
         cost = covered + 0.5 * _overlap(panel, box) / (width * height) + 0.04 * preference
         if cost < least:
             best, least = panel, cost
@@ -221,26 +221,26 @@ def _overlap(a: Region, b: Region) -> int:
 
 
 @lru_cache(maxsize=64)
-def _panel_names(labels: tuple[str, ...], look: _Look) -> Image.Image:
-    """What does not change from frame to frame, the names, as a mask."""
-    mask = Image.new("L", _panel_size(labels, look))
+def _panel_names(labels: tuple[str, ...], sizes: _Sizes) -> Image.Image:
+    """Return the names as a mask; they do not change from frame to frame."""
+    mask = Image.new("L", _panel_size(labels, sizes))
     pen = ImageDraw.Draw(mask)
     for row, label in enumerate(labels):
-        pen.text((look.pad, look.pad + (row + 0.5) * look.line), label, font=look.small, fill=255, anchor="lm")
+        pen.text((sizes.pad, sizes.pad + (row + 0.5) * sizes.line), label, font=sizes.small, fill=255, anchor="lm")
     return mask
 
 
-def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, float], look: _Look) -> None:
-    """A bar for each emotion, the winner's name and number bright."""
+def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, float], sizes: _Sizes) -> None:
+    """Draw a bar for each emotion, the winner's name and number bright."""
     labels = tuple(shown)
-    names, bars, _ = _panel_columns(labels, look)
-    start, right = names + 2 * look.pad, panel[2] - panel[0] - look.pad
-    thick = max(2, round(0.34 * look.line))
+    names, bars, _ = _panel_columns(labels, sizes)
+    start, right = names + 2 * sizes.pad, panel[2] - panel[0] - sizes.pad
+    thick = max(2, round(0.34 * sizes.line))
     with _drawing_on_shade(canvas, panel) as image:
-        image.paste(_PALE, (0, 0), _panel_names(labels, look))
+        image.paste(_PALE, (0, 0), _panel_names(labels, sizes))
         pen = ImageDraw.Draw(image)
         for row, (label, probability) in enumerate(shown.items()):
-            middle = look.pad + (row + 0.5) * look.line
+            middle = sizes.pad + (row + 0.5) * sizes.line
             upper, lower = round(middle - thick / 2), round(middle + thick / 2) - 1
             length = round(bars * min(1.0, max(0.0, probability)))
             pen.rectangle((start, upper, start + bars - 1, lower), fill=_TRACK)
@@ -248,30 +248,30 @@ def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, f
                 pen.rectangle((start, upper, start + length - 1, lower), fill=emotion_color(label))
             ink = _BRIGHT if label == winner else _PALE
             if label == winner:
-                pen.text((look.pad, middle), label, font=look.small, fill=ink, anchor="lm")
-            pen.text((right, middle), percent(probability, 0), font=look.small, fill=ink, anchor="rm")
+                pen.text((sizes.pad, middle), label, font=sizes.small, fill=ink, anchor="lm")
+            pen.text((right, middle), percent(probability, 0), font=sizes.small, fill=ink, anchor="rm")
 
 
-def _draw_footer(canvas: Frame, time: str, footer: str, look: _Look) -> int:
-    """Time and footer along the lower edge.
+def _draw_footer(canvas: Frame, time: str, footer: str, sizes: _Sizes) -> int:
+    """Draw time and footer along the lower edge.
 
     Returns:
         The y where they begin.
     """
     height, width = (int(length) for length in canvas.shape[:2])
-    indent = round(look.small.getlength(time)) + 2 * look.pad
-    max_lines = max(1, round(_MAX_FOOTER_SHARE * height / look.line))
-    lines = _wrap_footer(footer, look, width - indent - look.pad, max_lines)
-    top = max(0, height - max(1, len(lines)) * look.line - look.pad)
-    first = (look.pad + look.line) / 2
+    indent = round(sizes.small.getlength(time)) + 2 * sizes.pad
+    max_lines = max(1, round(_MAX_FOOTER_SHARE * height / sizes.line))
+    lines = _wrap_footer(footer, sizes, width - indent - sizes.pad, max_lines)
+    top = max(0, height - max(1, len(lines)) * sizes.line - sizes.pad)
+    first = (sizes.pad + sizes.line) / 2
     with _drawing_on_shade(canvas, (0, top, width if lines else min(indent, width), height)) as image:
         pen = ImageDraw.Draw(image)
-        pen.text((look.pad, first), time, font=look.small, fill=_BRIGHT, anchor="lm")
+        pen.text((sizes.pad, first), time, font=sizes.small, fill=_BRIGHT, anchor="lm")
         for number, line in enumerate(lines):
-            pen.text((indent, first + number * look.line), line, font=look.small, fill=_NOTICE, anchor="lm")
+            pen.text((indent, first + number * sizes.line), line, font=sizes.small, fill=_NOTICE, anchor="lm")
     return top
 
 
 @lru_cache(maxsize=8)
-def _wrap_footer(text: str, look: _Look, width: int, max_lines: int) -> tuple[str, ...]:
-    return tuple(wrap_text(text, look.small, width, max_lines))
+def _wrap_footer(text: str, sizes: _Sizes, width: int, max_lines: int) -> tuple[str, ...]:
+    return tuple(wrap_text(text, sizes.small, width, max_lines))

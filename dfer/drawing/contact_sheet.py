@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from dfer.drawing.text import line_height, load_font, shorten_text, wrap_text
 
 GAP = 6  # pixels between images
-_GROUND, _INK, _MUTED = (22, 25, 30), (232, 234, 237), (155, 165, 177)  # dark: fits on white and on black pages
+_GROUND, _INK, _MUTED = (22, 25, 30), (232, 234, 237), (155, 165, 177)  # dark, which suits both white and black pages
 _MARK = (242, 176, 76)
 _MARK_WIDTH = 3  # pixels
 _STRIP_GAP = 2
@@ -26,7 +26,7 @@ def contact_sheet(
         images: uint8 [H, W, 3], RGB; of any sizes, each is fitted into a cell as large as the first.
         captions: one per image, "" for none; a row without any takes no room for them.
         columns: images in a row.
-        caption_px: size of the captions' letters; a tenth of the images' width by default.
+        caption_px: size of the captions' text; by default a tenth of the images' width.
 
     Returns:
         uint8 [H, W, 3], RGB.
@@ -65,11 +65,11 @@ def contact_sheet(
 def film_strip(
     frames: Sequence[NDArray[np.uint8]], columns: int, size_hw: tuple[int, int], *, marked: Sequence[bool] = ()
 ) -> NDArray[np.uint8]:
-    """Frames of one clip side by side; places that no frame is left for stay dark.
+    """Lay frames of one clip out side by side; places without a frame stay dark.
 
     Args:
         frames: uint8 [H, W, 3], RGB; of any sizes, each is fitted into its place.
-        columns: places in the strip; frames beyond them are left out.
+        columns: number of places in the strip; further frames are left out.
         size_hw: height and width of the strip, pixels.
         marked: which of the frames get a coloured edge; none by default.
 
@@ -92,10 +92,10 @@ def film_strip(
 
 
 def text_strip(text: str, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """What stands in for a film strip where nothing can be shown.
+    """Draw the placeholder for a film strip of which nothing can be shown.
 
     Args:
-        text: why not; wrapped, and shortened to fit.
+        text: the reason; wrapped, and shortened to fit.
         size_hw: height and width of the strip, pixels.
 
     Returns:

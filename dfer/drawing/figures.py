@@ -198,8 +198,8 @@ def draw_histogram(
         axes = body.subplots()
         axes.grid(visible=False)
         bars = axes.bar(places, counts, width=0.86, color=theme.accent)
-        said = [compact_count(count) if count else "" for count in counts]
-        axes.bar_label(bars, said, padding=3, fontsize=_TINY_PT, in_layout=False)
+        numbers = [compact_count(count) if count else "" for count in counts]
+        axes.bar_label(bars, numbers, padding=3, fontsize=_TINY_PT, in_layout=False)
         axes.axhline(0, color=theme.muted, linewidth=1, clip_on=False)
         axes.set_xticks(ticks, names)
         axes.set(xlim=(-0.1, max(ticks[-1], places[-1] + 0.43) + 0.1), ylim=(0, 1.12 * max([*counts, 1])), yticks=[])

@@ -1,4 +1,4 @@
-"""Tables: for the terminal, as Markdown and as LaTeX."""
+"""Tables for the terminal, as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LATEX_SPECIAL = {
 
 
 def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table: the first column to the left, the others to the right."""
+    """Return the lines of a Markdown table: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -32,16 +32,17 @@ def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 
 def escape_latex(text: str) -> str:
+    """Return the text with the characters escaped that LaTeX reads as commands."""
     return "".join(_LATEX_SPECIAL.get(letter, letter) for letter in text)
 
 
 def escape_markdown(text: str) -> str:
-    """The text, its letters that Markdown would read as marks escaped."""
+    """Return the text with the characters escaped that Markdown reads as marks."""
     return "".join(f"\\{letter}" if letter in "\\`*_|<>" else letter for letter in text)
 
 
 def new_table(title: str | None) -> Table:
-    """An empty table in the house's style, without columns yet."""
+    """Return an empty table in the common style, without columns yet."""
     return Table(
         title=None if title is None else Text(f"{title}\n", "bold"),
         title_justify="left",
@@ -54,8 +55,8 @@ def new_table(title: str | None) -> Table:
     )
 
 
-def with_notes(table: Table, remarks: Sequence[str], notes: Sequence[str]) -> Table:
-    """The table with lines below it; as captions they would be broken at its width, however narrow."""
+def with_notes(table: Table, remarks: Sequence[str], notes: Sequence[str] = ()) -> Table:
+    """Return the table with lines below it; captions would be wrapped at its width, however narrow."""
     framed = Table.grid()
     framed.add_row(table)
     if remarks or notes:

@@ -1,4 +1,4 @@
-"""Text on images and the widths of text, in the DejaVu Sans that comes with matplotlib."""
+"""Text layout for images and figures, in the DejaVu Sans that comes with matplotlib."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Font = ImageFont.FreeTypeFont
 
 @lru_cache(maxsize=64)
 def load_font(size_px: int, *, bold: bool = False) -> Font:
-    """The font at a size in pixels."""
+    """Return the font at a size in pixels."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
     return ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)
 
 
 def line_height(font: Font) -> int:
-    """Pixels from one line to the next."""
+    """Return the distance from one line to the next, pixels."""
     return round(1.25 * font.size)
 
 
@@ -29,7 +29,7 @@ def wrap_text(text: str, font: Font, width_px: float, max_lines: int | None = No
 
     Args:
         text: any; white space counts as spaces.
-        font: what it is set in.
+        font: measures the text.
         width_px: no line is wider, unless a single letter is.
         max_lines: the last line ends with an ellipsis if there would be more.
     """
@@ -55,7 +55,7 @@ def wrap_text(text: str, font: Font, width_px: float, max_lines: int | None = No
 
 
 def shorten_text(text: str, font: Font, width_px: float) -> str:
-    """The text, or as much of its beginning as fits, with an ellipsis."""
+    """Return the text, or as much of its beginning as fits with an ellipsis."""
     if font.getlength(text) <= width_px:
         return text
     return text[: _letters_that_fit(text, font, width_px - font.getlength("…"))].rstrip(" …") + "…"

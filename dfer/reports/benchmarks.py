@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from dfer.drawing.tables import new_table, with_notes
 from dfer.runtime.formatting import pluralize
 
 
 def bench_table(result: dict[str, Any]) -> Table:
-    """Parameters, GMACs and speeds of the models.
+    """Return parameters, GMACs and speeds of the models.
 
     Args:
         result: of `dfer.bench.bench_models`.
@@ -36,16 +34,16 @@ def bench_table(result: dict[str, Any]) -> Table:
             f"{row['relative']:.2f}",
         )
     batch = pluralize(result["batch_size"], "clip")
-    return with_notes(table, [f"fp32, bf16, train: clips/s, {batch} at a time; 1 GMAC is 2 GFLOPs"], [])
+    return with_notes(table, [f"fp32, bf16, train: clips/s, {batch} at a time; 1 GMAC is 2 GFLOPs"])
 
 
-def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
-    """Speeds, landmarks and projected hours.
+def preprocess_bench_table(result: dict[str, Any]) -> Table:
+    """Return speeds, landmarks and projected hours.
 
     Args:
         result: `dfer.bench.preprocess/1`.
     """
-    table = Table(title=result["machine"], title_justify="left")
+    table = new_table(result["machine"])
     table.add_column("", no_wrap=True)
     for heading in ("frames/s", "clips/s", "x plain\nloop", "x 1\ncore", "peak MB\na worker", "start\ns"):
         table.add_column(heading, justify="right")
@@ -72,17 +70,18 @@ def preprocess_bench_table(result: dict[str, Any]) -> RenderableType:
         f"{name}: {work['hours']:.1f} h for {work['clips']:,} clips, {work['frames']:,} frames"
         for name, work in result["projected_hours"].items()
     ]
-    return Group(table, *(Text(line) for line in lines))
+    return with_notes(table, lines)
 
 
-def memory_table(result: dict[str, Any]) -> RenderableType:
-    """A worker's memory over a long video, or over many small clips.
+def memory_table(result: dict[str, Any]) -> Table:
+    """Return a worker's memory over a long video, or over many small clips.
 
     Args:
         result: `dfer.bench.memory/1`.
     """
     height, width = result["size_hw"]
-    table = Table(title=result["machine"], title_justify="left", show_header=False)
+    table = new_table(result["machine"])
+    table.show_header = False
     table.add_column()
     table.add_column(justify="right")
     each = "" if result["clips"] == 1 else " each"
@@ -103,8 +102,8 @@ _HEADINGS = (
 _FORMATS = {"float32": "fp32", "bfloat16": "bf16"}
 
 
-def training_bench_table(result: dict[str, Any]) -> RenderableType:
-    """Speed, waiting, memory and FLOP/s of each feed, and of the plain loop.
+def training_bench_table(result: dict[str, Any]) -> Table:
+    """Return speed, waiting time, memory and FLOP/s of each loader, and of the plain loop.
 
     Args:
         result: `dfer.bench.training/1`.
@@ -141,7 +140,7 @@ def training_bench_table(result: dict[str, Any]) -> RenderableType:
         for case in result["cases"]
         if case["batch_size"] != result["batch_size"]
     ]
-    return Group(table, *(Text(line) for line in lines))
+    return with_notes(table, lines)
 
 
 def _three_digits(value: float) -> str:

@@ -47,11 +47,11 @@ def write_demo_report(
         out: the report's folder. A `prediction.mp4` in it is linked.
         evaluation: the results.
         prediction: of one video.
-        contact_sheet: uint8 [H, W, 3], RGB: what the faces look like; None for none.
+        contact_sheet: of faces, uint8 [H, W, 3], RGB; None for none.
         metrics: a record per epoch, as in metrics.jsonl.
         machine: a line on the hardware.
         timings: seconds by step, in order.
-        notes: what else the reader should know.
+        notes: further remarks for the reader.
 
     Returns:
         The path of `index.html`.
@@ -71,7 +71,7 @@ def write_demo_report(
         sections.append(Section("Notes", points=remarks))
     page = Page(
         title="dfer demo: from raw clips to an emotion timeline",
-        lead=f"A small {prediction.model['name']}, trained and tested on clips that this program has drawn itself. "
+        lead=f"A small {prediction.model['name']}, trained and tested on clips that this program drew itself. "
         "Everything here was made on this machine by one command.",
         warning=DRAWINGS_ONLY,
         figures=_headline(evaluation, timings),
@@ -148,7 +148,7 @@ def _timeline_section(prediction: Prediction, out: Path) -> Section:
     noted = replace(prediction, warnings=prediction.warnings or [DRAWINGS_ONLY])
     name = Path(prediction.source).name
     image = _illustrate("timeline", f"emotion timeline of {name}", lambda theme: draw_prediction(noted, theme=theme))
-    said = [
+    faces = [
         f"face {face.id}, seen {span(face.start, face.end, total=prediction.duration)}: "
         f"{face.label}, {percent(face.probabilities[face.label])} %"
         for face in prediction.faces
@@ -156,7 +156,7 @@ def _timeline_section(prediction: Prediction, out: Path) -> Section:
     video = "prediction.mp4"
     link = (video, "The same video with the answer drawn in") if (out / video).is_file() else None
     text = f"{name}, a person it had never seen, going through several emotions, segment by segment."
-    return Section("What it says of a video", [text], [image], points=said or ["no face was found"], link=link)
+    return Section("What it says of a video", [text], [image], points=faces or ["no face was found"], link=link)
 
 
 def _time_section(timings: Mapping[str, float], machine: str) -> Section:

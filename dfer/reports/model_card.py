@@ -1,4 +1,4 @@
-"""The part of a model card that is figures, as Markdown between two marks that a text keeps around it."""
+"""The measured figures of a model card, as Markdown between two marks in its text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_RUNS = 12  # of a video
 
 
 def update_model_card(path: Path, measured: dict[str, Any]) -> None:
-    """Replace what lies between the marks of a model card by figures.
+    """Replace the text between the marks of a model card by the figures.
 
     Args:
         path: the card, whose text is written by hand.
@@ -29,17 +29,17 @@ def update_model_card(path: Path, measured: dict[str, Any]) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError("there is no model card to write the figures into", where=path) from error
+        raise DataError("no model card to write the figures into", where=path) from error
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end) or BEGIN in after or END in after:
         hint = f"mark their place once, by a line `{BEGIN}` and a line `{END}`"
-        raise DataError("cannot tell where the figures go", where=path, hint=hint)
+        raise DataError("the place of the figures is not marked once", where=path, hint=hint)
     write_text(path, f"{before}{BEGIN}\n\n{model_card_markdown(measured)}\n{END}{after}")
 
 
 def model_card_markdown(measured: dict[str, Any]) -> str:
-    """The figures as Markdown: accuracy, calibration, confusion, stability, real videos.
+    """Return the figures as Markdown: accuracy, calibration, confusion, stability, real videos.
 
     Args:
         measured: the object `dfer.model_card/1`; "training" may be added, see `dfer.release.publish.training_history`.
@@ -131,12 +131,12 @@ def _shares(measured: dict[str, Any]) -> list[str]:
 def _course(video: dict[str, Any]) -> str:
     if not video["runs"]:
         return "no face"
-    told = [
+    runs = [
         f"{span(run['start'], run['end'], total=video['duration'])} {run['label']} ({run['probability']:.2f})"
         for run in video["runs"][:MAX_RUNS]
     ]
     more = len(video["runs"]) - MAX_RUNS
-    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join(runs) + (f"; and {more} more" if more > 0 else "")
 
 
 def _agreement(videos: Sequence[dict[str, Any]]) -> list[str]:

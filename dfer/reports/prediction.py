@@ -64,7 +64,7 @@ def _face_cells(face: FacePrediction, prediction: Prediction) -> list[Text]:
 
 
 def _course(face: FacePrediction, prediction: Prediction) -> Text:
-    """A line per run of one emotion; if there are many, each emotion's share of the time instead."""
+    """Return a line per run of one emotion; if there are many, each emotion's share of the time instead."""
     runs = emotion_runs(face)
     if len(runs) <= MAX_RUNS:
         spans = [span(run.start, run.end, total=prediction.duration) for run in runs]
@@ -90,7 +90,7 @@ def _share(fraction: float) -> str:
 
 
 def _warnings(predictions: Sequence[Prediction]) -> list[str]:
-    """Each warning once; with the video's name unless it holds for all."""
+    """Return each warning once, with the video's name unless it holds for all."""
     every = unique_lines(*(prediction.warnings for prediction in predictions))
     common = [text for text in every if all(text in prediction.warnings for prediction in predictions)]
     own = [f"{_name(p)}: {text}" for p in predictions for text in p.warnings if text not in common]

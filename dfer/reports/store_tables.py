@@ -105,9 +105,9 @@ def failure_table(clips: pd.DataFrame) -> Table:
     groups = sorted(failed.groupby(["status", reasons], sort=False, observed=True), key=lambda group: -len(group[1]))
     table = [["status", "clips", "reason", "such as"]]
     for (status, reason), group in groups[:MAX_REASONS]:
-        said = group["detail"].iloc[0] if group["detail"].nunique() == 1 else reason
+        text = group["detail"].iloc[0] if group["detail"].nunique() == 1 else reason
         names = ", ".join(group["clip_id"].iloc[:EXAMPLES]) + (", …" if len(group) > EXAMPLES else "")
-        table.append([status_name(str(status)), f"{len(group):,}", str(said) or MISSING, names])
+        table.append([status_name(str(status)), f"{len(group):,}", str(text) or MISSING, names])
     rest = groups[MAX_REASONS:]
     if rest:
         number = sum(len(group) for _, group in rest)

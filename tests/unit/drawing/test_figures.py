@@ -31,8 +31,8 @@ def test_confusion_is_drawn_with_room_for_every_class(tmp_path: Path, labels: tu
 
 def test_confusion_says_counts_percent_and_recalls() -> None:
     figure = draw_confusion([[30, 10], [0, 0]], ["happy", "sad"], title="t", footer=[NOTICE])
-    said = texts_of(figure)
-    assert all(text in said for text in ("30", "75.0 %", "10", "25.0 %", "75.00", "40 clips", "0 clips", NOTICE))
+    shown = texts_of(figure)
+    assert all(text in shown for text in ("30", "75.0 %", "10", "25.0 %", "75.00", "40 clips", "0 clips", NOTICE))
 
 
 def test_confusion_of_the_wrong_shape_is_refused() -> None:
@@ -41,7 +41,7 @@ def test_confusion_of_the_wrong_shape_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "said"),
+    ("metrics", "shown"),
     [
         (history(12), "best WAR 90.00, UAR 45.00 in epoch 3"),
         (history(1), "1 epoch"),
@@ -50,11 +50,11 @@ def test_confusion_of_the_wrong_shape_is_refused() -> None:
     ],
     ids=["a run", "one epoch", "without validation", "nothing yet"],
 )
-def test_curves(tmp_path: Path, metrics: list[dict[str, Any]], said: str) -> None:
+def test_curves(tmp_path: Path, metrics: list[dict[str, Any]], shown: str) -> None:
     figure = draw_curves(metrics, title="demo")
     save_figure(figure, tmp_path / "curves.png")
     assert open_png(tmp_path / "curves.png").std() > 1
-    assert said in texts_of(figure)
+    assert shown in texts_of(figure)
 
 
 def test_curves_mark_the_best_epoch() -> None:
@@ -63,9 +63,9 @@ def test_curves_mark_the_best_epoch() -> None:
     assert [tuple(map(float, line.get_xydata()[0])) for line in markers] == [(3.0, 90.0)]
 
 
-@pytest.mark.parametrize(("count", "said"), [(7, "7"), (999, "999"), (1234, "1.2k"), (9949, "9.9k"), (11697, "12k")])
-def test_counts_above_bars_are_short(count: int, said: str) -> None:
-    assert compact_count(count) == said
+@pytest.mark.parametrize(("count", "shown"), [(7, "7"), (999, "999"), (1234, "1.2k"), (9949, "9.9k"), (11697, "12k")])
+def test_counts_above_bars_are_short(count: int, shown: str) -> None:
+    assert compact_count(count) == shown
 
 
 def test_a_histogram_says_every_count() -> None:

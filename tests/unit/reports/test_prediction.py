@@ -35,8 +35,8 @@ def test_csv_has_a_row_per_face_and_window(tmp_path: Path) -> None:
 def test_prediction_table() -> None:
     several = [predicted([face_with(even_windows(6))]), predicted([], source="empty.mp4")]
     text = printed(prediction_table(several))
-    for said in ("a.mp4", "happy", "70.00", "0.0–1.9 s  happy", "1.9–3.8 s  sad", "empty.mp4", "no face"):
-        assert said in text
+    for shown in ("a.mp4", "happy", "70.00", "0.0–1.9 s  happy", "1.9–3.8 s  sad", "empty.mp4", "no face"):
+        assert shown in text
     assert text.count(NOTICE) == 1
     assert "empty.mp4: no face found in 500 frames" in text
 

@@ -47,9 +47,9 @@ def test_timeline_without_a_face_says_so(tmp_path: Path) -> None:
     save_figure(draw_prediction(prediction), tmp_path / "timeline.png")
     pixels = open_png(tmp_path / "timeline.png")
     assert not any(has_color(pixels, EMOTION_COLORS[label]) for label in DFEW_LABELS)
-    said = texts_of(draw_prediction(prediction))
-    assert "no face was found" in said
-    assert NOTICE in said
+    shown = texts_of(draw_prediction(prediction))
+    assert "no face was found" in shown
+    assert NOTICE in shown
 
 
 def test_timeline_of_very_many_faces_stays_an_image() -> None:
@@ -61,6 +61,6 @@ def test_timeline_of_very_many_faces_stays_an_image() -> None:
 def test_timeline_of_a_long_video_counts_minutes() -> None:
     figure = draw_prediction(predicted([face_with(even_windows(100))], duration=64.0))
     figure.canvas.draw()
-    said = texts_of(figure)
-    assert "1:00" in said
-    assert "60 s" not in said
+    shown = texts_of(figure)
+    assert "1:00" in shown
+    assert "60 s" not in shown

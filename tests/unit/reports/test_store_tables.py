@@ -23,8 +23,8 @@ def test_reasons_that_differ_in_a_number_are_one_but_signals_are_not() -> None:
     reasons = ["took more than 900 s", "crashed (exit code -11)", "crashed (exit code -9)", "a face in 1 of 9 frames"]
     rows = [row_of("a", "no_face", detail=f"no face in {n} frames") for n in (5, 66)]
     rows += [row_of(f"b{n}", "unreadable", detail=reason) for n, reason in enumerate(reasons)]
-    said = {cells[2]: cells[1] for cells in failure_table(clip_frame(rows))[1:]}
-    assert said == {"no face in N frames": "2", **dict.fromkeys(reasons, "1")}
+    shown = {cells[2]: cells[1] for cells in failure_table(clip_frame(rows))[1:]}
+    assert shown == {"no face in N frames": "2", **dict.fromkeys(reasons, "1")}
 
 
 def test_status_bars_are_shares_of_all() -> None:
