@@ -75,9 +75,9 @@ class Augmenter:
         return self.settings.mixup > 0 or self.settings.cutmix > 0
 
     @property
-    def pairs(self) -> bool:
-        """Whether clips need their partners, for mixing or for onsets."""
-        return self.mixes or self.settings.onset > 0
+    def unit(self) -> int:
+        """The number of clips that must stay together: pairs where clips are mixed, or begin with another face."""
+        return 2 if self.mixes or self.settings.onset > 0 else 1
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """Draw for a batch, and apply it; see `draw` and `apply`."""

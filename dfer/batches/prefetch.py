@@ -1,4 +1,4 @@
-"""The next batch is read, pinned and copied to the device while this one is computed on."""
+"""Load the next batch onto the device while the current one is computed on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-def on_device(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Batches on the device. To a GPU, the next one is read, pinned and copied while this one is computed on."""
+def prefetch(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """Yield batches on the device. For a GPU, the next one is read, pinned and copied meanwhile."""
     if device.type != "cuda":
         yield from (frames.to(device) for frames in batches)
         return
@@ -21,7 +21,7 @@ def on_device(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tenso
             return frames
         with torch.cuda.stream(stream):
             moved = frames.pin_memory().to(device, non_blocking=True)
-        stream.synchronize()  # this thread waits, not the one that computes
+        stream.synchronize()  # blocks this thread, not the one that computes
         return moved
 
     for frames in one_ahead(batches, upload):
@@ -30,7 +30,7 @@ def on_device(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tenso
 
 
 def one_ahead(batches: Iterator[Tensor], work: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
-    """Each batch after `work` on it; a thread gets and works on the next one while the caller has this one."""
+    """Yield each batch after `work` on it; a thread gets and prepares the next one while the caller has this one."""
 
     def following() -> Tensor | None:
         frames = next(batches, None)

@@ -1,7 +1,7 @@
-"""Which frames of which clips, in which order.
+"""Choose which frames of which clips are loaded, in which order, and which process computes them.
 
-Training, evaluation and prediction all choose frames here. An epoch's order depends on its seed alone: a run resumed in
-the middle of an epoch goes on exactly as if it had never stopped.
+Training, evaluation and prediction all choose frames here. An epoch's order depends only on its seed, so a run that is
+resumed in the middle of an epoch continues exactly as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 def sample_frames(
     clip_length: int, num_frames: int, segments: int, rng: np.random.Generator | None = None
 ) -> NDArray[np.int64]:
-    """Choose frames: equal segments of the clip, each giving consecutive frames.
+    """Choose frames of a clip: consecutive frames from each of several equal segments.
 
-    A clip shorter than `num_frames` repeats frames, so none is ever dropped; one of just `num_frames` frames
-    is taken as it is.
+    A clip shorter than `num_frames` repeats frames, so that none is dropped; one of exactly `num_frames` frames is
+    taken as it is.
 
     Args:
         clip_length: frames in the clip, at least 1.
         num_frames: T, frames to choose.
-        segments: parts of the clip; must divide T.
-        rng: chooses the place within each segment (training); None takes its centre (testing).
+        segments: number of segments; must divide T.
+        rng: draws the position within each segment (training); None takes its centre (testing).
 
     Returns:
         int64 [T], ascending indices below `clip_length`.
@@ -42,38 +42,60 @@ def sample_frames(
     return (starts[:, None] + np.arange(run)).reshape(-1).astype(np.int64)
 
 
-Plan = Sequence[tuple[int, NDArray[np.int64]]]  # clips, and which frames of each
+Sample = tuple[int, NDArray[np.int64]]  # a clip's number, and which of its frames
 
 
-def cut(count: int, parts: int, unit: int = 1) -> list[slice]:
-    """`parts` slices of nearly equal length that cover `count` things, cut between units of `unit` things alone.
-
-    Some are empty where there are fewer units than parts.
-    """
-    units = -(-count // unit)
-    edges = [min(count, unit * (units * number // parts)) for number in range(parts + 1)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
-
-
-def in_batches(plan: Plan, batch_size: int) -> list[Plan]:
-    """A plan in batches; the last one may be smaller."""
-    return [plan[start : start + batch_size] for start in range(0, len(plan), batch_size)]
-
-
-def training_plan(lengths: Sequence[int], num_frames: int, segments: int, seed: Sequence[int]) -> Plan:
-    """An epoch's clips in random order, with random frames.
+def shuffled_order(lengths: Sequence[int], num_frames: int, segments: int, seed: Sequence[int]) -> list[Sample]:
+    """Return every clip once, in random order, with random frames.
 
     Args:
-        lengths: crops in each clip.
+        lengths: number of crops of each clip.
         num_frames: T.
         segments: see `sample_frames`.
-        seed: what the plan depends on, such as (seed, epoch).
+        seed: what the order depends on, such as (seed, epoch).
     """
     rng = np.random.default_rng(list(seed))
     order = rng.permutation(len(lengths))
     return [(int(clip), sample_frames(lengths[clip], num_frames, segments, rng)) for clip in order]
 
 
-def evaluation_plan(lengths: Sequence[int], num_frames: int, segments: int) -> Plan:
-    """Every clip once, in order, with the centred frames."""
+def fixed_order(lengths: Sequence[int], num_frames: int, segments: int) -> list[Sample]:
+    """Return every clip once, in the given order, with the centred frames; if all are stills, a single frame of each.
+
+    Args:
+        lengths: number of crops of each clip.
+        num_frames: T.
+        segments: see `sample_frames`.
+    """
+    if all(length == 1 for length in lengths):
+        return [(clip, np.zeros(1, np.int64)) for clip in range(len(lengths))]
     return [(clip, sample_frames(length, num_frames, segments)) for clip, length in enumerate(lengths)]
+
+
+def split_evenly(count: int, parts: int, unit: int = 1) -> list[slice]:
+    """Split `count` items into `parts` slices of nearly equal length, only between units of `unit` items.
+
+    Some slices are empty where there are fewer units than parts.
+    """
+    units = -(-count // unit)
+    edges = [min(count, unit * (units * number // parts)) for number in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def split_batch(size: int, accumulate: int, unit: int, *, rank: int, world_size: int) -> list[slice]:
+    """Return the parts in which one process computes its share of a batch.
+
+    All processes have the same number of parts, and no clip is in two of them; where there are fewer clips than parts,
+    some are empty.
+
+    Args:
+        size: clips in the batch, over all processes.
+        accumulate: number of parts that are asked for; fewer where the batch is too small.
+        unit: clips that must not be separated.
+        rank: the process, from 0.
+        world_size: number of processes.
+    """
+    most = -(-size // (unit * world_size))  # units of the largest share
+    share = split_evenly(size, world_size, unit)[rank]
+    parts = split_evenly(share.stop - share.start, min(accumulate, most), unit)
+    return [slice(share.start + part.start, share.start + part.stop) for part in parts]

@@ -1,4 +1,4 @@
-"""The training loop that tutorials show, for comparison: what the engine must be faster than."""
+"""The training loop that tutorials show: the baseline that our training must be faster than."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dfer.batches.sampling import training_plan
-from dfer.model import MODELS
+from dfer.batches.sampling import sample_frames
+from dfer.model.build import build_model
 from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD
 from dfer.recipe import Recipe
 from dfer.runtime.machine import usable_cores
@@ -25,18 +25,17 @@ from dfer.store.manifest import ManifestRow
 
 
 def plain_steps(recipe: Recipe, store: Store, device: torch.device) -> Iterator[tuple[int, float]]:
-    """Steps of a float32 loop over DataLoader and PIL, epoch after epoch: clips, and seconds waited for them.
+    """Train in float32 with DataLoader and PIL, without end; yield each step's clips, and the seconds waited for them.
 
     Args:
-        recipe: its model, batch size and learning rate are used, nothing else.
-        store: fold 1 of it is trained on.
-        device: where.
+        recipe: training settings; only model, batch size and learning rate are used.
+        store: the data; fold 1 is trained on.
+        device: the device to train on.
     """
     size, settings = recipe.model, recipe.train
     rows = store.select(1, "train")
     clips = _PlainClips(store, rows, size.num_frames, recipe.data.segments, size.image_size)
-    given = size.model_dump(exclude={"name", "backbone", "init"}, exclude_none=True)
-    model = MODELS[size.name](num_classes=len(store.info.labels), **given).to(device).train()
+    model = build_model(size, store.info.labels).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.optim.lr)
 
     while True:
@@ -54,7 +53,7 @@ def plain_steps(recipe: Recipe, store: Store, device: torch.device) -> Iterator[
 
 
 class _PlainClips(Dataset[tuple[Tensor, int]]):
-    """What tutorials do: PIL opens each JPEG, and a clip is cropped, mirrored and normalised on its own."""
+    """Clips as tutorials load them: PIL opens each JPEG, and each clip is augmented and normalised separately."""
 
     def __init__(self, store: Store, rows: Sequence[ManifestRow], num_frames: int, segments: int, size: int) -> None:
         self.paths, self.labels = [store.clip_path(row.clip_id) for row in rows], [row.label for row in rows]
@@ -66,8 +65,8 @@ class _PlainClips(Dataset[tuple[Tensor, int]]):
         return len(self.paths)
 
     def __getitem__(self, clip: int) -> tuple[Tensor, int]:
-        (_, frames), *_ = training_plan([self.lengths[clip]], self.num_frames, self.segments, [clip])
         rng = np.random.default_rng(clip)
+        frames = sample_frames(self.lengths[clip], self.num_frames, self.segments, rng)
         side = round(self.size * math.sqrt(rng.uniform(0.7, 1.0)))
         left, top = rng.integers(0, self.size - side + 1, 2)
         box, mirror = (left, top, left + side, top + side), rng.random() < 0.5

@@ -1,4 +1,4 @@
-"""A store of random content with the clip lengths of a real data set, to measure training without the data set."""
+"""Generate a store of random content with the clip lengths of a real data set, to measure training without it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
 
 DFEW_CLIPS = 11_697
-DFEW_FOLD_1 = 9_356  # clips to train on
+DFEW_FOLD_1 = 9_356  # training clips
 _MEAN_FRAMES, _MOST_FRAMES = 77, 847  # of DFEW's clips
 _PATTERNS = 64
-_TEST_EVERY = 5  # one clip in five is tested, as in DFEW
+_TEST_EVERY = 5  # one clip in five is a test clip, as in DFEW
 
 
 def clip_lengths(path: Path | None, scale: float) -> list[int]:
-    """Frames of each clip.
+    """Return the number of frames of each clip.
 
     Args:
         path: CSV with a column `num_frames`, a row per clip; None for lengths like DFEW's, always the same.
         scale: share of the clips, evenly chosen.
 
     Raises:
-        UsageError: no such file or column, no clip in it, or a share that is none.
+        UsageError: there is no such file or column, it has fewer than two clips, or the share is invalid.
     """
     if not 0 < scale <= 1:
-        raise UsageError(f"a share of the clips is above 0 and at most 1, not {scale:g}", where="--scale")
+        raise UsageError(f"the share of the clips must be above 0 and at most 1, not {scale:g}", where="--scale")
     lengths = _drawn() if path is None else _read(path)
     wanted = max(2, round(len(lengths) * scale))
     if len(lengths) < wanted:
@@ -60,11 +60,11 @@ def _read(path: Path) -> list[int]:
 
 
 def generate_store(root: Path, lengths: Sequence[int], size: int) -> Store:
-    """Write a store of one fold, four fifths of it to train on: smooth random crops, as large as JPEGs of faces are.
+    """Write a store of one fold, four fifths of it for training: smooth random crops, as large as JPEGs of faces.
 
     Args:
         root: the folder to write.
-        lengths: crops of each clip.
+        lengths: number of crops of each clip.
         size: side of the crops, pixels.
     """
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Timing work on a device, and the device's limit."""
+"""Time work on a device, and measure the device's limit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _PRODUCTS = 10
 
 @dataclass(frozen=True)
 class StepTimes:
-    """What steps of training took.
+    """The measured speed and memory of training steps.
 
     Attributes:
-        clips_per_s: through all steps.
-        data_wait: share of the time waited for clips.
+        clips_per_s: mean over all steps.
+        data_wait: share of the time spent waiting for clips.
         step_ms: the rest of the time, per step.
-        steps: counted.
-        memory_bytes: the most main memory held meanwhile, by this process and the processes it started; None where
-            the system does not say.
-        device_memory_bytes: the most memory of the device held by tensors; 0 for a CPU.
+        steps: number of steps measured.
+        memory_bytes: peak of the main memory held by this process and the processes it started; None where the system
+            does not report it.
+        device_memory_bytes: peak of the device's memory held by tensors; 0 for a CPU.
     """
 
     clips_per_s: float
@@ -39,11 +39,11 @@ class StepTimes:
 
 
 def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds: float) -> StepTimes:
-    """Time steps after two for warming up, and at least one.
+    """Time steps, at least one, after two steps of warming up.
 
     Args:
-        steps: gives the clips of each step, and the seconds it waited for them.
-        device: where they compute.
+        steps: yields the number of clips of each step, and the seconds it waited for them.
+        device: the device they compute on.
         seconds: no step begins later.
     """
     reset_peak_memory()
@@ -71,7 +71,7 @@ def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds
 
 
 def measure_peak_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of the best of some large matrix products: what this device can do at most, more or less."""
+    """Return the FLOP/s of the fastest of several large matrix products, an estimate of the device's peak."""
     side = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best = math.inf
@@ -85,6 +85,6 @@ def measure_peak_flops(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def wait_for(device: torch.device) -> None:
-    """Until the device has done all it was told to do."""
+    """Block until the device has done all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

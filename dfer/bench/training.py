@@ -1,7 +1,7 @@
-"""Speed of training on this machine, at the true lengths of a data set's clips, beside a plain PyTorch loop.
+"""Measure the speed of training on this machine, at the true clip lengths of a data set, beside a plain PyTorch loop.
 
 The store is generated: as many clips and frames as the data set has, or a share of them, with random content. The
-engine's own parts are measured (feed, augmentation, step), with each feed that the machine has room for.
+measured code is that of training itself (loader, augmentation, step), with crops in memory and streamed.
 """
 
 from __future__ import annotations
@@ -18,30 +18,28 @@ from typing import Any
 
 import torch
 
-from dfer.batches.loaders import DEVICE_SHARE, FeedKind, choose_feed, crop_bytes
-from dfer.batches.prefetch import on_device
-from dfer.batches.sampling import in_batches, training_plan
+from dfer.batches.loaders import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
 from dfer.bench.plain_training import plain_steps
 from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
 from dfer.bench.timing import StepTimes, measure_peak_flops, time_steps
 from dfer.errors import DferError
+from dfer.model.build import build_model
 from dfer.model.complexity import count_gmacs
 from dfer.recipe import Recipe, load_recipe, shipped_recipes
-from dfer.runtime.device import choose_device, describe_machine, free_device_memory
+from dfer.runtime.device import choose_device, choose_precision, describe_machine, free_device_memory
 from dfer.runtime.machine import load_average
 from dfer.store import Store
-from dfer.training import FoldTrainer
-from dfer.training.distributed import Peers
-from dfer.training.feeds import open_feeds
+from dfer.training.setup import build_learner, open_loaders
+from dfer.training.step import Stepper
 
-# The number format, and for each step the clips and the seconds it waited for them.
+# The number format, and for each step its clips and the seconds it waited for them.
 Steps = tuple[str, Iterator[tuple[int, float]]]
 
 SCHEMA = "dfer.bench.training/1"
 RECIPE = "dfew.yaml"
 PLAIN = "plain loop"
-BUSY = 0.5  # a load that is not ours
-TRAINING_FACTOR = 3  # a backward pass costs two forward passes
+BUSY = 0.5  # load average from which other work disturbs the measurement
+TRAINING_FACTOR = 3  # a backward pass takes as many operations as two forward passes
 # Clips in a batch, and the share of DFEW's clips, by kind of device.
 DEFAULT_BATCH_SIZE = {"cuda": 256, "cpu": 8}
 DEFAULT_SCALE = {"cuda": 1.0, "cpu": 0.02}
@@ -55,7 +53,7 @@ def bench_training(
     seconds: float = 30.0,
     scale: float | None = None,
     frame_counts: Path | None = None,
-    feeds: Sequence[FeedKind] | None = None,
+    feeds: Sequence[CropLocation] | None = None,
     overrides: Sequence[str] = (),
     folder: Path | None = None,
     on_step: Callable[[str], None] = lambda _line: None,
@@ -66,19 +64,19 @@ def bench_training(
         device: "auto", "cpu" or "cuda".
         batch_size: clips in a batch; None for 256 on a GPU, 8 on a CPU.
         image_size: S, also the side of the stored crops.
-        seconds: for each case, after two steps for warming up.
+        seconds: duration of each case, after two steps for warming up.
         scale: share of the data set's clips to generate; None for all on a GPU, 0.02 on a CPU.
         frame_counts: CSV with a column `num_frames`, a row per clip; None for lengths like DFEW's.
-        feeds: which to measure; None for the streamed one and the fastest that fits.
+        feeds: values of `train.feed` to measure; None for "stream" and the fastest that fits.
         overrides: further changes of the recipe, KEY=VALUE.
-        folder: where the store is generated, and left; None for a temporary one.
-        on_step: called with a line on what is done next.
+        folder: the folder to generate the store in, which is kept; None for a temporary one.
+        on_step: called with a line that says what is done next.
 
     Returns:
         `dfer.bench.training/1`, see docs/cli.md.
 
     Raises:
-        DferError: no such device, recipe or share, or a count file that cannot be read.
+        DferError: there is no such device or recipe, the share is invalid, or the count file cannot be read.
     """
     chosen = choose_device(device)
     batch_size = batch_size or DEFAULT_BATCH_SIZE[chosen.type]
@@ -96,13 +94,14 @@ def bench_training(
         store = generate_store(root, lengths, image_size)
         measure = partial(_measure, recipe=recipe, device=chosen, seconds=seconds, on_step=on_step)
         cases = []
-        for kind in feeds or _feeds(store, chosen):
-            on_step(f"the engine, clips from: {kind}")
-            start = partial(_engine_steps, store=store, device=chosen, kind=kind, folder=Path(temporary))
-            cases.append({"name": kind, **measure(start)})
+        for location in feeds or _locations(store, chosen):
+            on_step(f"dfer's own training, clips from: {location}")
+            start = partial(_engine_steps, store=store, device=chosen, location=location)
+            cases.append({"name": location, **measure(start)})
         on_step("a plain float32 loop over DataLoader and PIL")
         cases.append({"name": PLAIN, **measure(partial(_plain_steps, store=store, device=chosen))})
-        gmacs = _gmacs(recipe, store, Path(temporary))
+        model = build_model(recipe.model, store.info.labels)
+        gmacs = count_gmacs(model, recipe.model.num_frames, recipe.model.image_size)
     on_step("the device's peak")
     peaks = {dtype: measure_peak_flops(chosen, getattr(torch, dtype)) for dtype in {case["dtype"] for case in cases}}
     for case in cases:
@@ -125,42 +124,34 @@ def bench_training(
     }
 
 
-def _feeds(store: Store, device: torch.device) -> list[FeedKind]:
+def _locations(store: Store, device: torch.device) -> list[CropLocation]:
     room = DEVICE_SHARE * free_device_memory(device)
-    return ["stream", choose_feed(crop_bytes(store, store.rows), memory_bytes=math.inf, device_bytes=room)]
+    return ["stream", choose_location(crop_bytes(store, store.rows), memory_bytes=math.inf, device_bytes=room)]
 
 
-def _trainer(recipe: Recipe, store: Store, run: Path, device: torch.device) -> FoldTrainer:
-    return FoldTrainer(recipe, store, 1, run, device=device, resume=False)
+def _engine_steps(recipe: Recipe, *, store: Store, device: torch.device, location: CropLocation) -> Steps:
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"feed": location})})
+    rows = store.select(1, "train")
+    learner = build_learner(recipe, store.info.labels, rows, device=device)
+    dtype = choose_precision(recipe.train.precision, device)
+    stepper = Stepper(recipe, learner, device=device, dtype=dtype, fold=1)
+    loader, _, _ = open_loaders(store, rows, [], recipe, unit=stepper.augment.unit, device=device)
+    learner.model.train()
 
-
-def _gmacs(recipe: Recipe, store: Store, folder: Path) -> float:
-    model = _trainer(recipe, store, folder / "gmacs", torch.device("cpu")).model
-    return count_gmacs(model, recipe.model.num_frames, recipe.model.image_size)
-
-
-def _engine_steps(recipe: Recipe, *, store: Store, device: torch.device, kind: FeedKind, folder: Path) -> Steps:
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"feed": kind})})
-    trainer = _trainer(recipe, store, folder / kind, device)
-    rows, stepper = trainer.train_rows, trainer.stepper
-    lengths = [row.num_frames for row in rows]
-    feeds = open_feeds(store, rows, [], recipe.train, device=device, peers=Peers(), on_load=lambda *_: None)
-    trainer.model.train()
+    def epoch_steps(epoch: int, start: int = 0) -> Iterator[tuple[int, float]]:
+        for number, (rows, parts) in enumerate(loader.shuffled([epoch], start=start), start):
+            waited = loader.waited_s
+            stepper.run(rows, parts, epoch=0, step=number, steps=len(loader))
+            yield len(rows), loader.waited_s - waited
 
     def steps() -> Iterator[tuple[int, float]]:
-        for epoch in itertools.count():
-            plan = training_plan(lengths, recipe.model.num_frames, recipe.data.segments, [epoch])
-            batches = in_batches(plan, recipe.train.batch_size)
-            if epoch == 0:  # warming up: each size of batch is compiled by itself
-                batches = [batches[0], batches[-1]]
-            parts = [batch[part.clips] for batch in batches for part in stepper.parts(len(batch))]
-            frames = on_device(feeds.train.batches(parts), device)
-            for number, batch in enumerate(batches):
-                chosen = [rows[clip] for clip, _ in batch]
-                outcome = stepper.run(frames, chosen, epoch=0, step=number, steps=len(batches), stop=False)
-                yield len(batch), outcome.waited_s
+        # Each batch size is compiled separately: warm up with the first batch and the last, which may be smaller.
+        yield from itertools.islice(epoch_steps(0), 1)
+        yield from epoch_steps(0, len(loader) - 1)
+        for epoch in itertools.count(1):
+            yield from epoch_steps(epoch)
 
-    return "bfloat16" if trainer.dtype == torch.bfloat16 else "float32", steps()
+    return "bfloat16" if dtype == torch.bfloat16 else "float32", steps()
 
 
 def _plain_steps(recipe: Recipe, *, store: Store, device: torch.device) -> Steps:
@@ -175,10 +166,14 @@ def _measure(
     seconds: float,
     on_step: Callable[[str], None],
 ) -> dict[str, Any]:
-    """A row of the result, with the largest batch that fits: the recipe's, or a half of it, or a half of that.
+    """Return a row of the result, with the largest batch that fits: the recipe's, halved as often as necessary.
 
     Args:
-        start: begins the case.
+        start: starts the case with a recipe.
+        recipe: training settings.
+        device: the device to train on.
+        seconds: duration of the measurement.
+        on_step: called with a line that says what is done next.
     """
     batch_size = recipe.train.batch_size
     while True:
@@ -188,11 +183,11 @@ def _measure(
             return {"dtype": dtype, "batch_size": batch_size, **asdict(times)}
         except torch.OutOfMemoryError as error:
             if batch_size == 1:
-                raise DferError("not even one clip fits in the device's memory", where=str(device)) from error
+                raise DferError("out of memory: not even one clip fits", where=str(device)) from error
         finally:
-            gc.collect()  # the crops and the model
+            gc.collect()  # frees the crops and the model
         batch_size //= 2
-        on_step(f"the device's memory is full: batches of {batch_size}")
+        on_step(f"out of memory: trying batches of {batch_size}")
 
 
 def _time(

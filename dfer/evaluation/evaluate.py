@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError, UsageError
-from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio
 from dfer.evaluation.results import Evaluation, FoldEvaluation
 from dfer.faces.align import require_same_alignment
@@ -160,11 +160,7 @@ def evaluate_fold(
     readable = [row for row in rows if row.ok]
     outputs = run_clips(
         model,
-        stored_feed(store, readable),
-        readable,
-        segments=info.segments,
-        batch_size=batch_size,
-        device=next(model.parameters()).device,
+        evaluation_loader(store, readable, model, segments=info.segments, batch_size=batch_size),
         on_batch=lambda count: on_batch(count, len(readable)),
     )
     truth = np.array([row.label for row in readable], np.int64)

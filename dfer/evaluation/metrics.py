@@ -6,8 +6,13 @@ recalls. Both are fractions, not percent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Record = TypeVar("Record", bound=Mapping[str, float])
 
 
 def confusion_matrix(true: ArrayLike, predicted: ArrayLike, num_classes: int) -> NDArray[np.int64]:
@@ -128,6 +133,19 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = np.bincount(place, weights=confidence - right, minlength=bins)  # of each bin: clips times difference
     return float(np.abs(gaps).sum() / len(values))
+
+
+def best_epoch(history: Sequence[Record]) -> Record | None:
+    """Return the record of the best epoch: the highest WAR, then the highest UAR, then the lowest loss.
+
+    Args:
+        history: lines of metrics.jsonl; epochs that were not validated do not count.
+
+    Returns:
+        The first of equals; None if no epoch was validated.
+    """
+    validated = [record for record in history if record.get("val_war") is not None]
+    return max(validated, key=lambda epoch: (epoch["val_war"], epoch["val_uar"], -epoch["val_loss"]), default=None)
 
 
 def _labels(values: ArrayLike, name: str, num_classes: int) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dfer.evaluation.evaluate import evaluate_fold
-from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import expected_calibration_error
 from dfer.evaluation.results import FoldEvaluation
 from dfer.model import LogoFormer
@@ -120,12 +120,10 @@ def measure_stability(
     readable = [row for row in store.select(tested.fold, "test") if row.ok]
     places = np.unique(np.linspace(0, len(readable) - 1, min(clips, len(readable))).round().astype(np.int64))
     rows = [readable[place] for place in places]
-    feed, changed, device = stored_feed(store, rows), {}, next(model.parameters()).device
+    loader, changed = evaluation_loader(store, rows, model, segments=info.segments, batch_size=batch_size), {}
     for name, change in CROP_CHANGES.items():
         logger.info("%d clips %s", len(rows), name)
-        outputs = run_clips(
-            model, feed, rows, segments=info.segments, batch_size=batch_size, device=device, change=change
-        )
+        outputs = run_clips(model, loader, change=change)
         changed[name] = changed_share(tested.logits[places], outputs.logits)
     return {"num_clips": len(rows), "changed": changed}
 

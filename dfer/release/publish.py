@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dfer.errors import CheckpointError, DataError
 from dfer.evaluation.evaluate import evaluate_fold
-from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import load_weights
 from dfer.model.calibration import fit_temperature
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -89,8 +89,7 @@ def publish_weights(
     _require_small(rounded, out)
     load_weights(model, rounded, where=str(checkpoint))
     logger.info("fitting the temperature on %d validation clips", len(rows))
-    feed = stored_feed(store, rows)
-    outputs = run_clips(model, feed, rows, segments=info.segments, batch_size=batch_size, device=chosen)
+    outputs = run_clips(model, evaluation_loader(store, rows, model, segments=info.segments, batch_size=batch_size))
     temperature = fit_temperature(outputs.logits, np.array([row.label for row in rows], np.int64))
     data_info = info.data | {"described": described}
     info = replace(info, temperature=temperature, licence=licence, notice=notice, data=data_info)

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfer.batches.loaders import build_feed
-from dfer.batches.sampling import training_plan
 from dfer.model import logo_former_s
 from dfer.model.checkpoint import save_checkpoint
 from dfer.recipe import load_recipe, shipped_recipes
 from dfer.store import Store
-from dfer.training import FoldTrainer
-from dfer.training.record import checkpoint_info
+from dfer.training.artifacts import checkpoint_info
+from dfer.training.loop import FoldTrainer
+from dfer.training.setup import open_loaders
 from tests.stores import small_store
 
 ROOT = shipped_recipes()
@@ -44,16 +43,14 @@ def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
         changes.append(f"model.init={tmp_path / 'start.safetensors'}")
     recipe = load_recipe(ROOT / name, changes)
     trainer = FoldTrainer(recipe, store, 1, tmp_path / "run", device=torch.device("cpu"))
-    before = {key: value.clone() for key, value in trainer.model.named_parameters()}
-    feed = build_feed(store, trainer.train_rows, kind="stream", workers=1)
-    lengths = [row.num_frames for row in trainer.train_rows]
-    plan = training_plan(lengths, recipe.model.num_frames, recipe.data.segments, [0])[:1]
-    row = trainer.train_rows[plan[0][0]]
+    model, stepper = trainer.learner.model, trainer.stepper
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    loader, _, _ = open_loaders(store, trainer.train_rows, [], recipe, unit=stepper.augment.unit, device=trainer.device)
+    rows, parts = next(loader.shuffled([0]))
     # Half way through the run, where no schedule rests at zero.
-    middle = recipe.train.epochs // 2
-    outcome = trainer.stepper.run(feed.batches([plan]), [row], epoch=middle, step=0, steps=1, stop=False)
-    assert torch.isfinite(outcome.totals).all()
-    changed = [key for key, value in trainer.model.named_parameters() if not torch.equal(value, before[key])]
+    totals = stepper.run(rows, parts, epoch=recipe.train.epochs // 2, step=0, steps=1)
+    assert torch.isfinite(totals).all()
+    changed = [key for key, value in model.named_parameters() if not torch.equal(value, before[key])]
     assert any(key.startswith("stem.") for key in changed)
     assert any(key.startswith("head.") for key in changed)
 

@@ -100,7 +100,7 @@ def test_an_onset_shows_the_partner_at_one_end_alone() -> None:
 def test_parts_of_a_batch_are_changed_as_the_whole() -> None:
     settings = {"motion": 0.1, "light": 0.3, "tint": 0.2, "sharpness": 1.0, "noise": 0.1, "cover": 0.5, "onset": 0.5}
     augment = Augmenter(NONE.model_copy(update=settings), SIZE, FRAMES)
-    assert augment.pairs
+    assert augment.unit == 2
     assert not augment.mixes
     draw = augment.draw(4, torch.Generator().manual_seed(2))
     whole = augment.apply(stills(), draw)

@@ -88,10 +88,10 @@ def test_the_benchmark_reports_every_case(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Stepper.run
 
-    def small_device(self: Stepper, batches: Any, labels: Any, **place: Any) -> Any:
-        if len(labels) > 2:
+    def small_device(self: Stepper, rows: Any, parts: Any, **place: Any) -> Any:
+        if len(rows) > 2:
             raise torch.OutOfMemoryError
-        return run(self, batches, labels, **place)
+        return run(self, rows, parts, **place)
 
     monkeypatch.setattr(Stepper, "run", small_device)
     said: list[str] = []
@@ -100,8 +100,8 @@ def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path, monkeypatch: pytest
         on_step=said.append,
     )  # fmt: skip
     assert [case["batch_size"] for case in result["cases"]] == [2, 8]
-    assert [line for line in said if "full" in line] == [
-        "the device's memory is full: batches of 4", "the device's memory is full: batches of 2",
+    assert [line for line in said if "memory" in line and "trying" in line] == [
+        "out of memory: trying batches of 4", "out of memory: trying batches of 2",
     ]  # fmt: skip
 
 

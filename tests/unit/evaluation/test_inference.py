@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import logo_former_s
 from dfer.model.pixels import prepare_clips
 from dfer.store import read_clip
@@ -28,9 +28,10 @@ def test_outputs_are_those_of_all_frames_in_one_batch(num_frames: int, changed: 
     with torch.inference_mode():
         expected = model(prepare_clips(frames.flip(3) if changed else frames, 32)).numpy()
     outputs = run_clips(
-        model, stored_feed(store, store.rows), store.rows,
-        segments=2, batch_size=4, device=torch.device("cpu"), change=(lambda crops: crops.flip(3)) if changed else None,
-    )  # fmt: skip
+        model,
+        evaluation_loader(store, store.rows, model, segments=2, batch_size=4),
+        change=(lambda crops: crops.flip(3)) if changed else None,
+    )
     assert outputs.logits == pytest.approx(expected, abs=1e-5)
     assert outputs.predicted.tolist() == expected.argmax(1).tolist()
 

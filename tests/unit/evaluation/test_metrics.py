@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dfer.evaluation.metrics import (
+    best_epoch,
     confusion_matrix,
     expected_calibration_error,
     intra_inter_ratio,
@@ -168,3 +169,27 @@ def test_calibration_error_by_hand() -> None:
 def test_calibration_error_refuses_wrong_shapes(probabilities: np.ndarray, labels: list) -> None:
     with pytest.raises(ValueError, match="expected probabilities"):
         expected_calibration_error(probabilities, labels)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        pytest.param({"val_war": 0.6, "val_uar": 0.1, "val_loss": 9.0}, 2, id="higher WAR"),
+        pytest.param({"val_war": 0.5, "val_uar": 0.5, "val_loss": 9.0}, 2, id="same WAR and higher UAR"),
+        pytest.param({"val_war": 0.5, "val_uar": 0.4, "val_loss": 1.0}, 2, id="lower loss"),
+        pytest.param({"val_war": 0.5, "val_uar": 0.4, "val_loss": 2.0}, 1, id="equal in everything"),
+        pytest.param({"val_war": 0.4, "val_uar": 0.9, "val_loss": 0.1}, 1, id="lower WAR"),
+        pytest.param({}, 1, id="not validated"),
+    ],
+)
+def test_the_best_epoch_has_the_highest_war_then_uar_then_the_lowest_loss(
+    second: dict[str, float], expected: int
+) -> None:
+    history = [{"epoch": 1, "val_war": 0.5, "val_uar": 0.4, "val_loss": 2.0}, {"epoch": 2, **second}]
+    best = best_epoch(history)
+    assert best is not None
+    assert best["epoch"] == expected
+
+
+def test_without_validation_no_epoch_is_best() -> None:
+    assert best_epoch([{"epoch": 1, "train_loss": 1.0}]) is None

@@ -13,7 +13,7 @@ import torch
 
 from dfer.errors import DataError
 from dfer.evaluation.evaluate import FoldTask, evaluate, evaluate_fold
-from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import LogoFormer
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.prediction.predictor import Predictor
@@ -96,9 +96,10 @@ def test_stability_counts_the_predictions_that_change(
     found = measure_stability(model, info, store, tested, clips=1000)
     rows = [row for row in store.select(1, "test") if row.status == "ok"]
     recoloured = run_clips(
-        model, stored_feed(store, rows), rows,
-        segments=info.segments, batch_size=4, device=torch.device("cpu"), change=changes["recoloured"],
-    )  # fmt: skip
+        model,
+        evaluation_loader(store, rows, model, segments=info.segments, batch_size=4),
+        change=changes["recoloured"],
+    )
     share = (recoloured.predicted != tested.logits.argmax(1)).mean()
     assert found == {"num_clips": 24, "changed": {"none": 0.0, "recoloured": share}}
     assert share > 0, "each class has its own tint"

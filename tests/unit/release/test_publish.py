@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 
 from dfer.errors import CheckpointError, DataError
-from dfer.evaluation.inference import run_clips, stored_feed
+from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.labels import DFEW_LABELS
 from dfer.model import LogoFormer, logo_former_s
 from dfer.model.calibration import TEMPERATURE_LIMITS
@@ -38,9 +38,7 @@ def test_published_weights_are_half_calibrated_and_documented(shipped: Path, tra
     assert own.notice
     rows = [row for row in split_store.rows if row.folds[1] == "val"]
     first, second = (
-        run_clips(
-            model, stored_feed(split_store, rows), rows, segments=2, batch_size=8, device=torch.device("cpu")
-        ).logits
+        run_clips(model, evaluation_loader(split_store, rows, model, segments=2, batch_size=8)).logits
         for model in (before, after)
     )
     assert np.abs(second - first).max() < 1e-2 * np.abs(first).max()
@@ -50,9 +48,7 @@ def test_the_temperature_is_fitted_on_validation_clips_alone(trained: Path, tmp_
     published = publish_weights(trained, split_store.root, tmp_path / "a.safetensors", described="", device="cpu")
     model, info = load_checkpoint(trained)
     rows = [row for row in split_store.rows if row.folds[1] == "val"]
-    logits = run_clips(
-        model, stored_feed(split_store, rows), rows, segments=2, batch_size=8, device=torch.device("cpu")
-    ).logits
+    logits = run_clips(model, evaluation_loader(split_store, rows, model, segments=2, batch_size=8)).logits
     labels = torch.tensor([row.label for row in rows])
 
     def loss(t: float) -> float:

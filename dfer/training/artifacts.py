@@ -1,0 +1,311 @@
+"""What the training of a fold leaves in its folder: recipe, checkpoints, metrics, events, state and run record.
+
+Frames, augmentation and dropout are drawn from (seed, epoch, step), so no random generator has to be saved: the
+weights, the optimizer and the place in the epoch are the whole training state.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dfer.drawing.figures import plot_curves
+from dfer.errors import CheckpointError, UsageError
+from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
+from dfer.recipe import Recipe, save_recipe
+from dfer.records import Selection
+from dfer.runtime.device import describe_machine
+from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
+from dfer.store import Store
+from dfer.store.manifest import ManifestRow
+from dfer.version import __version__
+from dfer.video.decoders import NOMINAL_FPS
+
+logger = logging.getLogger(__name__)
+
+STATE_FORMAT = "dfer.state/1"
+TENSORBOARD = "tensorboard"
+# Keys of `train` that change how a run is computed but not what it computes.
+_INCIDENTAL = {"workers", "memory_gb", "save_minutes", "feed"}
+_PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")
+_EVENTS = {
+    "train_loss": "loss/train", "train_entropy": "loss/train_classification", "train_compact": "loss/train_compact",
+    "val_loss": "loss/val", "val_war": "accuracy/WAR", "val_uar": "accuracy/UAR", "lr": "learning_rate",
+    "clips_per_s": "speed/clips_per_s", "data_wait": "speed/data_wait", "step_ms": "speed/step_ms",
+}  # fmt: skip
+
+
+@dataclass
+class TrainingState:
+    """How far the training of a fold has come.
+
+    Attributes:
+        epoch: epochs finished.
+        step: steps finished in the current epoch.
+        sums: running totals of the current epoch, by name.
+        history: a record per finished epoch, as in metrics.jsonl.
+        best: record of the best epoch so far, None before the first.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, float] | None = None
+
+
+class FoldFolder:
+    """The folder of a fold, `foldK/` of a run; each file in it is complete, or as it was before.
+
+    Args:
+        path: where it is, or will be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._state, self._record = path / "state.pt", path / "run.json"
+
+    def begin(self, recipe: Recipe) -> None:
+        """Remove what a killed run left half written, and write recipe.yaml."""
+        remove_unfinished(self.path)
+        save_recipe(recipe, self.path / "recipe.yaml")
+
+    def write_epoch(
+        self,
+        weights: dict[str, Tensor],
+        history: Sequence[Mapping[str, float]],
+        *,
+        last: CheckpointInfo,
+        best: CheckpointInfo | None,
+    ) -> None:
+        """Write checkpoints, metrics.jsonl and events of an epoch. The training state must be written after them.
+
+        Args:
+            weights: the model's weights after the epoch.
+            history: the record of each epoch so far.
+            last: metadata of last.safetensors.
+            best: metadata of best.safetensors; None leaves the file as it is.
+        """
+        save_checkpoint(self.path / "last.safetensors", weights, last)
+        if best is not None:
+            save_checkpoint(self.path / "best.safetensors", weights, best)
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in history))
+        write_events(self.path / TENSORBOARD, history[-1])
+
+    def save_state(self, state: TrainingState, learner: dict[str, Any], recipe: Recipe, fingerprint: str) -> None:
+        """Write state.pt.
+
+        Args:
+            state: how far the run has come.
+            learner: state dicts, see `Learner.state_dicts`.
+            recipe: training settings.
+            fingerprint: fingerprint of the data.
+        """
+        values = {"format": STATE_FORMAT, "recipe": _deciding_keys(recipe), "fingerprint": fingerprint}
+        with atomic_path(self._state) as temporary:
+            try:
+                torch.save(values | vars(state) | learner, temporary)
+            except RuntimeError as error:  # torch's error for a failed write
+                raise OSError(28, "no space left on device, or the write failed") from error
+
+    def load_state(self, recipe: Recipe, fingerprint: str) -> dict[str, Any] | None:
+        """Read state.pt, None if there is none. Nothing in the file is executed.
+
+        Raises:
+            CheckpointError: it is damaged.
+            UsageError: it belongs to another recipe or other data.
+        """
+        if not self._state.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
+            if state["format"] != STATE_FORMAT:
+                raise CheckpointError(f"unknown state format {state['format']!r}", where=self._state)
+            before, data = state["recipe"], state["fingerprint"]
+        except CheckpointError:
+            raise
+        except Exception as error:  # a damaged file makes the restricted unpickler fail in many ways
+            raise CheckpointError(
+                "damaged training state", where=self._state, hint="train this fold from scratch with --no-resume"
+            ) from error
+        different = sorted(_differences(before, _deciding_keys(recipe)))
+        reason = f"this run was begun with another recipe: {'; '.join(different)}" if different else ""
+        if not reason and data != fingerprint:
+            reason = "the data have changed since this run was begun"
+        if reason:
+            hint = "choose another --out, or start from scratch with --no-resume"
+            raise UsageError(reason, where=self.path, hint=hint)
+        return state
+
+    def finish(self, record: dict[str, Any], history: list[dict[str, float]], *, title: str) -> None:
+        """Draw curves.png, and write run.json, which marks the fold as trained."""
+        plot_curves(history, self.path / "curves.png", title=title)
+        write_json(self._record, record)
+
+    def read_record(self) -> dict[str, Any] | None:
+        """Return run.json; None if the fold is not trained to its end."""
+        if not self._record.is_file():
+            return None
+        record: dict[str, Any] = json.loads(self._record.read_text())
+        return record
+
+
+def describe_run(recipe: Recipe, store: Store, *, fold: int, fingerprint: str, device: torch.device) -> dict[str, Any]:
+    """Return what a result depends on: data, seed, versions, git commit, device of this process.
+
+    Args:
+        recipe: training settings.
+        store: the training data.
+        fold: 1-based.
+        fingerprint: fingerprint of the data.
+        device: the device to train on.
+    """
+    return {
+        "fold": fold,
+        "labels": store.info.labels,
+        "seed": recipe.train.seed,
+        "epochs": recipe.train.epochs,
+        "data": {
+            "path": str(store.root.resolve()),
+            "name": store.info.name,
+            "fingerprint": fingerprint,
+            "notice": store.info.notice,
+        },
+        "dfer": __version__,
+        "git": git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "device": str(device),
+        "machine": describe_machine(device),
+        "threads": torch.get_num_threads(),
+        "command": " ".join(sys.argv),
+    }
+
+
+def checkpoint_info(
+    recipe: Recipe,
+    store: Store,
+    rows: Sequence[ManifestRow],
+    config: Any,
+    *,
+    fold: int,
+    fingerprint: str,
+    selection: Selection,
+    record: dict[str, float],
+) -> CheckpointInfo:
+    """Return the metadata of a checkpoint.
+
+    Args:
+        recipe: training settings.
+        store: the training data.
+        rows: the training clips.
+        config: the model's settings.
+        fold: 1-based.
+        fingerprint: fingerprint of the data.
+        selection: how this epoch was chosen.
+        record: the epoch's line of metrics.jsonl.
+    """
+    info = store.info
+    return CheckpointInfo(
+        model_name=recipe.model.name,
+        model_config=asdict(config),
+        labels=info.labels,
+        alignment=info.alignment,
+        crop_size=info.crop_size,
+        segments=recipe.data.segments,
+        clip_s=round(median(row.num_frames / (row.fps or NOMINAL_FPS) for row in rows), 3),
+        data={"name": info.name, "fingerprint": fingerprint, "fold": fold, "detector": info.detector},
+        notice=info.notice,
+        selection=selection,
+        epoch=int(record["epoch"]),
+        metrics={name: value for name, value in record.items() if name.startswith(("train_", "val_"))},
+        dfer_version=__version__,
+    )
+
+
+def git_commit() -> str | None:
+    """Return the commit of the checkout that dfer runs from, with "+" if files changed; None outside a checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def write_events(folder: Path, record: Mapping[str, float]) -> None:
+    """Write an epoch's figures for TensorBoard, if the `tensorboard` package is installed.
+
+    Each epoch has a file of its own, so that a kill loses none and a resumed run repeats none.
+
+    Args:
+        folder: the folder of event files.
+        record: the epoch's line of metrics.jsonl.
+    """
+    if not has_tensorboard():
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    epoch = int(record["epoch"])
+    for earlier in folder.glob(f"*.epoch{epoch}"):  # of a run killed before it could save its state
+        earlier.unlink()
+    with SummaryWriter(str(folder), filename_suffix=f".epoch{epoch}") as writer:
+        for key, name in _EVENTS.items():
+            if key in record:
+                writer.add_scalar(name, record[key], epoch)
+
+
+@cache
+def has_tensorboard() -> bool:
+    """Return whether event files can be written; if not, log once how to install the package."""
+    found = importlib.util.find_spec("tensorboard") is not None
+    if not found:
+        logger.info("no TensorBoard events: pip install 'dfer[tensorboard]' for them; metrics.jsonl has the figures")
+    return found
+
+
+def _deciding_keys(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe without the keys that do not change its result."""
+    values = recipe.model_dump(mode="json")
+    values["train"] = {key: value for key, value in values["train"].items() if key not in _INCIDENTAL}
+    return values
+
+
+def _differences(before: Any, now: Any, key: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = [*before, *(name for name in now if name not in before)]
+        return [
+            line
+            for name in names
+            for line in _differences(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+        ]
+    return [] if before == now else [f"{key} was {before!r}, is {now!r}"]

@@ -1,0 +1,332 @@
+"""A training run from top to bottom: its folds, the epochs of a fold, the steps of an epoch.
+
+`train` does the folds, `FoldTrainer.train` the epochs; `_train_epoch` the steps, and `_finish_epoch` validates and
+saves. What they work with is built in `setup`; what they leave behind is written by `artifacts`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dfer.batches.loaders import ClipLoader
+from dfer.errors import DferError
+from dfer.evaluation.metrics import best_epoch
+from dfer.model.checkpoint import CheckpointInfo
+from dfer.recipe import Recipe
+from dfer.records import Selection
+from dfer.runs import RUNS, fold_folder
+from dfer.runtime.device import choose_device, choose_precision, used_memory
+from dfer.store import Store, open_store
+from dfer.store.manifest import ManifestRow
+from dfer.training import distributed
+from dfer.training.artifacts import FoldFolder, TrainingState, checkpoint_info, describe_run
+from dfer.training.observer import EpochClock, StepProgress, TrainingObserver
+from dfer.training.setup import build_learner, open_loaders
+from dfer.training.splits import fold_rows
+from dfer.training.step import Stepper, seed_of
+from dfer.training.stopping import DivergenceWatch, Interrupt, out_of_memory
+from dfer.training.validation import own_share, validate
+
+
+def train(
+    recipe: Recipe,
+    *,
+    folds: Sequence[int] | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    resume: bool = True,
+    observer: TrainingObserver | None = None,
+) -> list[dict[str, Any]]:
+    """Train folds of the recipe's store; a finished fold is not trained again.
+
+    Under `torchrun`, all processes call this, and share every batch.
+
+    Args:
+        recipe: training settings, and the store to train on.
+        folds: fold numbers, 1-based; None for all.
+        out: the run's folder; None for runs/NAME.
+        device: "auto", "cpu" or "cuda".
+        resume: continue where an earlier run stopped; otherwise each fold starts from scratch.
+        observer: receives the events of the run.
+
+    Returns:
+        The run record of each fold.
+
+    Raises:
+        DferError: the data, the recipe or an earlier state do not fit, or training failed.
+        KeyboardInterrupt: Ctrl-C, after the state was saved.
+    """
+    chosen = choose_device(device)
+    store = open_store(Path(recipe.data.path))
+    run = out or RUNS / recipe.name
+    records = []
+    with distributed.process_group(chosen):
+        if distributed.rank():  # the first process reports for all
+            observer = None
+            logging.getLogger("dfer").setLevel(logging.ERROR)
+        for fold in folds or sorted({number for row in store.rows for number in row.folds}):
+            if not resume and distributed.rank() == 0:
+                shutil.rmtree(fold_folder(run, fold), ignore_errors=True)
+            records.append(
+                FoldTrainer(recipe, store, fold, run, device=chosen, resume=resume, observer=observer).train()
+            )
+    return records
+
+
+class FoldTrainer:
+    """Trains one fold of a store.
+
+    Args:
+        recipe: training settings.
+        store: the data.
+        fold: 1-based.
+        run: the run's folder; this fold goes into `foldK` there.
+        device: the device to train on.
+        resume: continue from the state there; otherwise start from scratch.
+        observer: receives the events of the run.
+
+    Raises:
+        DferError: the data, recipe or state do not fit.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: Store,
+        fold: int,
+        run: Path,
+        *,
+        device: torch.device,
+        resume: bool = True,
+        observer: TrainingObserver | None = None,
+    ) -> None:
+        self.recipe, self.store, self.fold, self.device = recipe, store, fold, device
+        self.folder = FoldFolder(fold_folder(run, fold))
+        self.observer = observer or TrainingObserver()
+        self.dtype = choose_precision(recipe.train.precision, device)
+        self.train_rows, self.val_rows = fold_rows(store, fold, recipe)
+        self.fingerprint = store.fingerprint()
+
+        torch.manual_seed(seed_of(recipe.train.seed, fold, 0, 0))  # decides the initial weights
+        self.learner = build_learner(recipe, store.info.labels, self.train_rows, device=device)
+        self.stepper = Stepper(recipe, self.learner, device=device, dtype=self.dtype, fold=fold)
+        self.state = TrainingState()
+        saved = None
+        if resume and distributed.rank() == 0:
+            saved = self.folder.load_state(recipe, self.fingerprint)
+        saved = distributed.broadcast(saved)
+        if saved is not None:
+            self.learner.load_state_dicts(saved)
+            self.state = TrainingState(**{name: saved[name] for name in vars(self.state)})
+        self._interrupt = Interrupt()
+        self._watch = DivergenceWatch(len(store.info.labels))
+        self._stop_agreed = False
+
+    def train(self) -> dict[str, Any]:
+        """Train to the recipe's last epoch, or find it done.
+
+        Returns:
+            The run record, as in run.json.
+
+        Raises:
+            DferError: the loss diverged, the device is out of memory, or the disk is full; the last good state is kept.
+            KeyboardInterrupt: Ctrl-C; the state was saved first.
+        """
+        epochs = self.recipe.train.epochs
+        finished = distributed.broadcast(self.folder.read_record() if self.state.epoch >= epochs else None)
+        if finished is not None:
+            self.observer.on_end(self.fold, finished | {"already_trained": True})
+            return finished
+        started = _now()
+        if distributed.rank() == 0:
+            self.folder.begin(self.recipe)
+        facts = self._facts()
+        self.observer.on_start(self.fold, facts)
+        train_loader, val_loader, facts["feed"] = open_loaders(
+            self.store, self.train_rows, own_share(self.val_rows), self.recipe,
+            unit=self.stepper.augment.unit, device=self.device, on_load=self.observer.on_load,
+        )  # fmt: skip
+        self.observer.on_feed(facts["feed"])
+        full: torch.OutOfMemoryError | None = None
+        try:
+            with self._interrupt:
+                while self.state.epoch < epochs:
+                    self._train_epoch(train_loader)
+                    self._finish_epoch(train_loader, val_loader)
+                    if self._stop_agreed:
+                        raise KeyboardInterrupt
+        except torch.OutOfMemoryError as error:
+            full = error.with_traceback(None)  # its frames hold the step's tensors
+        if full is not None:
+            raise self._out_of_memory() from full
+        record = facts | {"started": started, "finished": _now(), "best": self.state.best}
+        record["last"] = self.state.history[-1]
+        if distributed.rank() == 0:
+            self.folder.finish(record, self.state.history, title=f"{self.recipe.name}, fold {self.fold}")
+        self.observer.on_end(self.fold, record)
+        return record
+
+    def _train_epoch(self, loader: ClipLoader) -> None:
+        """Do the remaining steps of an epoch.
+
+        A step's losses are read after the next step has been started, so that a GPU need not wait for Python; the
+        state is only ever saved with all losses read and found good.
+        """
+        state, settings, steps = self.state, self.recipe.train, len(loader)
+        self._clock = EpochClock()
+        saved = time.monotonic()
+        unread: tuple[int, Sequence[ManifestRow], Tensor, float] | None = None
+        self.learner.model.train()
+        batches = loader.shuffled((settings.seed, self.fold, state.epoch), start=state.step)
+        for number, (rows, parts) in enumerate(batches, state.step):
+            totals = self.stepper.run(
+                rows, parts, epoch=state.epoch, step=number, steps=steps, stop=self._interrupt.requested
+            )
+            if unread is not None:
+                self._read_losses(*unread, loader)
+            unread = number, rows, totals, self._lr
+            stop = self._stops
+            due = distributed.rank() == 0 and time.monotonic() - saved > 60 * settings.save_minutes
+            if (stop or due) and number + 1 < steps:
+                self._read_losses(*unread, loader)
+                unread = None
+                self._save_state()
+                saved = time.monotonic()
+                if stop:
+                    raise KeyboardInterrupt
+        if unread is not None:
+            self._read_losses(*unread, loader)
+
+    def _read_losses(
+        self, step: int, rows: Sequence[ManifestRow], totals: Tensor, lr: float, loader: ClipLoader
+    ) -> None:
+        """Add a step's losses to the epoch's, or end the run if they are not usable."""
+        state = self.state
+        entropy, compact, stops = totals.tolist()
+        loss = entropy + compact
+        if self._watch.diverged(loss):
+            what = "NaN" if math.isnan(loss) else "infinite" if math.isinf(loss) else f"{loss:.3g} in step after step"
+            clips = ", ".join(row.clip_id for row in rows[:8])
+            raise self._diverged(f"the loss is {what} at epoch {state.epoch + 1}, step {step + 1}", f"clips {clips}")
+        for name, value in {"loss": loss, "entropy": entropy, "compact": compact, "clips": 1.0}.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value * len(rows)
+        state.step = step + 1
+        self._stop_agreed |= stops > 0
+        self._clock.count(len(rows))
+        self.observer.on_step(
+            StepProgress(
+                epoch=state.epoch + 1,
+                epochs=self.recipe.train.epochs,
+                step=state.step,
+                steps=len(loader),
+                loss=state.sums["loss"] / state.sums["clips"],
+                lr=lr,
+                memory_bytes=used_memory(self.device),
+                **self._clock.speed(loader.waited_s),
+            )
+        )
+
+    def _finish_epoch(self, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
+        """Validate, and save the checkpoints and then the state."""
+        state = self.state
+        if not self.learner.is_finite():
+            what = f"weights are NaN or infinite at the end of epoch {state.epoch + 1}"
+            raise self._diverged(what, str(self.folder.path))
+        clips, seconds, speed = state.sums["clips"], self._clock.seconds, self._clock.speed(train_loader.waited_s)
+        record = {
+            "epoch": state.epoch + 1,
+            "train_loss": state.sums["loss"] / clips,
+            "train_entropy": state.sums["entropy"] / clips,
+            "train_compact": state.sums["compact"] / clips,
+            "lr": self._lr,
+            "epoch_s": round(seconds, 3),
+            **{name: round(value, 4) for name, value in speed.items()},
+            **validate(self.learner.evaluated, val_loader, self.val_rows),
+        }
+        state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
+        state.history.append(record)
+        state.best = best_epoch(state.history)
+        if distributed.rank() == 0:
+            self.folder.write_epoch(
+                self.learner.evaluated.state_dict(),
+                state.history,
+                last=self._checkpoint_info("last", record),
+                best=self._checkpoint_info(self._selection, record) if state.best is record else None,
+            )
+        self._save_state()
+        self._stop_agreed |= self._stops
+        self.observer.on_epoch(record)
+
+    def _save_state(self) -> None:
+        if distributed.rank() == 0:
+            self.folder.save_state(self.state, self.learner.state_dicts(), self.recipe, self.fingerprint)
+
+    @property
+    def _stops(self) -> bool:
+        """Whether to stop now. Several processes must stop at the same step: each learns of it with the losses."""
+        return self._interrupt.requested if distributed.world_size() == 1 else self._stop_agreed
+
+    @property
+    def _lr(self) -> float:
+        lr: float = self.learner.optimizer.param_groups[-1]["lr"]
+        return lr
+
+    # ---- what goes wrong
+
+    def _diverged(self, what: str, where: str) -> DferError:
+        folder = self.folder.path
+        hint = f"lower optim.lr or set optim.clip_grad_norm; the last good state is kept in {folder}"
+        return DferError(f"training diverged: {what}", where=where, hint=hint)
+
+    def _out_of_memory(self) -> DferError:
+        def trial(clips: int) -> None:
+            self.stepper.probe(clips, self.store.info.crop_size)
+
+        self.learner.optimizer.zero_grad(set_to_none=True)
+        world_size = distributed.world_size()
+        return out_of_memory(
+            trial if world_size == 1 else None,  # batch norm would wait for the other processes
+            batch=self.recipe.train.batch_size,
+            accumulate=self.recipe.optim.accumulate,
+            world_size=world_size,
+            where=str(self.device),
+        )
+
+    # ---- what the files say
+
+    @property
+    def _selection(self) -> Selection:
+        return "best on test" if self.recipe.train.select == "test" else "best on validation"
+
+    def _checkpoint_info(self, selection: Selection, record: dict[str, float]) -> CheckpointInfo:
+        return checkpoint_info(
+            self.recipe, self.store, self.train_rows, self.learner.model.config,
+            fold=self.fold, fingerprint=self.fingerprint, selection=selection, record=record,
+        )  # fmt: skip
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **describe_run(self.recipe, self.store, fold=self.fold, fingerprint=self.fingerprint, device=self.device),
+            "num_train": len(self.train_rows),
+            "num_val": len(self.val_rows),
+            "selection": self._selection if self.val_rows else "last",
+            "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
+            "precision": "bf16 autocast" if self.dtype == torch.bfloat16 else "float32",
+            "processes": distributed.world_size(),
+            "epochs_done": self.state.epoch,
+        }
+
+
+def _now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,235 @@
+"""Set up the training of a fold: model, loss, optimizer, moving average, compilation, loaders."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dfer.batches.loaders import DEVICE_SHARE, ClipLoader, choose_location, crop_bytes
+from dfer.errors import DferError
+from dfer.losses.training_loss import TrainingLoss
+from dfer.model.build import build_model
+from dfer.model.video_model import VideoModel
+from dfer.recipe import OptimSection, Recipe
+from dfer.runtime.device import free_device_memory
+from dfer.runtime.machine import free_memory_bytes, usable_cores
+from dfer.store import Store
+from dfer.store.manifest import ManifestRow
+from dfer.training import distributed
+
+logger = logging.getLogger(__name__)
+
+_LOCATIONS = {"device": "decoded on the device", "memory": "decoded in memory", "stream": "streamed from the store"}
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Everything that a training step changes.
+
+    Attributes:
+        model: the model in training.
+        loss: the loss of a batch; the center form of the compact loss keeps centres.
+        optimizer: each of its groups holds its `base_lr`, which the schedule scales.
+        average: the moving average of the weights, or None.
+    """
+
+    model: VideoModel
+    loss: TrainingLoss
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+
+    @property
+    def evaluated(self) -> VideoModel:
+        """The model that is validated and saved: the moving average, if there is one."""
+        module = self.model if self.average is None else self.average.module
+        assert isinstance(module, VideoModel)
+        return module
+
+    def is_finite(self) -> bool:
+        """Return whether no weight is NaN or infinite."""
+        return all(bool(torch.isfinite(value).all()) for value in self.model.parameters())
+
+    def state_dicts(self) -> dict[str, Any]:
+        """Return what the training state keeps of model, optimizer, loss and average."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss": self.loss.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dicts(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dicts` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.loss.load_state_dict(state["loss"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+
+
+def build_learner(
+    recipe: Recipe, labels: Sequence[str], rows: Sequence[ManifestRow], *, device: torch.device
+) -> Learner:
+    """Build what a recipe trains; torch's random seed decides its initial weights.
+
+    Args:
+        recipe: training settings.
+        labels: emotion names, in order.
+        rows: the training clips.
+        device: the device to train on.
+
+    Raises:
+        DferError: the sizes fit no model, or a file of weights cannot be loaded.
+    """
+    model = distributed.synchronize_batch_norm(build_model(recipe.model, labels).to(device), device)
+    assert isinstance(model, VideoModel)
+    counts = torch.bincount(torch.tensor([row.label for row in rows]), minlength=len(labels))
+    loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
+    average: AveragedModel | None = None
+    if recipe.train.ema_decay:
+        decay = get_ema_multi_avg_fn(recipe.train.ema_decay)
+        average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
+    return Learner(model, loss, build_optimizer(model, recipe.optim), average)
+
+
+def build_optimizer(model: VideoModel, settings: OptimSection) -> torch.optim.Optimizer:
+    """Return AdamW or SGD over the model's groups of parameters; the last group has the recipe's own learning rate.
+
+    Biases, norms and position embeddings do not decay, unless `settings.decayed` is "all". The learning rate of the
+    backbone is scaled, and decays from its last stage to its first.
+    """
+    groups = []
+    for group in model.parameter_groups(by_decay=settings.decayed == "weights"):
+        scale = 1.0 if group.depth == 0 else settings.stem_lr_scale * settings.stem_layer_decay ** (group.depth - 1)
+        groups.append(
+            {
+                "params": group.parameters,
+                "lr": settings.lr * scale,
+                "base_lr": settings.lr * scale,  # the schedule scales it
+                "weight_decay": settings.weight_decay if group.decays else 0.0,
+            }
+        )
+    try:
+        return _optimizer(settings, groups, fused=True)
+    except RuntimeError:  # this device has no fused kernel
+        return _optimizer(settings, groups, fused=False)
+
+
+def _optimizer(settings: OptimSection, groups: list[dict[str, Any]], *, fused: bool) -> torch.optim.Optimizer:
+    groups = [dict(group) for group in groups]
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, momentum=settings.momentum, fused=fused)
+    return torch.optim.AdamW(groups, fused=fused)
+
+
+def use_compile(setting: str, device: torch.device) -> bool:
+    """Return whether `train.compile` asks for torch.compile here; "auto" does on a single GPU."""
+    return setting == "on" or (setting == "auto" and device.type == "cuda" and distributed.world_size() == 1)
+
+
+class Compiled:
+    """A function of a tensor, compiled at its first call; if that fails, the function itself, after one warning.
+
+    Args:
+        function: a method of the model. The model is not wrapped, so that the names in checkpoints stay.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self._function = function
+        # One graph per size is faster than one for all, and there are two sizes: a full batch and the last one.
+        self._compiled: Callable[[Tensor], Tensor] | None = torch.compile(function, dynamic=False)
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        if self._compiled is not None:
+            try:
+                return self._compiled(clips)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # compilers fail in many ways; if the model is at fault, it fails again below
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                logger.warning("torch.compile failed, training continues without it: %s", reason)
+                self._compiled = None
+        return self._function(clips)
+
+
+def open_loaders(
+    store: Store,
+    train_rows: Sequence[ManifestRow],
+    val_rows: Sequence[ManifestRow],
+    recipe: Recipe,
+    *,
+    unit: int,
+    device: torch.device,
+    on_load: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[ClipLoader, ClipLoader, str]:
+    """Open the clips of a fold where the recipe says; by default in the fastest place that has room for them.
+
+    Args:
+        store: the store that holds the clips.
+        train_rows: the training clips.
+        val_rows: the clips that this process validates on.
+        recipe: training settings.
+        unit: clips of a batch that must stay together.
+        device: the device to train on.
+        on_load: called with the number of crops decoded so far and their total.
+
+    Returns:
+        A loader of the training clips, one of the validation clips, and a line that says where their crops lie.
+
+    Raises:
+        DferError: the device has no room for the crops that the recipe puts there.
+    """
+    settings, local, world_size = recipe.train, distributed.local_world_size(), distributed.world_size()
+    rows = [*train_rows, *val_rows]
+    needed, total = crop_bytes(store, rows), sum(row.num_frames for row in rows)
+    memory = (settings.memory_gb * 1e9 or free_memory_bytes() / 3) / local  # each process holds its own copy
+    # All processes must choose the same location, or the slowest would silently set the pace.
+    memory = min(distributed.all_gather(memory))
+    device_memory = min(distributed.all_gather(DEVICE_SHARE * free_device_memory(device)))
+    location = settings.feed
+    if location == "auto":
+        most = max(distributed.all_gather(needed))
+        location = choose_location(most, device_bytes=device_memory, memory_bytes=memory)
+
+    def opened(rows: Sequence[ManifestRow], batch_size: int, before: int, **split: Any) -> ClipLoader:
+        return ClipLoader(
+            store,
+            rows,
+            num_frames=recipe.model.num_frames,
+            segments=recipe.data.segments,
+            batch_size=batch_size,
+            device=device,
+            location=location,
+            workers=settings.workers or max(1, usable_cores() // local),
+            on_load=lambda done, _total: on_load(before + done, total),
+            **split,
+        )
+
+    try:
+        train = opened(
+            train_rows,
+            settings.batch_size,
+            0,
+            epoch_share=settings.epoch_share,
+            accumulate=recipe.optim.accumulate,
+            unit=unit,
+            rank=distributed.rank(),
+            world_size=world_size,
+        )
+        loaded = sum(row.num_frames for row in train_rows)
+        val = opened(val_rows, max(1, settings.batch_size // world_size), loaded)
+    except torch.OutOfMemoryError as error:
+        raise DferError(
+            f"out of memory: the decoded crops need {needed / 1e9:.1f} GB, which the device does not have",
+            where=str(device),
+            hint="train.feed=auto chooses a place that has room",
+        ) from error
+    room = f"{memory / 1e9:.1f} GB of main memory"
+    room += f" and {device_memory / 1e9:.1f} GB of the device" if device_memory else ""
+    return train, val, f"{_LOCATIONS[location]}: {needed / 1e9:.1f} GB decoded, room for {room}"

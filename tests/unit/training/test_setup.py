@@ -1,0 +1,97 @@
+"""What a fold is trained with: parameter groups, and torch.compile with a way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dfer.model import LogoFormer
+from dfer.recipe import OptimSection
+from dfer.training import distributed
+from dfer.training.loop import FoldTrainer
+from dfer.training.setup import Compiled, build_optimizer, use_compile
+from tests.stores import small_store
+from tests.unit.training.test_loop import tiny_recipe
+
+
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+@pytest.mark.parametrize("pool", ["mean", "class_token"])
+def test_biases_norms_and_positions_decay_only_if_asked_to_and_the_stem_is_slower(decayed: Any, pool: Any) -> None:
+    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8, pool=pool)
+    optimizer = build_optimizer(model, OptimSection(lr=1.0, weight_decay=0.1, stem_lr_scale=0.5, decayed=decayed))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    seen = set()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            seen.add(name)
+            assert group["lr"] == (0.5 if name.startswith("stem.") else 1.0), name
+            is_weight = parameter.ndim > 1 and not name.endswith(("positions", "token"))
+            assert group["weight_decay"] == (0.1 if is_weight or decayed == "all" else 0.0), name
+    assert seen == set(names.values())
+
+
+def test_the_stem_learns_slower_from_stage_to_stage() -> None:
+    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8)
+    optimizer = build_optimizer(model, OptimSection(lr=1.0, stem_lr_scale=0.5, stem_layer_decay=0.5))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    rates = {names[id(parameter)]: group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    expected = {"stem.layer3": 0.5, "stem.layer2": 0.25, "stem.layer1": 0.125, "stem.conv1": 0.0625, "stem.bn1": 0.0625}
+    for name, rate in rates.items():
+        assert rate == expected.get(".".join(name.split(".")[:2]), 1.0), name
+    assert optimizer.param_groups[-1]["lr"] == 1.0
+    assert optimizer.param_groups[0]["fused"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "processes", "expected"),
+    [
+        ("auto", "cpu", 1, False), ("auto", "cuda", 1, True), ("auto", "cuda", 8, False),
+        ("on", "cpu", 1, True), ("off", "cuda", 1, False),
+    ],
+)  # fmt: skip
+def test_what_is_compiled(
+    setting: str, device: str, processes: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: processes)
+    assert use_compile(setting, torch.device(device)) == expected
+
+
+def test_a_compiler_that_fails_costs_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """And the same bytes: it fails before anything is drawn."""
+
+    def broken(_function: Callable[[Tensor], Tensor], **_options: object) -> Callable[[Tensor], Tensor]:
+        def compiled(_clips: Tensor) -> Tensor:
+            raise RuntimeError("no C++ compiler\nat all")
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", broken)
+    store = small_store(tmp_path / "data")
+    outcomes = []
+    for setting in ("off", "on"):
+        recipe = tiny_recipe(store.root, train={"epochs": 1, "compile": setting})
+        trainer = FoldTrainer(recipe, store, 1, tmp_path / setting, device=torch.device("cpu"))
+        trainer.train()
+        outcomes.append(trainer.learner.model.state_dict())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "torch.compile failed, training continues without it: no C++ compiler"
+    ]
+    for name, value in outcomes[0].items():
+        assert torch.equal(value, outcomes[1][name]), name
+
+
+def test_full_memory_is_not_a_compilers_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_clips: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(torch, "compile", lambda _function, **_options: full)
+    with pytest.raises(torch.OutOfMemoryError):
+        Compiled(lambda clips: clips)(torch.zeros(1))
