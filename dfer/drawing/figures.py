@@ -97,6 +97,7 @@ def _write_recall(axes: Axes, row: int, recall: float | None, clips: int, theme:
 def draw_curves(
     metrics: Sequence[Mapping[str, Any]],
     *,
+    best: Mapping[str, Any] | None,
     title: str,
     subtitle: str | None = None,
     footer: Sequence[str] = (),
@@ -106,12 +107,12 @@ def draw_curves(
 
     Args:
         metrics: a record per epoch, as in metrics.jsonl; the validation figures may be missing.
+        best: the record of the best epoch, which is marked; None without validation.
         title: one line.
         subtitle: in place of a line on the best epoch, learning rate and speed.
         footer: what the reader must not miss.
         theme: the colours.
     """
-    best = max((record for record in metrics if record.get("val_war") is not None), key=_rank, default=None)
     subtitle = subtitle if subtitle is not None else _course(metrics, best)
     losses = [("train_loss", "training loss", theme.second, 1), ("val_loss", "validation loss", theme.accent, 1)]
     rates = [("val_war", "WAR", theme.accent, 100), ("val_uar", "UAR", theme.second, 100)]
@@ -147,11 +148,6 @@ def _draw_curve(
 def _write_in_empty(axes: Axes, text: str, theme: Theme) -> None:
     axes.set(xticks=[], yticks=[], facecolor=theme.empty())
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.muted)
-
-
-def _rank(record: Mapping[str, Any]) -> tuple[float, float, float]:
-    """As training chooses: WAR, then UAR, then the lower loss."""
-    return record["val_war"], record.get("val_uar", 0.0), -record.get("val_loss", 0.0)
 
 
 def _course(metrics: Sequence[Mapping[str, Any]], best: Mapping[str, Any] | None) -> str:

@@ -17,6 +17,7 @@ from dfer.drawing.contact_sheet import contact_sheet
 from dfer.drawing.figures import draw_confusion, draw_curves
 from dfer.drawing.pages import Page, Picture, Section, html_page, markdown_page
 from dfer.drawing.style import DARK, LIGHT, Theme, png_bytes
+from dfer.evaluation.metrics import best_epoch
 from dfer.evaluation.results import Evaluation
 from dfer.records import Prediction
 from dfer.reports.evaluation import evaluation_cells, evaluation_remarks, evaluation_title
@@ -137,7 +138,9 @@ def _training_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
     image = _illustrate(
         "training",
         "losses, WAR and UAR over the epochs",
-        lambda theme: draw_curves(metrics, title="Training", footer=[DRAWINGS_ONLY], theme=theme),
+        lambda theme: draw_curves(
+            metrics, best=best_epoch(metrics), title="Training", footer=[DRAWINGS_ONLY], theme=theme
+        ),
     )
     validated = any("val_war" in record for record in metrics)
     text = "WAR and UAR on clips held back from training." if validated else "The loss on the clips it trained on."

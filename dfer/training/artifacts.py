@@ -23,7 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfer.drawing.figures import plot_curves
+from dfer.drawing.figures import draw_curves
+from dfer.drawing.style import save_figure
 from dfer.errors import CheckpointError, UsageError
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.recipe import Recipe, save_recipe
@@ -33,7 +34,7 @@ from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.version import __version__
-from dfer.video.decoders import NOMINAL_FPS
+from dfer.video.probe import NOMINAL_FPS
 
 logger = logging.getLogger(__name__)
 
@@ -151,9 +152,9 @@ class FoldFolder:
             raise UsageError(reason, where=self.path, hint=hint)
         return state
 
-    def finish(self, record: dict[str, Any], history: list[dict[str, float]], *, title: str) -> None:
+    def finish(self, record: dict[str, Any], history: Sequence[Mapping[str, float]], *, title: str) -> None:
         """Draw curves.png, and write run.json, which marks the fold as trained."""
-        plot_curves(history, self.path / "curves.png", title=title)
+        save_figure(draw_curves(history, best=record["best"], title=title), self.path / "curves.png")
         write_json(self._record, record)
 
     def read_record(self) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import pytest
 
 from dfer.drawing.figures import compact_count, draw_confusion, draw_curves, draw_histogram
 from dfer.drawing.style import png_bytes, save_figure
+from dfer.evaluation.metrics import best_epoch
 from dfer.labels import DFEW_LABELS, MAFW_LABELS
 from tests.results import (
     NOTICE,
@@ -51,14 +52,14 @@ def test_confusion_of_the_wrong_shape_is_refused() -> None:
     ids=["a run", "one epoch", "without validation", "nothing yet"],
 )
 def test_curves(tmp_path: Path, metrics: list[dict[str, Any]], shown: str) -> None:
-    figure = draw_curves(metrics, title="demo")
+    figure = draw_curves(metrics, best=best_epoch(metrics), title="demo")
     save_figure(figure, tmp_path / "curves.png")
     assert open_png(tmp_path / "curves.png").std() > 1
     assert shown in texts_of(figure)
 
 
 def test_curves_mark_the_best_epoch() -> None:
-    axes = draw_curves(history(12), title="demo").axes[1]
+    axes = draw_curves(history(12), best=best_epoch(history(12)), title="demo").axes[1]
     markers = [line for line in axes.lines if line.get_marker() == "o"]
     assert [tuple(map(float, line.get_xydata()[0])) for line in markers] == [(3.0, 90.0)]
 
