@@ -1,11 +1,11 @@
-"""What each part of LOGO-Former adds, measured on generated clips: prints the table of docs/benchmarks.md.
+"""Measure what each part of LOGO-Former adds, on generated clips: prints the table of docs/benchmarks.md.
 
     dfer demo
     python docs/ablation.py demo/data --folds 1,2
 
-Every variant is recipes/demo.yaml with one thing changed, trained on the same folds with the same seeds and tested
-on people it has never seen. Trainings that are finished are kept in --out, so an interrupted run goes on. Drawings
-say nothing about real faces; they can say whether a part does what it is there for.
+Every variant is recipes/demo.yaml with one change, trained on the same folds with the same seeds and tested on people
+it has never seen. Finished runs are kept in --out, so that an interrupted measurement continues. Drawings say nothing
+about real faces; they can show whether a part does its job.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dfer.recipe import Recipe, load_recipe
 from dfer.runtime.device import describe_machine
 from dfer.training import train
 
-# A surprise clip and a fear clip hold the same frames in another order: who ignores time gets half of them right.
+# A surprise clip and a fear clip have the same frames in different order: a model that ignores time gets half of them.
 TIME_ORDER_PAIR = ("surprise", "fear")
 VARIANTS = {
     "local + global (reference)": {},

@@ -1,1 +1,1 @@
-"""How the shipped weights are made: published from a run, measured, and described in the model card."""
+"""Make the shipped weights: publish them from a run, measure them, and describe them in the model card."""

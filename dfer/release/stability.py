@@ -1,4 +1,4 @@
-"""Changes that should not change an answer, and how much of it they do change.
+"""Small changes of crops and videos that should not alter a prediction, and measures of how much they do.
 
 Shape letters: B clips, T frames, H x W pixels.
 """
@@ -30,23 +30,23 @@ TINT = (1.15, 1.0, 0.85)  # gains of red, green and blue, as of a warm lamp
 
 
 def mirror_crops(frames: Tensor) -> Tensor:
-    """Crops uint8 [B, T, H, W, 3], mirrored."""
+    """Mirror crops, uint8 [B, T, H, W, 3]."""
     return frames.flip(3)
 
 
 def grey_crops(frames: Tensor) -> Tensor:
-    """Crops uint8 [B, T, H, W, 3], without colour."""
+    """Remove the colour of crops, uint8 [B, T, H, W, 3]."""
     weights = torch.tensor(LUMA, device=frames.device)
     return _as_bytes((frames.float() * weights).sum(-1, keepdim=True)).expand_as(frames)
 
 
 def tint_crops(frames: Tensor) -> Tensor:
-    """Crops uint8 [B, T, H, W, 3], in warmer light."""
+    """Tint crops, uint8 [B, T, H, W, 3], as warmer light does."""
     return _as_bytes(frames.float() * torch.tensor(TINT, device=frames.device))
 
 
 def shift_crops(frames: Tensor, *, right: float = 0.0, down: float = 0.0) -> Tensor:
-    """Crops uint8 [B, T, H, W, 3], shifted by shares of their side; the border is repeated."""
+    """Shift crops, uint8 [B, T, H, W, 3], by shares of their side, repeating the border."""
     for axis, share in ((2, down), (3, right)):
         size = frames.shape[axis]
         places = (torch.arange(size) - round(share * size)).clamp(0, size - 1)
@@ -55,7 +55,7 @@ def shift_crops(frames: Tensor, *, right: float = 0.0, down: float = 0.0) -> Ten
 
 
 def coarsen_crops(frames: Tensor, factor: int) -> Tensor:
-    """Crops uint8 [B, T, H, W, 3], shrunk by a factor and enlarged to their size again."""
+    """Shrink crops, uint8 [B, T, H, W, 3], by a factor and enlarge them to their size again."""
     images = rearrange(frames, "b t h w c -> (b t) c h w").float()
     small = [size // factor for size in images.shape[2:]]
     images = F.interpolate(images, small, mode="bilinear", align_corners=False, antialias=True)
@@ -75,7 +75,7 @@ CROP_CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def changed_share(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
-    """The share of clips whose largest logit is another one.
+    """Return the share of clips whose predicted class differs.
 
     Args:
         before, after: logits float [N, C] of the same clips.
@@ -87,7 +87,7 @@ def changed_share(before: NDArray[np.floating], after: NDArray[np.floating]) -> 
 
 
 def drop_first_frame(source: FrameSource) -> FrameSource:
-    """The same video from its second frame on."""
+    """Return the video from its second frame on."""
 
     def decode(wanted: NDArray[np.int64]) -> Iterator[tuple[int, Frame]]:
         return ((index - 1, frame) for index, frame in source.decode(wanted + 1))
@@ -97,17 +97,17 @@ def drop_first_frame(source: FrameSource) -> FrameSource:
 
 
 def mirror_video(source: FrameSource) -> FrameSource:
-    """The same video, mirrored."""
+    """Return the video, mirrored."""
     return _each_frame(source, lambda frame: np.ascontiguousarray(frame[:, ::-1]))
 
 
 def grey_video(source: FrameSource) -> FrameSource:
-    """The same video without colour."""
+    """Return the video without colour."""
     return _each_frame(source, lambda frame: np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2))
 
 
 def shrink_video(source: FrameSource) -> FrameSource:
-    """The same video at half the width and height."""
+    """Return the video at half the width and height."""
     height, width = (max(1, size // 2) for size in source.size_hw)
 
     def shrink(frame: Frame) -> Frame:
@@ -125,7 +125,7 @@ VIDEO_CHANGES: dict[str, Callable[[FrameSource], FrameSource]] = {
 
 
 def emotion_shares(face: FacePrediction) -> dict[str, float]:
-    """The share of the time it is seen in which each emotion wins, the largest first."""
+    """Return the share of the visible time in which each emotion wins, the largest first."""
     lengths: dict[str, float] = {}
     for run in emotion_runs(face):
         lengths[run.label] = lengths.get(run.label, 0.0) + run.end - run.start
@@ -134,11 +134,11 @@ def emotion_shares(face: FacePrediction) -> dict[str, float]:
 
 
 def agreement(one: FacePrediction, other: FacePrediction, *, offset_s: float = 0.0) -> float:
-    """The share of the time that both faces are seen in which the same emotion wins.
+    """Return the share of the time in which the same emotion wins, out of the time in which both faces are visible.
 
     Args:
         one, other: timelines of the same person.
-        offset_s: seconds that the other one's clock is behind.
+        offset_s: seconds by which the other one's clock is behind.
     """
     both = same = 0.0
     for run in emotion_runs(one):
