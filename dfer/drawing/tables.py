@@ -56,8 +56,11 @@ def new_table(title: str | None) -> Table:
 
 
 def with_notes(table: Table, remarks: Sequence[str], notes: Sequence[str] = ()) -> Table:
-    """Return the table with lines below it; captions would be wrapped at its width, however narrow."""
+    """Return the table with its title above and lines below; as parts of it they would be wrapped at its width."""
     framed = Table.grid()
+    if table.title:
+        framed.add_row(table.title)
+        table.title = None
     framed.add_row(table)
     if remarks or notes:
         framed.add_row("")

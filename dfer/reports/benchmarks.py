@@ -92,7 +92,7 @@ def memory_table(result: dict[str, Any]) -> Table:
     for moment, key in (("before", "start"), ("after the first clip", "first"), ("peak", "peak"), ("limit", "limit")):
         value = result[f"{key}_bytes"]
         table.add_row(f"memory {moment}", "?" if value is None else f"{value / 1e6:,.0f} MB")
-    return table
+    return with_notes(table, [])
 
 
 _HEADINGS = (

@@ -18,6 +18,17 @@ def test_setup_lists_every_package(checkout: Path) -> None:
     assert named == packages | {"dfer.recipes"}
 
 
+def test_setup_lists_every_data_file(checkout: Path) -> None:
+    """A file that no pattern of `pyproject.toml` matches is missing from the wheel."""
+    patterns = tomllib.loads((checkout / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    matched = {
+        path for package, names in patterns.items() for name in names
+        for path in checkout.joinpath(*package.split(".")).glob(name)
+    }  # fmt: skip
+    files = {path for path in (checkout / "dfer").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert files <= matched
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

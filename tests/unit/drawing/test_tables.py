@@ -1,0 +1,29 @@
+"""Tables for the terminal and as Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from dfer.drawing.tables import escape_latex, markdown_table, new_table, with_notes
+from tests.results import printed
+
+
+def test_markdown_escapes_its_marks_and_lines_columns_up() -> None:
+    assert markdown_table(["name", "n"], [["a", "12"], ["b_c", "3"]]) == [
+        "| name |  n |",
+        "|:-----|---:|",
+        "| a    | 12 |",
+        r"| b\_c |  3 |",
+    ]
+    assert markdown_table(["a|b"], []) == [r"| a\|b |", "|:----|"]
+
+
+def test_latex_escapes_its_commands() -> None:
+    assert escape_latex(r"50 % of $a_b$ \ ^†") == r"50 \% of \$a\_b\$ \textbackslash{} \textasciicircum{}$^\dagger$"
+
+
+def test_notes_are_not_wrapped_at_the_width_of_a_narrow_table() -> None:
+    table = new_table("title")
+    table.add_column("n")
+    table.add_row("1")
+    lines = printed(with_notes(table, ["a remark that is wider than the table"], ["a note as well"])).splitlines()
+    assert lines[0].strip() == "title"
+    assert [line.strip() for line in lines[-2:]] == ["a remark that is wider than the table", "a note as well"]
