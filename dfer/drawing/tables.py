@@ -20,15 +20,11 @@ _LATEX_SPECIAL = {
 
 def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
+    import pandas as pd  # only here: `dfer predict` draws tables, too, and needs no pandas
 
-    def line(cells: Sequence[str]) -> str:
-        first, *others = (escape_markdown(cell) for cell in cells)
-        padded = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
-        return f"| {' | '.join(padded)} |"
-
-    rule = "|".join([":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])])
-    return [line(heading), f"|{rule}|", *(line(row) for row in rows)]
+    table = pd.DataFrame([list(map(escape_markdown, row)) for row in rows], columns=list(map(escape_markdown, heading)))
+    alignment = ["left", *["right"] * (len(heading) - 1)]
+    return table.to_markdown(index=False, disable_numparse=True, colalign=alignment).splitlines()
 
 
 def escape_latex(text: str) -> str:
