@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        print_error("interrupted", hint="run the same command again: what is finished is kept")
+        print_error("interrupted", hint="run the same command again: finished work is kept")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

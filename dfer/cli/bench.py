@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dfer.cli.options import COMPUTE, OUTPUT, DetectorWeightsOption, DeviceKind, DeviceOption
+from dfer.cli.options import OUTPUT, DetectorWeightsOption, DeviceKind, DeviceOption, WorkersOption
 
 EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
@@ -60,9 +60,7 @@ def preprocess(
         None
     ),
     detector_weights: DetectorWeightsOption = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes.", show_default="one per core", rich_help_panel=COMPUTE)
-    ] = None,
+    workers: WorkersOption = 0,
     repeat: Annotated[int, typer.Option(min=1, help="How many times the workers do each video.")] = 5,
     memory: Annotated[
         bool, typer.Option("--memory", help="Measure a worker's memory instead, over a long 1080p video.")

@@ -39,7 +39,7 @@ def demo(
             overrides=overrides or [],
             say=note,
             show=Progress,
-            observer=screen.observer(),
+            observer=screen,
         )
     lines = [
         "",

@@ -15,9 +15,10 @@ OUTPUT, WHICH, COMPUTE, FACES = "Output", "Which", "Compute", "Faces"
 
 
 class EngineKind(str, Enum):
-    """What runs the clips."""
+    """Engines of preprocessing."""
 
     local = "local"
+    inline = "inline"
     ray = "ray"
 
 
@@ -55,6 +56,7 @@ DetectorWeightsOption = Annotated[
         rich_help_panel=FACES,
     ),
 ]
+WorkersOption = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.", rich_help_panel=COMPUTE)]
 DeviceOption = Annotated[DeviceKind, typer.Option(help="Where to compute.", rich_help_panel=COMPUTE)]
 
 

@@ -13,6 +13,7 @@ from dfer.cli.options import (
     DetectorOption,
     DetectorWeightsOption,
     EngineKind,
+    WorkersOption,
     parse_shard,
 )
 from dfer.datasets import DATASETS
@@ -22,6 +23,7 @@ from dfer.faces.detectors import AUTO
 if TYPE_CHECKING:
     from dfer.datasets import RawDataset
     from dfer.preprocessing import Summary
+    from dfer.preprocessing.engines import Engine
 
 EXAMPLES = (
     "Examples: [bold]dfer preprocess dfew ./raw[/bold] writes data/dfew.\n\n"
@@ -48,14 +50,12 @@ def preprocess(
     size: Annotated[
         int, typer.Option(min=32, max=512, help="Side of the crops, pixels.", rich_help_panel=OUTPUT)
     ] = 128,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes.", show_default="one per core", rich_help_panel=COMPUTE)
-    ] = None,
+    workers: WorkersOption = 0,
     engine: Annotated[
         EngineKind,
         typer.Option(
-            help="[bold]local[/bold]: processes on this machine; [bold]ray[/bold]: a Ray cluster that is running, "
-            "found by $RAY_ADDRESS or on this machine.",
+            help="[bold]local[/bold]: worker processes on this machine; [bold]inline[/bold]: this process, for "
+            "debugging; [bold]ray[/bold]: a running Ray cluster, on this machine or at $RAY_ADDRESS.",
             rich_help_panel=COMPUTE,
         ),
     ] = EngineKind.local,
@@ -125,9 +125,8 @@ def preprocess(
 
     from dfer.cli.progress import Progress
     from dfer.faces.detectors import resolve_detector
-    from dfer.preprocessing import Settings, ray_engine
+    from dfer.preprocessing import Settings
     from dfer.preprocessing import preprocess as run
-    from dfer.runtime.machine import usable_cores
     from dfer.store.manifest import ManifestRow
 
     aligned = all(clip.aligned or clip.source is None for clip in data.clips)
@@ -147,8 +146,8 @@ def preprocess(
             raw,
             store,
             Settings(size, kind, weights),
-            workers=usable_cores() if workers is None else workers,
-            engine=ray_engine(workers) if engine is EngineKind.ray else None,
+            workers=workers,
+            engine=_build_engine(engine, workers),
             timeout_s=timeout,
             shard=part,
             limit=limit,
@@ -156,6 +155,14 @@ def preprocess(
             on_clip=on_clip,
         )
     _conclude(summary, data, raw, store, max_failures)
+
+
+def _build_engine(kind: EngineKind, workers: int) -> Engine | None:
+    from dfer.preprocessing import ray_engine, run_in_process
+
+    if kind is EngineKind.ray:
+        return ray_engine(workers)
+    return run_in_process if kind is EngineKind.inline else None
 
 
 def _read_lists(dataset: str, raw: Path) -> RawDataset:

@@ -13,23 +13,23 @@ from tqdm import tqdm
 from dfer.cli.console import note, stderr
 from dfer.runtime.formatting import format_duration, format_eta, format_rate
 
-PERCENT = "%"  # as the unit: what is done of one thing
+PERCENT = "%"  # as the unit: progress of a single item
 REDRAW_EVERY_S = 0.1
-LOG_FIRST_S, LOG_LAST_S = 10.0, 300.0  # pauses between lines grow from the one to the other
-LOG_PAUSE = 0.25  # of the time since the beginning
-SUMMARY_FROM_S = 10.0  # shorter work ends without a line of its own
-_BAR_WIDTHS = (30, 8)  # columns, at most and at least
-WINDOW_S = 60.0
+LOG_FIRST_S, LOG_LAST_S = 10.0, 300.0  # pauses between log lines grow from the first to the last
+LOG_PAUSE = 0.25  # of the time since the start
+SUMMARY_FROM_S = 10.0  # shorter work ends without a summary
+WINDOW_S = 60.0  # the rate is that of the last minute
 MIN_SAMPLES = 20  # kept however old they are, so that slow work has a rate too
 SAMPLE_EVERY_S = 0.5
+_BAR_WIDTHS = (30, 8)  # columns, at most and at least
 
 
 class Progress:
-    """Counts things done.
+    """Counts finished items and shows how many, how fast, and how long the rest will take.
 
     Args:
         what: the work, such as "preprocess".
-        unit: what is counted, such as "clips"; `PERCENT` for the hundredths of one thing.
+        unit: the items, such as "clips"; `PERCENT` for the progress of a single item.
         clock: the time in seconds.
     """
 
@@ -38,7 +38,7 @@ class Progress:
         self._bar: _Bar | None = None
         self._meter = RateMeter()
         self._done, self._total, self._extra = 0, 0, ""
-        self._counted = 0  # of all parts together
+        self._counted = 0  # over all rounds
         self._begun = self._logged = clock()
         self._drawn = -REDRAW_EVERY_S
 
@@ -55,25 +55,32 @@ class Progress:
             note(self._summary())
 
     def advance(self, count: int, total: int, extra: str = "", *, skipped: bool = False) -> None:
-        """So many more of `total` are done.
+        """Add finished items.
 
         Args:
-            count: how many more.
-            total: how many there are in all.
-            extra: stands at the end of the line, such as "3 failed".
-            skipped: they took no work, and say nothing of how fast the others will be done.
+            count: number of items finished since the last call.
+            total: number of items in all.
+            extra: text for the end of the line, such as "3 failed".
+            skipped: these items took no work, so they do not count towards the rate.
         """
         self._update(self._done + count, total, extra, skipped=skipped)
 
-    def set(self, done: int, total: int, extra: str = "") -> None:
-        """So many of `total` are done; at the first call, those before the last one by an earlier run."""
-        if not self._total and done > 1:
-            self._update(done - 1, total, extra, skipped=True)
+    def set(self, done: int, total: int, extra: str = "", *, earlier: int = 0) -> None:
+        """Set the number of finished items; a lower number than before starts another round.
+
+        Args:
+            done: number of items finished.
+            total: number of items in all.
+            extra: text for the end of the line.
+            earlier: items that an earlier run had finished, which do not count towards the rate.
+        """
+        if not self._total and earlier:
+            self._update(earlier, total, extra, skipped=True)
         self._update(done, total, extra)
 
     def _update(self, done: int, total: int, extra: str, *, skipped: bool = False) -> None:
         now = self._clock()
-        step = done - self._done if done >= self._done else done  # less is done where the next part begins
+        step = done - self._done if done >= self._done else done
         self._meter.add(now, step, skipped=skipped)
         self._counted += step
         self._done, self._total, self._extra = done, total, extra
@@ -89,7 +96,7 @@ class Progress:
         width = stderr.width
         line = bar_format(self._what, self._parts(), width)
         if self._bar is None:
-            # The height is of no use to one line, and some terminals give none.
+            # One line needs no height, which some terminals do not report.
             self._bar = _Bar(total=1.0, file=sys.stderr, leave=False, bar_format=line, ncols=width, nrows=20)
         self._bar.n, self._bar.ncols, self._bar.bar_format = min(1.0, self._share()), width, line
         self._bar.refresh()
@@ -103,7 +110,7 @@ class Progress:
         return f"{self._done:,} of {self._total:,} {self._unit}"
 
     def _parts(self) -> list[str]:
-        """How much is done, what else there is to say, how long it will take, and how fast it goes."""
+        """Return the count, the rate, the time left, and the extra text, as far as they are known."""
         parts = [self._count()]
         rate = self._meter.per_second(self._clock())
         if rate is not None and self._unit != PERCENT:
@@ -125,19 +132,18 @@ class Progress:
 class RateMeter:
     """Measures the rate of the last minute or so.
 
-    It counts from the first thing worked on, so that neither the start of the workers nor what an earlier run had
-    done is taken for work; what takes no time is told as `skipped`.
+    It starts at the first item worked on, so that neither the start of the workers nor skipped items affect it.
 
     Attributes:
-        worked: things done so far, without the skipped ones.
+        worked: items so far, without skipped ones.
     """
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()  # (seconds, things worked on so far)
+        self._samples: deque[tuple[float, int]] = deque()  # (seconds, items worked on so far)
         self.worked = 0
 
     def add(self, now: float, count: int, *, skipped: bool = False) -> None:
-        """So many more things are done, at a time in seconds."""
+        """Add `count` items finished at the time `now`, in seconds."""
         if self.worked == 0:
             self._samples.clear()
         self.worked += 0 if skipped else count
@@ -147,7 +153,7 @@ class RateMeter:
             self._samples.popleft()
 
     def per_second(self, now: float) -> float | None:
-        """Things a second; None as long as nothing can be said."""
+        """Return items per second; None as long as there is too little to measure."""
         if not self._samples:
             return None
         begun, before = self._samples[0]
@@ -156,22 +162,22 @@ class RateMeter:
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    monitor_interval = 0  # no thread that redraws: one that outlives an error would hang the program
+    monitor_interval = 0  # tqdm's redrawing thread would keep the program from ending after an error
 
 
 def bar_format(what: str, parts: list[str], width: int) -> str:
-    """tqdm's format of a line: the work, a bar, and as much of the rest as there is room for.
+    """Return tqdm's format of a line: the work, a bar, and as many parts as fit.
 
     Args:
-        what: the work; left out where there is little room.
-        parts: the count, how fast it goes, how long it will take, and more; the rate goes first where room is short.
-        width: of the terminal, columns.
+        what: the work; dropped on a narrow terminal.
+        parts: the count, the rate, the time left, and more; the rate is dropped first.
+        width: of the terminal, in columns.
     """
     widest, narrowest = _BAR_WIDTHS
     no_rate, ends = [*parts[:1], *parts[2:]], [*parts[:1], *parts[1:][-1:]]
     choices = [(what, parts, narrowest), (what, no_rate, narrowest), ("", no_rate, narrowest), ("", ends, narrowest)]
-    for name, said, bar in [*choices, ("", ends, 0), ("", parts[:1], 0)]:
-        text = " · ".join(said)
+    for name, shown, bar in [*choices, ("", ends, 0), ("", parts[:1], 0)]:
+        text = " · ".join(shown)
         room = width - len(text) - (len(name) + 1 if name else 0) - 1
         if room >= bar:
             break
@@ -181,5 +187,5 @@ def bar_format(what: str, parts: list[str], width: int) -> str:
 
 
 def _animated() -> bool:
-    """Whether stderr is a terminal on which a line can be redrawn."""
+    """Return whether stderr is a terminal on which a line can be redrawn."""
     return sys.stderr.isatty() and stderr.is_terminal and not stderr.is_dumb_terminal

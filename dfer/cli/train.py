@@ -54,4 +54,4 @@ def train(
     from dfer.training import train as run
 
     with TrainingScreen() as screen:
-        run(loaded, folds=folds, out=out, device=device.value, resume=resume, observer=screen.observer())
+        run(loaded, folds=folds, out=out, device=device.value, resume=resume, observer=screen)

@@ -20,27 +20,16 @@ from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
 from dfer.video import Frame, FrameSource, open_frames
 
-MIN_FACE_FRAMES = 2  # a face glimpsed once shows no dynamics; stills are exempt
-
-
-# The frames of a video that takes no more than this are kept from detection to alignment, else decoded twice.
+MIN_FACE_FRAMES = 2  # a face seen once shows no dynamics; still images are exempt
+# Frames of videos up to this size are kept from detection to alignment; larger videos are decoded twice.
 KEPT_BYTES = 384 * 2**20
 
-
-@dataclass(frozen=True)
-class _Crop:
-    """A crop on its way to the store."""
-
-    pixels: NDArray[np.uint8]
-    frame: int
-    time_s: float
-    box_xyxy: list[float]
-    detected: bool
+_Crop = tuple[NDArray[np.uint8], int, list[float], bool]  # pixels, frame, box_xyxy, detected
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the crops of a store depend on.
+    """Settings that the crops of a store depend on.
 
     Attributes:
         size: side of the crops, pixels.
@@ -58,10 +47,10 @@ class Settings:
 
 
 def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, detector: Detector) -> ManifestRow:
-    """One clip, from its source to packed crops.
+    """Process one clip, from its source to packed crops.
 
     Args:
-        clip: which.
+        clip: the clip.
         raw: the raw data set's folder.
         out: the store's folder.
         settings: crop size.
@@ -86,16 +75,15 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
             if track is None:
                 return replace(row, status="no_face", detail=f"no face in {source.num_frames} frames")
             crops = _face_crops(source, settings.size, *track)
-        # Crops are written as they come, so that a long video takes no more memory than a short one.
+        # Crops are written as they are made, so that a long video takes no more memory than a short one.
         required = min(MIN_FACE_FRAMES, source.num_frames)
         first = list(islice(crops, required))
         if len(first) < required:
             return replace(row, status="too_short", detail=f"a face in {len(first)} of {source.num_frames} frames")
         with clip_writer(clip_path(out, clip.clip_id)) as writer:
-            for crop in chain(first, crops):
-                writer.add(
-                    crop.pixels, frame=crop.frame, time_s=crop.time_s, box_xyxy=crop.box_xyxy, detected=crop.detected
-                )
+            for pixels, frame, box, detected in chain(first, crops):
+                time_s = round(float(source.times_s[frame]), 4)
+                writer.add(pixels, frame=frame, time_s=time_s, box_xyxy=box, detected=detected)
     except VideoError as error:
         return replace(row, status="unreadable", detail=error.what)
     return replace(
@@ -113,7 +101,7 @@ def missing_row(clip: ClipRecord, raw: Path) -> ManifestRow:
 
 
 def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:
-    """The row of a clip whose source cannot be read, and why."""
+    """Return the row of a clip whose source cannot be read."""
     return ManifestRow(
         clip_id=clip.clip_id,
         label=clip.label,
@@ -128,47 +116,36 @@ def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:
 
 
 def _main_track(source: FrameSource, detector: Detector) -> tuple[FaceTrack, dict[int, Frame]] | None:
-    """The main face, and the frames where they are few enough to be kept."""
+    """Return the main face, and the frames if they are few enough to keep."""
     kept: dict[int, Frame] = {}
     height, width = source.size_hw
     keeping = source.num_frames * height * width * 3 <= KEPT_BYTES
 
-    def watched() -> Iterator[tuple[int, Frame]]:
+    def frames() -> Iterator[tuple[int, Frame]]:
         for index, frame in source.iter_frames():
             if keeping:
                 kept[index] = frame
             yield index, frame
 
-    tracks = track_faces(watched(), detector, fps=source.fps)
+    tracks = track_faces(frames(), detector, fps=source.fps)
     track = choose_main_track(tracks, source.size_hw, source.num_frames)
     return None if track is None else (track, kept)
 
 
 def _face_crops(source: FrameSource, size: int, track: FaceTrack, kept: dict[int, Frame]) -> Iterator[_Crop]:
-    # A long video is decoded a second time: that is cheap beside detection, keeping all frames is not.
+    # Decoding a long video twice is cheap compared with detection; keeping all its frames is not.
     frames = ((int(n), kept.pop(int(n))) for n in track.frames) if kept else source.iter_frames(track.frames.tolist())
     place_of = {int(frame): place for place, frame in enumerate(track.frames)}
     for index, frame in frames:
         place = place_of[index]
-        yield _Crop(
-            pixels=align_face(frame, track.landmarks[place], size),
-            frame=index,
-            time_s=round(float(source.times_s[index]), 4),
-            box_xyxy=[round(float(value), 1) for value in track.boxes_xyxy[place]],
-            detected=bool(track.detected[place]),
-        )
+        box = [round(float(value), 1) for value in track.boxes_xyxy[place]]
+        yield align_face(frame, track.landmarks[place], size), index, box, bool(track.detected[place])
 
 
 def _aligned_crops(source: FrameSource, size: int) -> Iterator[_Crop]:
     height, width = source.size_hw
     for index, frame in source.iter_frames():
-        yield _Crop(
-            pixels=resize_crop(frame, size),
-            frame=index,
-            time_s=round(float(source.times_s[index]), 4),
-            box_xyxy=[0.0, 0.0, float(width), float(height)],
-            detected=True,
-        )
+        yield resize_crop(frame, size), index, [0.0, 0.0, float(width), float(height)], True
 
 
 def _relative(source: Path, raw: Path) -> str:

@@ -1,4 +1,4 @@
-"""Clips -> rows, by the means there are: in this process, in worker processes, or on a Ray cluster.
+"""Engines: process clips in this process, in worker processes, or (see `on_ray`) on a Ray cluster.
 
 An engine takes clips that have a source and yields each with its row, in the order of completion. All engines run the
 same function on a clip, so the store does not depend on the engine.
@@ -20,6 +20,7 @@ from dfer.faces.detectors import Detector
 from dfer.preprocessing.clip import Settings, missing_row, process_clip, unreadable_row
 from dfer.preprocessing.guard import read_through, take_snapshot, time_allowed_s
 from dfer.records import ClipRecord
+from dfer.runtime.machine import usable_cores
 from dfer.runtime.workers import WorkerDiedError, run_tasks
 from dfer.store.manifest import ManifestRow
 
@@ -30,13 +31,13 @@ TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class Job:
-    """What all clips of a run share.
+    """Settings that all clips of a run share.
 
     Attributes:
-        raw: the raw data set's folder; sources are noted relative to it.
+        raw: the raw data set's folder; sources are recorded relative to it.
         out: the store's folder.
         settings: crop size and detector.
-        timeout_s: how long the work on a short clip may take; long ones are given more.
+        timeout_s: the longest time for a short clip; long ones get more.
     """
 
     raw: Path
@@ -45,51 +46,72 @@ class Job:
     timeout_s: float = TIMEOUT_S
 
 
-# Raises DferError where the store cannot be written, the detector cannot be built, or the engine itself fails.
-Engine = Callable[[Sequence[ClipRecord], Job], Generator[tuple[ClipRecord, ManifestRow], None, None]]
+Rows = Generator[tuple[ClipRecord, ManifestRow], None, None]
+# Raises DferError if the store cannot be written, the detector cannot be built, or the engine itself fails.
+Engine = Callable[[Sequence[ClipRecord], Job], Rows]
+Outcome = tuple[ManifestRow, bool]  # and whether the worker crashed or ran out of memory
 
 
-def build_engine(workers: int) -> Engine:
-    """The engine of this machine; 0 workers means this process, where nothing is isolated."""
-    return partial(run_in_workers, workers=workers) if workers else run_in_process
-
-
-def run_in_process(clips: Sequence[ClipRecord], job: Job) -> Generator[tuple[ClipRecord, ManifestRow], None, None]:
-    """Work in this process, where a decoder that crashes or hangs takes the run with it."""
+def run_in_process(clips: Sequence[ClipRecord], job: Job) -> Rows:
+    """Process clips in this process, where a decoder that crashes or hangs ends the run."""
     detector = job.settings.build_detector()
     for clip in clips:
         yield clip, work_on_clip(clip, job, detector)
 
 
-def run_in_workers(
-    clips: Sequence[ClipRecord], job: Job, *, workers: int
-) -> Generator[tuple[ClipRecord, ManifestRow], None, None]:
-    """Work in processes, where a decoder that crashes or hangs costs one clip.
+def run_in_workers(clips: Sequence[ClipRecord], job: Job, *, workers: int = 0) -> Rows:
+    """Process clips in worker processes, where a decoder that crashes or hangs loses one clip.
 
-    A clip whose worker died is tried once more when the others are done, alone: where memory ran out, it may have
-    been a neighbour's.
+    Args:
+        clips: the clips.
+        job: their settings.
+        workers: processes; 0: one per core.
     """
-    again: list[ClipRecord] = []
-    for attempt, todo, crew in (("first", clips, workers), ("last", again, 1)):
+
+    def run(some: Sequence[ClipRecord], at_once: int) -> Generator[tuple[ClipRecord, Outcome], None, None]:
         finished = run_tasks(
             run_in_worker,
-            todo,
-            workers=min(crew, len(todo)),
+            some,
+            workers=min(at_once, len(some)),
             timeout_s=partial(clip_time_s, job=job),
             initializer=start_worker,
             initargs=(job,),
         )
         with closing(finished):
             for clip, future in finished:
-                row = outcome(future, clip, job)
-                if attempt == "first" and isinstance(row, Crash):
-                    again.append(clip)
-                else:
-                    yield clip, row if isinstance(row, ManifestRow) else row.as_row(clip, job)
+                yield clip, outcome(future, clip, job)
+
+    return retry_crashed(run, clips, workers or usable_cores())
+
+
+def retry_crashed(
+    run: Callable[[Sequence[ClipRecord], int], Generator[tuple[ClipRecord, Outcome], None, None]],
+    clips: Sequence[ClipRecord],
+    at_once: int,
+) -> Rows:
+    """Process clips, and those that crashed again at the end, one at a time.
+
+    When memory runs out, the clip that crashed may not be the one that took it.
+
+    Args:
+        run: processes some clips, at most so many at once.
+        clips: the clips.
+        at_once: the number in the first round.
+    """
+    crashed: list[ClipRecord] = []
+    with closing(run(clips, at_once)) as finished:
+        for clip, (row, is_crash) in finished:
+            if is_crash:
+                crashed.append(clip)
+            else:
+                yield clip, row
+    with closing(run(crashed, 1)) as finished:
+        for clip, (row, _) in finished:
+            yield clip, row
 
 
 def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:
-    """One clip, from its source to packed crops, on a disk that may fail meanwhile.
+    """Process one clip, from its source to packed crops, on a disk that may fail meanwhile.
 
     Raises:
         DferError: the store cannot be written.
@@ -101,61 +123,53 @@ def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:
         row = process_clip(clip, job.raw, job.out, job.settings, detector)
         if take_snapshot(clip.source) == before:
             return row
-        detail = "it changed while it was read"
+        detail = "the file changed while it was read"
     except OSError as error:
         detail = f"cannot read: {(error.strerror or str(error)).lower()}"
     return unreadable_row(clip, job.raw, detail)
 
 
 def clip_time_s(clip: ClipRecord, job: Job) -> float:
-    """How long the work on a clip may take, seconds."""
+    """Return how long the work on a clip may take, in seconds."""
     return job.timeout_s if clip.source is None else time_allowed_s(clip.source, job.timeout_s)
 
 
-@dataclass(frozen=True)
-class Crash:
-    """A clip's worker died, or ran out of memory."""
-
-    detail: str
-
-    def as_row(self, clip: ClipRecord, job: Job) -> ManifestRow:
-        """The clip's row, if it is to be the last word."""
-        return unreadable_row(clip, job.raw, self.detail)
-
-
-def outcome(future: Future[ManifestRow], clip: ClipRecord, job: Job) -> ManifestRow | Crash:
-    """What became of a clip in a worker.
+def outcome(future: Future[ManifestRow], clip: ClipRecord, job: Job) -> Outcome:
+    """Return the row of a clip from a worker, and whether the worker crashed.
 
     Raises:
         DferError: the store cannot be written.
     """
+    detail, is_crash = "", True
     try:
-        return future.result()
+        return future.result(), False
     except DferError:
         raise
     except TimeoutError:
-        return unreadable_row(clip, job.raw, f"took more than {clip_time_s(clip, job):.0f} s")
+        detail, is_crash = f"took more than {clip_time_s(clip, job):.0f} s", False
     except WorkerDiedError as error:
-        return Crash(f"the decoder crashed ({error})")
+        detail = f"the decoder crashed ({error})"
     except MemoryError:
-        return Crash("out of memory")
+        detail = "out of memory"
     except Exception as error:
         logger.debug("clip %s", clip.clip_id, exc_info=error)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Crash("out of memory") if "Insufficient memory" in reason else unreadable_row(clip, job.raw, reason)
+        is_crash = "Insufficient memory" in reason  # OpenCV's words
+        detail = "out of memory" if is_crash else reason
+    return unreadable_row(clip, job.raw, detail), is_crash
 
 
-_state: dict[str, Any] = {}  # of this worker process: what `work_on_clip` needs beside the clip
+_state: dict[str, Any] = {}  # of this worker process: arguments of `work_on_clip` besides the clip
 
 
 def start_worker(job: Job) -> None:
-    """Make this process ready for `run_in_worker`."""
+    """Prepare this process for `run_in_worker`."""
     import cv2
 
-    cv2.setNumThreads(1)  # one thread per worker: the pools of OpenCV and onnxruntime would fight for the cores
+    cv2.setNumThreads(1)  # with a thread pool in each worker, there would be more threads than cores
     _state.update(job=job, detector=job.settings.build_detector())
 
 
 def run_in_worker(clip: ClipRecord) -> ManifestRow:
-    """`work_on_clip` in a worker process."""
+    """Run `work_on_clip` in a worker process."""
     return work_on_clip(clip, **_state)

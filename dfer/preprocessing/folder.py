@@ -1,4 +1,4 @@
-"""The store's folder: claimed for one kind of crops, by many shards at once if need be."""
+"""The store's folder, opened for writing by one run or by several shards at once."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dfer.errors import UsageError
-from dfer.preprocessing.journal import refuse_company, remove_journals
+from dfer.preprocessing.journal import ensure_exclusive, remove_journals
 from dfer.runtime.files import create_json, is_unfinished, write_error
 from dfer.store import DatasetInfo, read_info
 
 
-def claim_folder(out: Path, info: DatasetInfo, shard: tuple[int, int], *, overwrite: bool) -> None:
-    """Make a folder a store for the crops that `info` tells of, or find it to be one.
+def open_for_writing(out: Path, info: DatasetInfo, shard: tuple[int, int], *, overwrite: bool) -> None:
+    """Create a store, or check that the one in the folder was made with the same settings.
 
     Args:
         out: the folder; new, empty, or such a store.
-        info: what the store is to hold.
-        shard: of this run.
-        overwrite: start anew.
+        info: description of the store to write.
+        shard: this run's shard, (i, n).
+        overwrite: delete a store that is there.
 
     Raises:
-        UsageError: it holds a store made with other settings, or something else.
-        DferError: another run is at work in it, or it cannot be written.
+        UsageError: the folder holds a store made with other settings, or something else.
+        DferError: another run is writing to it, or it cannot be written.
     """
-    refuse_company(out, shard)
+    ensure_exclusive(out, shard)
     if overwrite and (out / "dataset.json").exists():
-        empty_store(out)
+        clear_store(out)
     if out.exists() and not out.is_dir():
         raise UsageError("this is a file", where=out, hint="choose another folder with --out")
     there = read_info(out) if out.is_dir() else None
     if there is None:
-        strange = out.exists() and not all(map(is_unfinished, out.iterdir()))
-        if not strange and create_json(out / "dataset.json", asdict(info)):
+        is_new = not out.exists() or all(map(is_unfinished, out.iterdir()))
+        if is_new and create_json(out / "dataset.json", asdict(info)):
             return
-        there = read_info(out)  # another shard may have claimed it meanwhile
+        there = read_info(out)  # another shard may have created it meanwhile
     if there is None:
-        raise UsageError("this is not a store, and not empty", where=out, hint="choose another folder with --out")
+        raise UsageError("not empty, and not a store", where=out, hint="choose another folder with --out")
     ours, theirs = asdict(info), asdict(there)
     different = [key for key in ours if key != "tool_version" and ours[key] != theirs[key]]
     if different:
@@ -45,12 +45,12 @@ def claim_folder(out: Path, info: DatasetInfo, shard: tuple[int, int], *, overwr
         raise UsageError(
             f"the store was made with other settings: {changes}",
             where=out,
-            hint="use the same settings, another --out, or --overwrite to start anew",
+            hint="use the same settings, another --out, or --overwrite to start from scratch",
         )
 
 
-def empty_store(out: Path) -> None:
-    """Remove what a store holds, so that a kill on the way leaves a store still: `dataset.json` goes last."""
+def clear_store(out: Path) -> None:
+    """Delete a store's files; `dataset.json` goes last, so that a kill half way leaves a store."""
     try:
         for name in ("manifest.csv", "report.html"):
             (out / name).unlink(missing_ok=True)

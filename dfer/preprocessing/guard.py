@@ -1,7 +1,8 @@
-"""Clips' sources as files: read once in full before a decoder sees them, and never left for changed or gone.
+"""Guards against disks that fail or change during a run.
 
-To a decoder, a disk that fails half way looks like the end of a video: it gives the frames it has, and the clip would
-pass for whole. So every byte is asked for first, where an error is an error; the decoder then reads from memory.
+To a decoder, a disk that fails half way looks like the end of a video: it returns the frames it has, and the clip would
+pass as complete. So every byte is read first, where an error is an error; the decoder then reads from memory. And when
+a clip cannot be read, the disk is probed: without it, all following clips would count as unreadable.
 """
 
 from __future__ import annotations
@@ -16,21 +17,34 @@ from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
-from dfer.records import IMAGE_SUFFIXES
+from dfer.errors import DataError
+from dfer.records import IMAGE_SUFFIXES, ClipRecord
+from dfer.store.manifest import ManifestRow
 
 _READ_AT_MOST = 512 * 2**20  # more may not stay in memory until it is decoded
 _CHUNK = 2**20
 _PER_BYTE_S = 200 / 2**20  # ten times what a long video of a low bit rate takes on a slow core
 _AT_MOST_S = 12 * 3600.0
-_FOLDER_S = 1800.0  # frames in files: nothing that hangs, and counting them takes time on a network disk
+_FOLDER_S = 1800.0  # image files never hang a decoder, and counting them takes time on a network disk
+_PROBE_S = 60.0
+_MAX_FAILURES = 3  # in a row; a single bad sector or deleted file must not stop the run
+_DISK_ERRORS = {
+    getattr(errno, name)
+    for name in (
+        "ESTALE", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ETIMEDOUT", "ENODEV", "ENXIO",
+        "EREMOTEIO", "ESHUTDOWN",
+    )
+    if hasattr(errno, name)
+}  # fmt: skip
+_CLIP_ERRORS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG}
 
 Value = TypeVar("Value")
-# Device, inode, size and time of change: what a file is known by again.
+# Device, inode, size and modification time.
 Snapshot = tuple[int, int, int, int]
 
 
 def take_snapshot(source: Path) -> Snapshot:
-    """What a file or folder is known by again.
+    """Return what shows later whether a file or folder has changed.
 
     Raises:
         OSError: it is not there, or the disk fails.
@@ -43,11 +57,11 @@ def read_through(source: Path) -> Snapshot:
     """Read a file, or the images in a folder, up to 512 MB of each.
 
     Returns:
-        What the source is known by again.
+        The source's snapshot from before.
 
     Raises:
-        OSError: it cannot be read, or is neither file nor folder. Images that are not there or may not be read by
-            this user are left out, as they are when the clip is decoded.
+        OSError: it cannot be read, or is neither file nor folder. Images that are missing or not readable by this
+            user are skipped, as they are when the clip is decoded.
     """
     snapshot = take_snapshot(source)
     if source.is_dir():
@@ -64,48 +78,106 @@ def read_through(source: Path) -> Snapshot:
 
 
 def time_allowed_s(source: Path, base_s: float) -> float:
-    """How long the work on a source may take, seconds: `base_s`, and more for a long one.
+    """Return how long the work on a source may take, in seconds: `base_s`, and more for a long video.
 
-    A disk that does not answer is given no more.
+    A disk that does not answer gets no extra time.
     """
 
     def extra_s() -> float:
         return _FOLDER_S if source.is_dir() else min(source.stat().st_size * _PER_BYTE_S, _AT_MOST_S)
 
     try:
-        return base_s + answer_within(10.0, extra_s)
+        return base_s + call_with_timeout(10.0, extra_s)
     except OSError:
         return base_s
 
 
-def answer_within(patience_s: float, ask: Callable[[], Value]) -> Value:
-    """Ask a disk that may never answer.
+def call_with_timeout(timeout_s: float, function: Callable[[], Value]) -> Value:
+    """Call a function that may wait forever for a disk.
 
     Raises:
-        OSError: what asking raised; TimeoutError after `patience_s`.
+        OSError: what the function raised; TimeoutError after `timeout_s`.
     """
     answer: Future[Value] = Future()
 
     def run() -> None:
         try:
-            answer.set_result(ask())
+            answer.set_result(function())
         except Exception as error:
             answer.set_exception(error)
 
+    # A daemon thread, so that a disk that never answers does not keep the program from ending.
     Thread(target=run, daemon=True).start()
     try:
-        return answer.result(patience_s)
+        return answer.result(timeout_s)
     except FutureTimeoutError:
-        if answer.done():  # it was the asking that timed out
+        if answer.done():  # the function itself timed out
             raise
         raise TimeoutError(errno.ETIMEDOUT, "it does not answer") from None
 
 
+class DiskGuard:
+    """Distinguishes a clip that cannot be read from a disk that is gone.
+
+    Args:
+        raw: the raw data set.
+
+    Raises:
+        DataError: the disk is gone already.
+    """
+
+    def __init__(self, raw: Path) -> None:
+        self._raw = raw
+        try:
+            self._device = raw.stat().st_dev
+        except OSError as error:
+            raise _disk_error(error, raw) from error
+        self._failures = 0
+
+    def check(self, clip: ClipRecord, row: ManifestRow) -> None:
+        """Probe the disk if a clip could not be read.
+
+        Args:
+            clip: the clip.
+            row: its outcome.
+
+        Raises:
+            DataError: the disk is gone, so the outcome says nothing about the clip.
+        """
+        source = clip.source
+        if row.status != "unreadable" or source is None:
+            self._failures = 0
+            return
+        try:
+            call_with_timeout(_PROBE_S, lambda: read_through(source))
+            self._failures = 0
+        except OSError as error:
+            if error.errno in _CLIP_ERRORS:
+                return
+            self._failures += 1
+            if error.errno in _DISK_ERRORS or self._root_gone() or self._failures >= _MAX_FAILURES:
+                raise _disk_error(error, source) from error
+
+    def _root_gone(self) -> bool:
+        try:
+            return call_with_timeout(_PROBE_S, lambda: self._raw.stat().st_dev) != self._device
+        except OSError:
+            return True
+
+
 def _read_file(path: Path) -> None:
-    # A pipe or device would be waited for, or never end.
+    # Opening a pipe would wait for a writer, and a device may never end.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a file")
     with path.open("rb", buffering=0) as file:
         for _ in range(_READ_AT_MOST // _CHUNK):
             if not file.read(_CHUNK):
                 return
+
+
+def _disk_error(error: OSError, where: Path) -> DataError:
+    return DataError(
+        f"the raw data set can no longer be read: {(error.strerror or str(error)).lower()}",
+        where=where,
+        hint="reconnect the disk or mount and run the same command again: finished work is kept",
+    )

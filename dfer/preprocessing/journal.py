@@ -1,14 +1,13 @@
-"""The journals of finished clips, by which a run that was killed continues where it was.
+"""Journals of finished clips, from which a killed run continues.
 
-Each run, or shard of one, appends to a journal of its own, and holds a lock on it while it works. The system releases
-the lock when the process ends, however it ends.
+Each run or shard appends to its own journal and locks it while it works. The system releases the lock when the process
+ends, however it ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
 import sys
 import time
 import zipfile
@@ -22,16 +21,14 @@ from dfer.runtime.files import write_error
 from dfer.store import clip_path
 from dfer.store.manifest import ManifestRow, read_manifest
 
-# The end of a ZIP: magic, disk numbers, entries on this disk and in all, size and start of the index, comment.
-_ZIP_END = struct.Struct("<4sHHHHIIH")
-_LOCK_TRIES = 20  # others look, for a moment, whether a journal is locked
+_LOCK_TRIES = 20  # others hold a lock for a moment when they test whether a journal is locked
 _BUSY_HINT = "wait for it to end, or stop it"
-# Of two rows of a clip that has no crops, the one that tells more.
+# Of two rows of a clip without crops, the more informative one counts.
 _RANK = {"ok": 0, "too_short": 1, "no_face": 1, "unreadable": 2, "missing": 3}
 
 
 class Journal:
-    """Finished rows, appended one JSON line each; a line torn by a kill is ignored when read.
+    """Appends finished rows, one JSON line each; a line torn by a kill is skipped on reading.
 
     Args:
         path: see `journal_path`.
@@ -45,62 +42,62 @@ class Journal:
             self._file = self.path.open("ab")
             if not _lock(self._file.fileno()):
                 self._file.close()
-                raise DferError("another run is at work on this", where=self.path, hint=_BUSY_HINT)
+                raise DferError("another run is writing to this store", where=self.path, hint=_BUSY_HINT)
             if self.path.stat().st_size:
-                self._file.write(b"\n")  # closes a torn line
+                self._file.write(b"\n")  # ends a torn line
         except OSError as error:
             raise write_error(self.path, error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a full disk: `append` has said so
+        with suppress(OSError):  # on a full disk, `append` has already failed
             self._file.close()
 
     def append(self, row: ManifestRow) -> None:
-        """Note a finished clip.
+        """Record a finished clip.
 
         Raises:
-            DferError: the disk is full, or is no longer the one that the run began on.
+            DferError: the disk is full, or no longer the one the run began on.
         """
         try:
             self._file.write(json.dumps(asdict(row)).encode() + b"\n")
             self._file.flush()
-            # Where a mount has gone, crops would be written below its empty place.
+            # After a lost mount, crops would be written into its empty mount point.
             if not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
-                raise DferError("the store has gone: another file is in its place", where=self.path)
+                raise DferError("the store is gone: another file is in its place", where=self.path)
         except OSError as error:
             raise write_error(self.path, error) from error
 
 
 def journal_path(out: Path, shard: tuple[int, int]) -> Path:
-    """The journal of a run (shard 1 of 1) or of a shard."""
+    """Return the journal's path for a run (shard 1 of 1) or a shard."""
     return out / ("progress.jsonl" if shard == (1, 1) else f"progress.{shard[0]}-of-{shard[1]}.jsonl")
 
 
-def refuse_company(out: Path, shard: tuple[int, int] = (1, 1)) -> None:
-    """See to it that no run is at work in a store; beside a shard, other shards may be.
+def ensure_exclusive(out: Path, shard: tuple[int, int] = (1, 1)) -> None:
+    """Check that no other run is writing to a store; other shards may write beside a shard.
 
     Raises:
-        DferError: one is.
+        DferError: another run is writing.
     """
     for path in _journals(out) if shard == (1, 1) else [journal_path(out, (1, 1))]:
         with suppress(FileNotFoundError), path.open("rb") as file:
             if not _try_lock(file.fileno(), exclusive=False):
-                raise DferError("another run is at work in this store", where=path, hint=_BUSY_HINT)
+                raise DferError("another run is writing to this store", where=path, hint=_BUSY_HINT)
 
 
 def remove_journals(out: Path) -> None:
-    """Remove all journals: the manifest holds what they held."""
+    """Delete all journals, once the manifest holds their rows."""
     for path in _journals(out):
         path.unlink(missing_ok=True)
 
 
 def finished_rows(out: Path) -> dict[str, ManifestRow]:
-    """The rows finished by earlier runs: of the manifest, and of the journals of all shards.
+    """Return the rows that earlier runs finished, from the manifest and all journals, by clip ID.
 
-    Where a clip has several rows, a later one of the same journal counts, and one of a journal before the manifest's,
-    which is older. Among journals, the row whose crops are there counts: a clip that one shard could not read may
-    have come back for another.
+    If a clip has several rows, the last one in a journal counts, and a journal's before the manifest's, which is
+    older. Among journals, the row whose crops exist counts: a clip that one shard could not read may have come back
+    for another.
     """
     rows: dict[str, ManifestRow] = {}
     manifest = out / "manifest.csv"
@@ -116,22 +113,16 @@ def finished_rows(out: Path) -> dict[str, ManifestRow]:
 
 
 def has_crops(out: Path, row: ManifestRow) -> bool:
-    """Whether the crops that a row promises are there, by the size and index of their file: quick, reads no crop."""
+    """Return whether the crops that a row promises exist, judged by the index of their file; no crop is read."""
     if not row.ok:
         return False
-    path = clip_path(out, row.clip_id)
     try:
-        with path.open("rb") as file:
-            file.seek(-_ZIP_END.size, os.SEEK_END)
-            size = file.tell()
-            magic, _, _, _, count, index_size, index_start, comment = _ZIP_END.unpack(file.read())
-        if count == 0xFFFF or index_start == 0xFFFFFFFF:  # more than these fields hold
-            with zipfile.ZipFile(path) as archive:
-                return len(archive.infolist()) == row.num_frames + 1
+        with zipfile.ZipFile(clip_path(out, row.clip_id)) as archive:
+            entries = archive.infolist()
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
-    whole = magic == b"PK\5\6" and comment == 0 and index_start + index_size == size
-    return bool(whole and count == row.num_frames + 1)
+    # zipfile shifts offsets to fit a file that has lost a piece.
+    return len(entries) == row.num_frames + 1 and entries[0].header_offset == 0
 
 
 def _journals(out: Path) -> list[Path]:
@@ -150,7 +141,7 @@ def _read(path: Path) -> Iterator[ManifestRow]:
 
 
 def _lock(handle: int) -> bool:
-    """Lock an open file for this process; False if another one holds it."""
+    """Lock an open file for this process; return False if another process holds it."""
     for _ in range(_LOCK_TRIES):
         if _try_lock(handle, exclusive=True):
             return True
@@ -159,7 +150,7 @@ def _lock(handle: int) -> bool:
 
 
 def _try_lock(handle: int, *, exclusive: bool) -> bool:
-    if sys.platform == "win32":  # two runs in one folder are not told apart there
+    if sys.platform == "win32":  # where two runs in one folder go unnoticed
         return True
     import fcntl
 

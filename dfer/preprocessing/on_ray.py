@@ -1,7 +1,7 @@
-"""Clips on a Ray cluster that is running. Its nodes must have this dfer, and see RAW and OUT under the same paths.
+"""The engine on a running Ray cluster. Its nodes need this version of dfer, and RAW and OUT under the same paths.
 
-A Ray task works in a process of its own below Ray's worker, the same as on one machine, so that a decoder that crashes
-or hangs costs one clip; where a node is lost, Ray runs its tasks again on another.
+As on one machine, each Ray task works in a process of its own, so that a decoder that crashes or hangs loses one clip.
+If a node is lost, Ray runs its tasks again on another.
 """
 
 from __future__ import annotations
@@ -18,22 +18,34 @@ from itertools import islice
 from typing import Any
 
 from dfer.errors import DferError
-from dfer.preprocessing.engines import Crash, Engine, Job, clip_time_s, outcome, run_in_worker, start_worker
+from dfer.preprocessing.clip import Settings, unreadable_row
+from dfer.preprocessing.engines import (
+    Engine,
+    Job,
+    Outcome,
+    Rows,
+    clip_time_s,
+    outcome,
+    retry_crashed,
+    run_in_worker,
+    start_worker,
+)
 from dfer.records import ClipRecord
 from dfer.runtime.workers import Worker, stop_workers, wait_for
 from dfer.store.manifest import ManifestRow
 from dfer.version import __version__
 
-_NODES_LOST = 5  # times a clip is run again because its node was lost
+_NODES_LOST = 5  # times a clip is run again after its node was lost
 _ANSWER_S = 10.0
-_IN_FLIGHT_PER_CORE = 2  # the next task lies ready on the node when one ends
+_IN_FLIGHT_PER_CORE = 2  # so that a node has its next task when one ends
+_UNLIMITED = 2**31
 
 
-def ray_engine(tasks: int | None = None) -> Engine:
-    """The engine of a Ray cluster.
+def ray_engine(tasks: int = 0) -> Engine:
+    """Return the engine of a Ray cluster.
 
     Args:
-        tasks: at most so many clips at a time; by default as many as the cluster has cores.
+        tasks: clips at a time, at most; 0: as many as the cluster's cores can use.
 
     Raises:
         DferError: Ray is not installed.
@@ -41,15 +53,13 @@ def ray_engine(tasks: int | None = None) -> Engine:
     return partial(run_on_ray, ray=_import_ray(), tasks=tasks)
 
 
-def run_on_ray(
-    clips: Sequence[ClipRecord], job: Job, *, ray: Any, tasks: int | None
-) -> Generator[tuple[ClipRecord, ManifestRow], None, None]:
-    """Work on the cluster; see `ray_engine`.
+def run_on_ray(clips: Sequence[ClipRecord], job: Job, *, ray: Any, tasks: int) -> Rows:
+    """Process clips on the cluster; see `ray_engine`.
 
     Raises:
-        DferError: there is no cluster, it is lost, or its nodes have another dfer.
+        DferError: there is no cluster, it is lost, or its nodes have another version of dfer.
     """
-    job = replace(job, raw=job.raw.absolute(), out=job.out.absolute(), settings=_absolute(job))
+    job = replace(job, raw=job.raw.absolute(), out=job.out.absolute(), settings=_absolute(job.settings))
     with _cluster(ray):
         remote = ray.remote(num_cpus=1, max_retries=_NODES_LOST)(_run_on_node)
         job_reference = ray.put(job)
@@ -58,41 +68,39 @@ def run_on_ray(
             assert clip.source is not None
             return remote.remote(replace(clip, source=clip.source.absolute()), job_reference, __version__)
 
-        again: list[ClipRecord] = []
-        for attempt, todo in (("first", clips), ("last", again)):
-            limit = 1 if attempt == "last" else tasks
-            for clip, result in _in_flight(ray, submit, todo, limit):
-                if attempt == "first" and isinstance(result, Crash):
-                    again.append(clip)
-                else:
-                    yield clip, result if isinstance(result, ManifestRow) else result.as_row(clip, job)
+        def run(some: Sequence[ClipRecord], at_once: int) -> Generator[tuple[ClipRecord, Outcome], None, None]:
+            for clip, reference in _in_flight(ray, submit, some, at_once):
+                yield clip, _result(ray, reference, clip, job)
+
+        yield from retry_crashed(run, clips, tasks or _UNLIMITED)
 
 
 def _in_flight(
-    ray: Any, submit: Callable[[ClipRecord], Any], clips: Sequence[ClipRecord], limit: int | None
-) -> Generator[tuple[ClipRecord, ManifestRow | Crash], None, None]:
-    """Each clip with what became of it; few are handed to Ray at a time, so that its memory stays flat."""
+    ray: Any, submit: Callable[[ClipRecord], Any], clips: Sequence[ClipRecord], at_once: int
+) -> Generator[tuple[ClipRecord, Any], None, None]:
+    """Yield each clip with the reference of its finished task; few are submitted at a time, so memory stays flat."""
     remaining, waiting = iter(clips), dict[Any, ClipRecord]()
     try:
         while True:
             cores = int(ray.cluster_resources().get("CPU", 1))  # nodes come and go
-            room = (limit or max(1, cores) * _IN_FLIGHT_PER_CORE) - len(waiting)
+            room = min(at_once, max(1, cores) * _IN_FLIGHT_PER_CORE) - len(waiting)
             for clip in islice(remaining, max(0, room)):
                 waiting[submit(clip)] = clip
             if not waiting:
                 return
             for reference in ray.wait(list(waiting), num_returns=1, timeout=10.0)[0]:
-                yield waiting.pop(reference), _result(ray, reference)
+                yield waiting.pop(reference), reference
     finally:
         for reference in waiting:
             ray.cancel(reference)
 
 
-def _result(ray: Any, reference: Any) -> ManifestRow | Crash:
+def _result(ray: Any, reference: Any, clip: ClipRecord, job: Job) -> Outcome:
     try:
         result = ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError) as error:
-        return Crash(f"its node was lost {_NODES_LOST + 1} times ({type(error).__name__})")
+        lost = f"its node was lost {_NODES_LOST + 1} times ({type(error).__name__})"
+        return unreadable_row(clip, job.raw, lost), True
     except ray.exceptions.RayTaskError as error:
         first = (str(error.cause or error).splitlines() or [""])[0]
         raise DferError(
@@ -120,7 +128,7 @@ def _import_ray() -> Any:
 
 @contextmanager
 def _cluster(ray: Any) -> Generator[None, None, None]:
-    """Be connected to the cluster; one that the caller is connected to already stays so."""
+    """Connect to the cluster; a connection that the caller has already is used, and kept."""
     if ray.is_initialized():
         yield
         return
@@ -142,18 +150,17 @@ def _cluster(ray: Any) -> Generator[None, None, None]:
         ray.shutdown()
 
 
-def _absolute(job: Job) -> Any:
-    weights = job.settings.weights
-    return job.settings if weights is None else replace(job.settings, weights=weights.absolute())
+def _absolute(settings: Settings) -> Settings:
+    return settings if settings.weights is None else replace(settings, weights=settings.weights.absolute())
 
 
 # ---- on the nodes
 
-_here: dict[Job, Worker[ClipRecord, ManifestRow]] = {}  # of this Ray worker: the process that does its clips
+_here: dict[Job, Worker[ClipRecord, ManifestRow]] = {}  # of this Ray worker: the process for its clips
 
 
-def _run_on_node(clip: ClipRecord, job: Job, version: str) -> ManifestRow | Crash | DferError:
-    """One clip, in a process below this one, which is kept for the next."""
+def _run_on_node(clip: ClipRecord, job: Job, version: str) -> Outcome | DferError:
+    """Process one clip in a child process, which is kept for the next clip."""
     if version != __version__:
         return DferError(f"a node has dfer {__version__}, the others {version}", hint=_NODES_HINT)
     try:
@@ -162,7 +169,7 @@ def _run_on_node(clip: ClipRecord, job: Job, version: str) -> ManifestRow | Cras
             wait_for([worker])
             if not worker.advance():
                 del _here[job]
-                return Crash("the worker process died while it started")
+                return unreadable_row(clip, job.raw, "the worker process died while it started"), True
         future: Future[ManifestRow] = worker.begin(clip, clip_time_s(clip, job))
         while not future.done():
             wait_for([worker])
@@ -174,7 +181,7 @@ def _run_on_node(clip: ClipRecord, job: Job, version: str) -> ManifestRow | Cras
 
 
 def _start(job: Job) -> Worker[ClipRecord, ManifestRow]:
-    stop_workers(list(_here.values()))  # of an earlier run
+    stop_workers(list(_here.values()))  # of an earlier job
     _here.clear()
     _here[job] = Worker(run_in_worker, start_worker, (job,))
     atexit.register(stop_workers, [_here[job]])

@@ -1,8 +1,8 @@
 """Raw data set -> store: decode, detect, track, align and pack every clip of the official lists.
 
-Clips are independent, so an engine runs them in worker processes, where a decoder that crashes or hangs costs one
-clip. Each finished clip is noted in a journal beside the store: a run that was killed continues where it was. The
-manifest and the crops come out the same whatever the engine, the number of workers, shards and interruptions.
+Clips are independent, so an engine processes them in worker processes, where a decoder that crashes or hangs loses one
+clip. Each finished clip is recorded in a journal in the store, from which a killed run continues. Manifest and crops do
+not depend on the engine, the number of workers, shards, or interruptions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dfer.datasets import RawDataset
@@ -19,15 +20,15 @@ from dfer.datasets.notice import read_notice
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
 from dfer.preprocessing.clip import Settings, missing_row
-from dfer.preprocessing.disk_watch import DiskWatch
-from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, build_engine
-from dfer.preprocessing.folder import claim_folder
+from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, run_in_workers
+from dfer.preprocessing.folder import open_for_writing
+from dfer.preprocessing.guard import DiskGuard
 from dfer.preprocessing.journal import (
     Journal,
+    ensure_exclusive,
     finished_rows,
     has_crops,
     journal_path,
-    refuse_company,
     remove_journals,
 )
 from dfer.records import ClipRecord
@@ -37,17 +38,17 @@ from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
 
 _NAMED = 10
-_RETRIED = ("missing", "unreadable")  # what a file that comes back can mend
+_RETRIED = ("missing", "unreadable")  # the file may have come back
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
-        counts: status -> number of clips, over all clips of this run's part of the lists.
+        counts: status -> number of clips, over all clips of this run or shard.
         failures: the rows that are not "ok".
-        num_new: clips that this run worked on, the others having been finished before.
+        num_new: clips processed by this run; earlier runs had finished the others.
         manifest: the manifest written; None for a shard.
     """
 
@@ -63,7 +64,7 @@ def preprocess(
     out: Path,
     settings: Settings,
     *,
-    workers: int = 1,
+    workers: int = 0,
     engine: Engine | None = None,
     timeout_s: float = TIMEOUT_S,
     shard: tuple[int, int] = (1, 1),
@@ -75,26 +76,26 @@ def preprocess(
 
     Args:
         dataset: the clips of the official lists.
-        raw: the raw data set's folder; sources are noted relative to it.
+        raw: the raw data set's folder; sources are recorded relative to it.
         out: the store's folder.
         settings: detector and crop size.
-        workers: processes; 0 works in this one (for debugging: nothing is isolated then).
-        engine: what runs the clips, in place of that many processes on this machine.
-        timeout_s: how long the work on a short clip may take; long ones are given more.
-        shard: (i, n), 1-based: work on every n-th clip only and write no manifest. `merge`, or a run over all
-            clips, finds the shards' work done and writes it.
+        workers: worker processes; 0: one per core.
+        engine: processes the clips in place of worker processes on this machine.
+        timeout_s: the longest time for a short clip, in seconds; long ones get more.
+        shard: (i, n), 1-based: process every n-th clip only and write no manifest. `merge`, or a later run over all
+            clips, writes it from the shards' results.
         limit: at most this many clips, spread evenly over the lists.
-        overwrite: start anew.
-        on_clip: called with each finished row and the number of clips to do.
+        overwrite: delete the store and start from scratch.
+        on_clip: called with each finished row and the number of clips to process.
 
     Raises:
         UsageError: `out` holds a store made with other settings or of more clips than `limit`, or something else.
-        DferError: the store cannot be written, another run is at work in it, or the raw data set's disk has gone
-            (the clips finished so far are kept).
+        DferError: the store cannot be written, another run is writing to it, or the raw data set's disk is gone
+            (finished clips are kept).
     """
     if overwrite and shard != (1, 1):
         raise UsageError(
-            "a shard that starts anew would delete the other shards' work",
+            "a shard cannot overwrite: it would delete the other shards' work",
             where="--overwrite",
             hint=f"delete {out} once, before the shards start",
         )
@@ -112,7 +113,7 @@ def preprocess(
         notice=read_notice(raw),
         tool_version=__version__,
     )
-    claim_folder(out, info, shard, overwrite=overwrite)
+    open_for_writing(out, info, shard, overwrite=overwrite)
     with Journal(journal_path(out, shard)) as journal:
         rows, todo = _split_finished(clips, out)
 
@@ -123,25 +124,22 @@ def preprocess(
             rows[row.clip_id] = row
             on_clip(row, len(todo))
 
-        there: list[ClipRecord] = []
         for clip in todo:
             if clip.source is None:
                 finish(missing_row(clip, raw))
-            else:
-                there.append(clip)
-        if there:
-            watch = DiskWatch(raw)
-            work = (engine or build_engine(workers))(there, Job(raw, out, settings, timeout_s))
-            with closing(work):
-                for clip, row in work:
-                    watch.judge(clip, row)
+        if present := [clip for clip in todo if clip.source is not None]:
+            guard = DiskGuard(raw)
+            process = engine or partial(run_in_workers, workers=workers)
+            with closing(process(present, Job(raw, out, settings, timeout_s))) as processed:
+                for clip, row in processed:
+                    guard.check(clip, row)
                     finish(row)
     ordered = [rows[clip.clip_id] for clip in clips]
     return _finish(out, ordered, len(todo), write=shard == (1, 1))
 
 
 def _store_name(out: Path) -> str:
-    """What tables and checkpoints call the store: its folder's name, which for `demo/data` says nothing."""
+    """Return the name for tables and checkpoints: the folder's, or its parent's for one like `demo/data`."""
     folder = out.resolve()
     return folder.parent.name if folder.name == "data" else folder.name
 
@@ -159,17 +157,17 @@ def _refuse_to_drop(out: Path, limited: list[ClipRecord], limit: int | None) -> 
 
 
 def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summary:
-    """Write the manifest from what the shards did, without doing any work.
+    """Write the manifest from the shards' results, without processing any clip.
 
     Args:
         dataset: the clips of the official lists.
         out: the store's folder.
-        limit: as the shards had it.
+        limit: the shards' limit.
 
     Raises:
-        UsageError: the store was made of another data set, or holds more clips than `limit`.
-        DataError: no store here, or some clips are not finished.
-        DferError: a shard is at work, or the manifest cannot be written.
+        UsageError: the store was made from another data set, or holds more clips than `limit`.
+        DataError: there is no store, or some clips are not finished.
+        DferError: a shard is still running, or the manifest cannot be written.
     """
     info = read_info(out)
     if info is None:
@@ -178,11 +176,11 @@ def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summar
         )
     if info.labels != list(dataset.labels):
         raise UsageError(
-            f"the store is of another data set: its labels are {', '.join(info.labels)}",
+            f"the store was made from another data set: its labels are {', '.join(info.labels)}",
             where=out,
-            hint=f"here they are {', '.join(dataset.labels)}",
+            hint=f"the labels of this one are {', '.join(dataset.labels)}",
         )
-    refuse_company(out)
+    ensure_exclusive(out)
     clips = spread_clips(dataset.clips, limit)
     _refuse_to_drop(out, clips, limit)
     rows, todo = _split_finished(clips, out, retry=False)
@@ -190,7 +188,7 @@ def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summar
         raise DataError(
             f"{len(todo):,} of {len(clips):,} clips are not finished: {_named(todo)}",
             where=out,
-            hint="run the shards that are missing, or the same command without --merge",
+            hint="run the missing shards, or the same command without --merge",
         )
     return _finish(out, [rows[clip.clip_id] for clip in clips], 0, write=True)
 
@@ -203,7 +201,7 @@ def _named(clips: list[ClipRecord]) -> str:
 def _split_finished(
     clips: list[ClipRecord], out: Path, *, retry: bool = True
 ) -> tuple[dict[str, ManifestRow], list[ClipRecord]]:
-    """The rows of the clips that earlier runs finished, and the clips that are left to do."""
+    """Return the rows of the clips that earlier runs finished, and the clips left to process."""
     done = finished_rows(out)
     rows: dict[str, ManifestRow] = {}
     todo: list[ClipRecord] = []
@@ -220,14 +218,14 @@ def _finish(out: Path, rows: list[ManifestRow], num_new: int, *, write: bool) ->
     manifest = out / "manifest.csv" if write else None
     if manifest is not None:
         write_manifest(manifest, rows)
-        remove_journals(out)  # the manifest holds it all now
+        remove_journals(out)  # the manifest has all rows now
         remove_unfinished(out)
     counts = Counter[str](row.status for row in rows)
     return Summary(dict(counts), [row for row in rows if not row.ok], num_new, manifest)
 
 
 def _remove_crops(out: Path, row: ManifestRow) -> None:
-    """Crops of an earlier run, which a clip that can no longer be read must not leave behind."""
+    """Remove the crops of an earlier run if the clip can no longer be read."""
     path = clip_path(out, row.clip_id)
     try:
         path.unlink(missing_ok=True)
@@ -236,7 +234,7 @@ def _remove_crops(out: Path, row: ManifestRow) -> None:
 
 
 def _refresh(row: ManifestRow, clip: ClipRecord) -> ManifestRow:
-    """A row finished earlier, with what the lists say today; rounded as the manifest rounds it."""
+    """Return a row finished earlier, with labels and folds from the current lists."""
     return replace(
         row,
         label=clip.label,

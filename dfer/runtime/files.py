@@ -114,5 +114,5 @@ def sha256_of(path: Path) -> str:
 def write_error(path: Path, error: OSError) -> DferError:
     """Return the error for a failed write, with a hint if the disk is full."""
     reason = (error.strerror or str(error)).lower()
-    hint = "free some space and run the same command again: what is finished is kept"
+    hint = "free some space and run the same command again: finished work is kept"
     return DferError(f"cannot write: {reason}", where=path, hint=hint if error.errno == errno.ENOSPC else None)

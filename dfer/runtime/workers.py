@@ -1,7 +1,7 @@
-"""Tasks in worker processes: a crash or a time-out costs one task, Ctrl-C stops all, and no worker outlives us.
+"""Tasks in worker processes: a crash or time-out loses one task, Ctrl-C stops all, and no worker outlives its parent.
 
-Each worker has a pipe of its own and nothing is shared: a process pool whose workers take turns at one queue hangs
-when a worker is killed while it holds the queue's lock, which is what the kernel does when memory runs out.
+Each worker has its own pipe, and nothing is shared: a process pool whose workers share a locked queue hangs when a
+worker is killed while it holds the lock, which is what the kernel does when memory runs out.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from dfer.runtime.files import remove_own_unfinished
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_FAILED_STARTS = 3  # so many in a row, and starting is given up
-_GRACE_S = 3.0  # for a worker that is told to end, to remove what it has half written
+_MAX_FAILED_STARTS = 3  # in a row
+_GRACE_S = 3.0  # for a terminated worker to remove its half-written files
 
 
 class WorkerDiedError(Exception):
-    """The worker died on the task.
+    """The worker process died during the task.
 
     Attributes:
-        exitcode: of the process; the negative number of the signal that killed it.
+        exitcode: of the process; negative for the signal that killed it.
     """
 
     def __init__(self, exitcode: int | None) -> None:
@@ -50,17 +50,17 @@ class WorkerDiedError(Exception):
 
 
 class Worker(Generic[Task, Result]):
-    """A spawned process that runs one function on one task after another.
+    """A spawned process that runs a function on one task after another.
 
     Args:
-        function: importable; run on each task.
-        initializer: run first in the process, with `initargs`.
+        function: called with each task; importable.
+        initializer: called first in the process, with `initargs`.
     """
 
     def __init__(
         self, function: Callable[[Task], Result], initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
     ) -> None:
-        # Spawned, not forked: the caller may run threads (torch, progress bars) that do not survive a fork.
+        # Spawned, not forked: threads of the caller (torch, progress bars) do not survive a fork.
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         arguments = (theirs, function, initializer, initargs)
@@ -74,23 +74,23 @@ class Worker(Generic[Task, Result]):
 
     @property
     def idle(self) -> bool:
-        """Whether it has started and has no task."""
+        """Return whether the process has started and has no task."""
         return self.ready and self.job is None
 
     def begin(self, task: Task, timeout_s: float | None = None) -> Future[Result]:
-        """Give the idle worker a task; `advance` fulfils the future."""
+        """Send a task to the idle worker; `advance` completes the future."""
         future: Future[Result] = Future()
         self.job = task, future
         self.deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
-        with suppress(OSError):  # it has died: `advance` finds out
+        with suppress(OSError):  # the process has died, which `advance` will notice
             self.connection.send(task)
         return future
 
     def advance(self) -> bool:
-        """Take what the worker sent, or find it dead or late.
+        """Receive a message from the worker, or notice that it died or exceeded the time limit.
 
         Returns:
-            Whether it can go on.
+            Whether the worker is still usable.
 
         Raises:
             Exception: what the initializer raised.
@@ -116,9 +116,9 @@ class Worker(Generic[Task, Result]):
         return True
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self.process.kill()
-        # One that waits for a dead disk cannot be killed: it ends when the disk answers.
+        # A process that waits for a dead disk cannot be killed; it ends when the disk answers.
         self.process.join(_GRACE_S)
         self.connection.close()
 
@@ -143,74 +143,74 @@ def run_tasks(
 ) -> Generator[tuple[Task, Future[Result]], None, None]:
     """Run a function over tasks in spawned processes.
 
-    A worker holds one task at a time, so memory stays flat however many tasks there are. Where the consumer stops
-    early, by an error or Ctrl-C, the running tasks are ended.
+    A worker holds one task at a time, so memory does not grow with the number of tasks. If the consumer stops early, on
+    an error or Ctrl-C, running tasks are stopped.
 
     Args:
-        function: importable; run in a worker.
-        tasks: its arguments, one for each call.
-        workers: processes.
-        timeout_s: the longest time a task may run, seconds.
-        initializer: run first in every worker, with `initargs`.
+        function: called with each task in a worker; importable.
+        tasks: the arguments, one per call.
+        workers: number of processes.
+        timeout_s: returns the longest time a task may take, in seconds.
+        initializer: called first in every worker, with `initargs`.
 
     Yields:
         Each task with its finished future, in the order of completion. The future's `result` raises what the
-        function raised, TimeoutError, or `WorkerDiedError` if the worker died.
+        function raised, TimeoutError, or `WorkerDiedError`.
 
     Raises:
         DferError: workers die while they start.
     """
-    crew: list[Worker[Task, Result]] = []
+    pool: list[Worker[Task, Result]] = []
     remaining = iter(tasks)
     upcoming, failed_starts = next(remaining, _END), 0
     finished: list[tuple[Task, Future[Result]]] = []
     try:
         while True:
-            for worker in crew:
+            for worker in pool:
                 if worker.idle and not isinstance(upcoming, _End):
                     worker.begin(upcoming, None if timeout_s is None else timeout_s(upcoming))
                     upcoming = next(remaining, _END)
-            while not isinstance(upcoming, _End) and len(crew) < workers:
-                crew.append(Worker(function, initializer, initargs))
+            while not isinstance(upcoming, _End) and len(pool) < workers:
+                pool.append(Worker(function, initializer, initargs))
             yield from finished
-            if isinstance(upcoming, _End) and all(worker.job is None for worker in crew):
+            if isinstance(upcoming, _End) and all(worker.job is None for worker in pool):
                 return
-            wait_for(crew)
+            wait_for(pool)
             finished = []
-            for worker in list(crew):
+            for worker in list(pool):
                 job, was_ready = worker.job, worker.ready
                 if not worker.advance():
-                    crew.remove(worker)
+                    pool.remove(worker)
                     failed_starts += not was_ready
                 elif worker.ready:
                     failed_starts = 0
                 if job is not None and worker.job is None:
                     finished.append(job)
-            if failed_starts >= _FAILED_STARTS:
-                raise DferError("worker processes die while they start", hint="is there memory for so many workers?")
+            if failed_starts >= _MAX_FAILED_STARTS:
+                raise DferError("worker processes die while they start", hint="is there enough memory? use fewer")
     finally:
-        stop_workers(crew)
+        stop_workers(pool)
 
 
-def wait_for(crew: Sequence[Worker[Task, Result]]) -> None:
-    """Wait until `advance` of one of the workers has something to do."""
-    soonest = min(worker.deadline for worker in crew)
-    patience = None if soonest == float("inf") else max(0.0, soonest - time.monotonic())
-    wait([worker.connection for worker in crew], patience)
+def wait_for(workers: Sequence[Worker[Task, Result]]) -> None:
+    """Wait until one of the workers sends a message, dies, or exceeds its time limit."""
+    soonest = min(worker.deadline for worker in workers)
+    timeout = None if soonest == float("inf") else max(0.0, soonest - time.monotonic())
+    wait([worker.connection for worker in workers], timeout)
 
 
-def stop_workers(crew: Sequence[Worker[Task, Result]]) -> None:
-    """End workers, after a moment in which they remove what they have half written."""
-    for worker in crew:
+def stop_workers(workers: Sequence[Worker[Task, Result]]) -> None:
+    """Stop workers, leaving them a moment to remove their half-written files."""
+    for worker in workers:
         worker.process.terminate()
     end = time.monotonic() + _GRACE_S
-    for worker in crew:
+    for worker in workers:
         worker.process.join(max(0.0, end - time.monotonic()))
         worker.kill()
 
 
 class _End:
-    """Comes after the last task."""
+    """Marks the end of the tasks."""
 
 
 _END = _End()
@@ -222,16 +222,16 @@ def _work(
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
 ) -> None:
-    """The life of a worker process: one message when it is ready, then one for each task."""
+    """Run a worker process, which sends a message when it is ready and one after each task."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        # No exception: raised in a finaliser, it would be swallowed.
+        # An exception would be swallowed if the signal arrived in a finaliser.
         remove_own_unfinished()
         os._exit(1)
 
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(OSError):  # where memory runs out, the kernel shall kill this process, not the one that is waiting
+    with suppress(OSError):  # when memory runs out, the kernel kills this process and not its parent
         Path("/proc/self/oom_score_adj").write_text("500")
     try:
         if initializer is not None:
@@ -255,11 +255,11 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # at once, whatever a decoder is doing: nobody waits for the result
+        os._exit(1)  # even in the middle of decoding: nobody waits for the result
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or one that says the same where it would not survive the way to the other process."""
+    """Return the error, or one with the same text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -269,7 +269,7 @@ def _portable(error: Exception) -> Exception:
 
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Processes started in the block never see Ctrl-C: it is this one that stops them."""
+    """Let processes started in the block ignore Ctrl-C, after which this process stops them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

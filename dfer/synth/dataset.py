@@ -68,7 +68,7 @@ def generate_dataset(
         num_clips: at least 7, one for each emotion.
         seed: 0 or more.
         workers: processes that draw.
-        on_clip: called with (clips done, clips in all) after every clip.
+        on_clip: called after every clip with (clips drawn, clips to draw), those of an earlier run not counted.
 
     Raises:
         UsageError: bad arguments, or `out` holds something else.
@@ -81,11 +81,9 @@ def generate_dataset(
     _claim_folder(out, {"num_clips": num_clips, "seed": seed, "generator_version": GENERATOR_VERSION})
     plans = plan_clips(num_clips, seed)
     missing = [plan for plan in plans if not all(path.exists() for path in _clip_paths(out, plan))]
-    done = len(plans) - len(missing)
-    for _ in _make_all(missing, out, seed, workers):
-        done += 1
+    for done, _ in enumerate(_make_all(missing, out, seed, workers), start=1):
         if on_clip is not None:
-            on_clip(done, len(plans))
+            on_clip(done, len(missing))
     remove_unfinished(out)
     _write_lists(out, plans)
     readme = _README.format(num_clips=num_clips, seed=seed, labels=", ".join(DFEW_LABELS))
@@ -128,7 +126,7 @@ def _make_all(plans: Sequence[ClipPlan], out: Path, seed: int, workers: int) -> 
                 future.result()
             except WorkerDiedError as error:
                 raise DferError(
-                    "a drawing process died", where=out, hint="run the same command again: what is finished is kept"
+                    "a drawing process died", where=out, hint="run the same command again: finished work is kept"
                 ) from error
             yield
 

@@ -77,7 +77,7 @@ def small_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_drawn(small_raw: Path) -> Path:
     """The store of `small_raw`, written by one undisturbed process."""
     store = small_raw.parent / "undisturbed" / "store"
-    dfer("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0).succeeded()
+    dfer("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--engine", "inline").succeeded()
     return store
 
 

@@ -162,7 +162,7 @@ def test_preprocess_into_what_is_no_store_touches_nothing(small_raw: Path, tmp_p
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     for more in ([], ["--overwrite"]):
         outcome = dfer("preprocess", "dfew", small_raw, "--out", "mine", "--detector", "haar", *more)
-        outcome.failed(2, "this is not a store", "(mine)", hint="--out")
+        outcome.failed(2, "not a store", "(mine)", hint="--out")
         assert os.listdir("mine") == ["thesis.txt"]  # noqa: PTH208
 
 

@@ -80,7 +80,7 @@ def test_damage_is_found_removed_and_made_again(
     assert len(outcome.out.splitlines()) == 1
     assert tree(store) == before, "--check only looks"
     check(store, "--repair").failed(1, "1 problems")
-    dfer("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0).succeeded()
+    dfer("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--engine", "inline").succeeded()
     assert tree(store) == tree(small_drawn)
     check(store).succeeded()
 
@@ -95,7 +95,9 @@ def test_all_damage_at_once(store: Path) -> None:
 
 def test_a_truncated_file_is_made_again_without_a_check(small_raw: Path, small_drawn: Path, store: Path) -> None:
     cut(store)
-    outcome = dfer("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0).succeeded()
+    outcome = dfer(
+        "preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--engine", "inline"
+    ).succeeded()
     assert "14 ok (1 in this run)" in outcome.err
     assert tree(store) == tree(small_drawn)
 

@@ -20,7 +20,9 @@ from tests.integration.test_disk_trouble import mount
 
 
 def command(raw: Path, store: Path, workers: int = 2, *more: object) -> list[object]:
-    return ["preprocess", "dfew", raw, "--out", store, "--detector", "haar", "--workers", workers, *more]
+    """A command with so many workers, or none: in the main process."""
+    engine = ["--workers", workers] if workers else ["--engine", "inline"]
+    return ["preprocess", "dfew", raw, "--out", store, "--detector", "haar", *engine, *more]
 
 
 def crops(store: Path) -> int:
@@ -105,7 +107,7 @@ def test_a_mount_that_vanishes_stops_the_run_and_spoils_no_clip(
         wait_until(lambda: crops(store) >= 3, process)
         subprocess.run(["umount", "--lazy", str(raw)], check=True)
         outcome = finish(process)
-        outcome.failed(1, "the raw data set cannot be read any more", str(raw), hint="what is finished is kept")
+        outcome.failed(1, "the raw data set can no longer be read", str(raw), hint="finished work is kept")
         assert {row.status for row in finished_rows(store).values()} == {"ok"}
         assert temporaries(store) == []
         dfer(*command(raw, store)).failed(1)  # still away: an error, not 14 missing clips
@@ -179,7 +181,7 @@ def test_runs_do_not_get_into_each_others_way(small_raw: Path, small_drawn: Path
     wait_until((store / "progress.1-of-2.jsonl").exists, process)
     time.sleep(0.2)
     for more in (["--shard", "1/2"], [], ["--merge"], ["--overwrite"]):
-        dfer(*command(small_raw, store, 0, *more)).failed(1, "another run is at work", hint="wait")
+        dfer(*command(small_raw, store, 0, *more)).failed(1, "another run is writing", hint="wait")
     dfer(*command(small_raw, store, 0, "--shard", "2/2")).succeeded()
     finish(process).succeeded()
     dfer(*command(small_raw, store, 0, "--merge")).succeeded()

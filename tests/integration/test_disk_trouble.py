@@ -107,7 +107,7 @@ def test_preprocess_keeps_the_manifest_when_there_is_no_room_for_a_new_one(
 ) -> None:
     store = disk.folder / "store"
     shutil.copytree(small_drawn, store)
-    command = ["preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0]
+    command = ["preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--engine", "inline"]
     with disk.little_room(disk=0, file=100):
         dfer(*command).failed(1, f"cannot write: {disk.reason}", str(store))
     assert temporaries(disk.folder) == []

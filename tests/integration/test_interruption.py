@@ -41,7 +41,9 @@ def count(folder: Path, pattern: str) -> int:
 
 
 def preprocess_command(raw: Path, store: Path, workers: int) -> list[object]:
-    return ["preprocess", "dfew", raw, "--out", store, "--detector", "haar", "--workers", workers]
+    """A command with so many workers, or none: in the main process."""
+    engine = ["--workers", workers] if workers else ["--engine", "inline"]
+    return ["preprocess", "dfew", raw, "--out", store, "--detector", "haar", *engine]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

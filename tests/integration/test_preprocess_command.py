@@ -66,7 +66,7 @@ def test_preprocess_leaves_a_report(drawn: Path) -> None:
 
 def test_preprocess_of_a_shard_writes_no_report(small_raw: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    command = ("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0)
+    command = ("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--engine", "inline")
     outcome = dfer(*command, "--shard", "1/7").succeeded()
     assert "report" not in outcome.err
     assert sorted(path.name for path in store.iterdir()) == ["crops", "dataset.json", "progress.1-of-7.jsonl"]
@@ -77,7 +77,7 @@ def test_starting_anew_removes_the_former_report(small_raw: Path, small_drawn: P
     shutil.copytree(small_drawn, store)
     stale = store / "contact_sheets" / "of_old.png"
     stale.write_bytes(b"old")
-    command = ("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--workers", 0)
+    command = ("preprocess", "dfew", small_raw, "--out", store, "--detector", "haar", "--engine", "inline")
     outcome = dfer(*command, "--overwrite", "--limit", 2).succeeded()
     assert f"report: {store / 'report.html'}" in outcome.err
     assert not stale.exists()
@@ -99,7 +99,7 @@ def test_preprocess_again_does_only_what_has_come_back(raw: Path, drawn: Path, t
     for name in (MISSING, NO_VIDEO):
         shutil.copy(raw / "Clip" / "original" / "1.mp4", mended / "Clip" / "original" / f"{name}.mp4")
     before = tree(store / "crops")
-    outcome = dfer("preprocess", "dfew", mended, "--out", store, "--detector", "haar", "--workers", 0).succeeded()
+    outcome = dfer("preprocess", "dfew", mended, "--out", store, "--detector", "haar", "--engine", "inline").succeeded()
     assert "49 ok (2 in this run)" in outcome.err
     after = tree(store / "crops")
     assert {name: after[name] for name in before} == before
@@ -107,7 +107,7 @@ def test_preprocess_again_does_only_what_has_come_back(raw: Path, drawn: Path, t
 
 
 def test_preprocess_writes_data_name_by_default_and_can_start_anew(small_raw: Path, tmp_path: Path) -> None:
-    command = ("preprocess", "dfew", small_raw, "--detector", "haar", "--limit", 3, "--workers", 0)
+    command = ("preprocess", "dfew", small_raw, "--detector", "haar", "--limit", 3, "--engine", "inline")
     assert "3 clips: 3 ok (3 in this run) -> data/dfew" in dfer(*command).succeeded().err
     assert len(open_store(Path("data/dfew")).rows) == 3
     assert "3 clips: 3 ok (0 in this run)" in dfer(*command).succeeded().err
@@ -122,7 +122,7 @@ def test_preprocess_fails_above_the_failures_tolerated_and_still_writes_the_mani
 ) -> None:
     store = tmp_path / "drawn"
     shutil.copytree(drawn, store)
-    command = ("preprocess", "dfew", raw, "--out", store, "--detector", "haar", "--workers", 0, "--max-failures")
+    command = ("preprocess", "dfew", raw, "--out", store, "--detector", "haar", "--engine", "inline", "--max-failures")
     outcome = dfer(*command, 1)
     outcome.failed(1, "2 of 49 clips failed", str(store / "manifest.csv"), hint="--max-failures")
     assert f"missing: {MISSING}:" in outcome.err
@@ -145,7 +145,7 @@ def my_clips(small_raw: Path, tmp_path: Path) -> Path:
 
 
 def test_preprocess_takes_a_folder_per_class(my_clips: Path) -> None:
-    outcome = dfer("preprocess", "folder", my_clips, "--detector", "haar", "--workers", 0).succeeded()
+    outcome = dfer("preprocess", "folder", my_clips, "--detector", "haar", "--engine", "inline").succeeded()
     assert "not subject-disjoint" in outcome.err
     store = open_store(Path("data/folder"))
     assert store.info.labels == ["happy", "sad"]
@@ -160,7 +160,7 @@ def test_preprocess_takes_a_table_with_splits(my_clips: Path) -> None:
     lines = [f"{video.relative_to(my_clips)},{video.parent.name},{split}" for video, split in
              zip(videos, ["train", "test", "train", "test"], strict=True)]  # fmt: skip
     table.write_text("\n".join(["path,label,split", *lines]))
-    dfer("preprocess", "folder", table, "--out", "store", "--detector", "haar", "--workers", 0).succeeded()
+    dfer("preprocess", "folder", table, "--out", "store", "--detector", "haar", "--engine", "inline").succeeded()
     rows = open_store(Path("store")).rows
     assert [row.folds for row in rows] == [{1: "train"}, {1: "test"}, {1: "train"}, {1: "test"}]
 
@@ -172,7 +172,7 @@ def test_preprocess_takes_aligned_faces_as_they_are(drawn: Path, tmp_path: Path)
         folder.mkdir(parents=True)
         for number, crop in enumerate(crops[:6]):
             cv2.imwrite(str(folder / f"{number}.png"), crop[..., ::-1])
-    command = ("preprocess", "folder", tmp_path / "faces", "--detector", "none", "--size", 128, "--workers", 0)
+    command = ("preprocess", "folder", tmp_path / "faces", "--detector", "none", "--size", 128, "--engine", "inline")
     dfer(*command, "--out", "store").succeeded()
     store = open_store(Path("store"))
     assert store.info.detector == "none"

@@ -9,6 +9,8 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from platformdirs import user_cache_dir
+
 from dfer.errors import DferError
 from dfer.runtime.files import write_bytes
 
@@ -37,14 +39,19 @@ def insightface_models() -> Path:
     return Path.home() / ".insightface" / "models"
 
 
+def own_models() -> Path:
+    """Return the folder in which dfer keeps the model packs that it downloads."""
+    return Path(user_cache_dir("dfer", appauthor=False)) / "models"
+
+
 def find_detector_weights(weights: Path | None = None) -> Path | None:
     """Find SCRFD's .onnx file, without downloading anything.
 
     Args:
-        weights: the file or its folder; by default `$DFER_DETECTOR_WEIGHTS`, then insightface's cache is searched.
+        weights: the file or its folder; else `$DFER_DETECTOR_WEIGHTS`, then dfer's and insightface's caches are tried.
 
     Returns:
-        The file, or None if none was named and the cache has none.
+        The file, or None if none was named and the caches have none.
 
     Raises:
         DferError: weights were named, by argument or environment variable, and do not exist.
@@ -53,7 +60,8 @@ def find_detector_weights(weights: Path | None = None) -> Path | None:
         return _named(Path(weights), "--detector-weights")
     if os.environ.get(WEIGHTS_ENV):
         return _named(Path(os.environ[WEIGHTS_ENV]), f"${WEIGHTS_ENV}")
-    packs = sorted(insightface_models().glob("*/det_*.onnx"), key=_pack_rank)
+    folders = (own_models(), insightface_models())
+    packs = sorted((path for folder in folders for path in folder.glob("*/det_*.onnx")), key=_pack_rank)
     return packs[0] if packs else None
 
 
@@ -74,7 +82,7 @@ def require_detector_weights(weights: Path | None = None) -> Path:
 
 @cache
 def download_detector_weights() -> tuple[Path | None, str]:
-    """Download insightface's smallest pack into its cache; tried once per process.
+    """Download insightface's smallest pack into dfer's cache; tried once per process.
 
     Returns:
         The detector's file and "", or None and the reason for the failure.
@@ -82,7 +90,7 @@ def download_detector_weights() -> tuple[Path | None, str]:
     from http.client import HTTPException  # slow to import
     from urllib.request import urlopen
 
-    folder = insightface_models() / PACK
+    folder = own_models() / PACK
     logger.info("downloading the SCRFD detector (licensed for non-commercial research) from %s", PACK_URL)
     try:
         with urlopen(PACK_URL, timeout=TIMEOUT_S) as response:

@@ -40,15 +40,15 @@ def shown(screen: live.TrainingScreen) -> str:
 def test_the_screen_has_all_there_is_to_watch() -> None:
     screen = live.TrainingScreen()
     assert shown(screen).strip() == ""
-    screen.load(2000, 8000)
+    screen.on_load(2000, 8000)
     assert "loading crops" in shown(screen)
     assert "2,000/8,000" in shown(screen)
-    screen.step(STEP)
+    screen.on_step(STEP)
     assert "no validation yet" in shown(screen)
-    screen.epoch({"epoch": 3, "train_loss": 1.2, "val_loss": 1.3, "val_war": 0.5123, "val_uar": 0.4312})
+    screen.on_epoch({"epoch": 3, "train_loss": 1.2, "val_loss": 1.3, "val_war": 0.5123, "val_uar": 0.4312})
     for part in (
         "epoch 3/10", "40/50", "loss 1.2345", "WAR 51.23%", "UAR 43.12%", "lr 5.00e-04", "812.4 clips/s",
-        "step 78 ms", "data wait 2%", "memory 41.2 GB", "left",
+        "step 78 ms", "data wait 2%", "memory 41.2 GB",
     ):  # fmt: skip
         assert part in shown(screen)
 
@@ -57,16 +57,17 @@ def test_the_time_left_is_that_of_the_fold(monkeypatch: pytest.MonkeyPatch) -> N
     now = 100.0
     monkeypatch.setattr(live.time, "monotonic", lambda: now)
     screen = live.TrainingScreen()
-    screen.step(STEP)  # step 140 of 500
+    screen.on_step(STEP)  # step 140 of 500
+    assert "left" not in shown(screen)
     now += 20
-    screen.step(replace(STEP, step=50))
-    assert "0:11:40 left" in shown(screen)  # 350 steps of 2 s
+    screen.on_step(replace(STEP, step=50))
+    assert "12 min left" in shown(screen)  # 350 steps of 2 s
 
 
 def test_a_run_keeps_a_line_per_epoch(written: io.StringIO, tmp_path: Path) -> None:
     store = small_store(tmp_path / "data")
     with live.TrainingScreen() as screen:
-        train(tiny_recipe(store.root), folds=[1], out=tmp_path / "run", device="cpu", observer=screen.observer())
+        train(tiny_recipe(store.root), folds=[1], out=tmp_path / "run", device="cpu", observer=screen)
     text = written.getvalue()
     lines = [line.split("\x1b[2K")[-1] for line in text.splitlines()]
     assert sum(line.startswith("epoch   1  loss") for line in lines) == 1
@@ -85,7 +86,7 @@ def test_without_a_terminal_a_long_epoch_says_how_far_it_is(monkeypatch: pytest.
     monkeypatch.setattr(progress, "note", said.append)
     with live.TrainingScreen() as screen:
         for step in range(1, 51):
-            screen.step(replace(STEP, step=step))
+            screen.on_step(replace(STEP, step=step))
             now += 1.0
     assert said[0] == "train: 111 of 500 steps, 1.0 steps/s, 6 min left, loss 1.2345"
     assert 2 <= len(said) < 6
@@ -94,5 +95,5 @@ def test_without_a_terminal_a_long_epoch_says_how_far_it_is(monkeypatch: pytest.
 def test_only_the_first_process_shows(monkeypatch: pytest.MonkeyPatch, written: io.StringIO) -> None:
     monkeypatch.setenv("RANK", "1")
     with live.TrainingScreen() as screen:
-        screen.step(STEP)
+        screen.on_step(STEP)
     assert written.getvalue() == ""

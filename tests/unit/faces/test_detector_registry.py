@@ -38,6 +38,7 @@ def no_weights_about(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     """An empty home, no network, nothing remembered of earlier tests."""
     monkeypatch.delenv(weights.WEIGHTS_ENV, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(weights, "PACK_URL", "http://127.0.0.1:9/none.zip")
     for remembered in (weights.download_detector_weights, detectors._warn_of_fallback):
         remembered.cache_clear()
@@ -124,6 +125,9 @@ class TestWeights:
         assert find_detector_weights() == small
         large = self.put(weights.insightface_models() / "buffalo_l" / "det_10g.onnx")
         assert find_detector_weights() == large
+        larger_pack = self.put(weights.own_models() / "buffalo_l" / "det_10g.onnx")
+        large.unlink()
+        assert find_detector_weights() == larger_pack
         named = self.put(tmp_path / "env" / "det_500m.onnx")
         monkeypatch.setenv(weights.WEIGHTS_ENV, str(named.parent))
         assert find_detector_weights() == named
@@ -210,7 +214,7 @@ class TestDownload:
         server["pack"] = zipped("det_500m.onnx", original.read_bytes())
 
         assert build_detector("auto").name == "scrfd"
-        kept = weights.insightface_models() / "buffalo_sc" / "det_500m.onnx"
+        kept = weights.own_models() / "buffalo_sc" / "det_500m.onnx"
         assert kept.read_bytes() == original.read_bytes()
         assert find_detector_weights() == kept
         assert [file.name for file in kept.parent.iterdir()] == [kept.name]
@@ -230,7 +234,7 @@ class TestDownload:
 
         assert file is None
         assert reason
-        assert list(weights.insightface_models().rglob("*.*")) == []
+        assert list(weights.own_models().rglob("*.*")) == []
         assert build_detector("auto").name == "haar"
 
     def test_unwritable_cache(self, server: dict[str, bytes], tmp_path: Path) -> None:

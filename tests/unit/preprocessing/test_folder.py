@@ -1,0 +1,41 @@
+"""The store's folder, opened for writing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfer.errors import UsageError
+from dfer.preprocessing.folder import open_for_writing
+from dfer.runtime.files import create_json
+from dfer.store import Store
+from tests.stores import small_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return small_store(tmp_path / "store", clips_per_class=1)
+
+
+def test_only_one_of_several_claims_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "dataset.json"
+    assert [create_json(path, number) for number in range(3)] == [True, False, False]
+    assert path.read_text() == "0\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_claiming_a_folder(tmp_path: Path, store: Store) -> None:
+    open_for_writing(store.root, store.info, (1, 2), overwrite=False)
+    with pytest.raises(UsageError, match="crop_size 48 -> 64"):
+        open_for_writing(store.root, replace(store.info, crop_size=64), (1, 2), overwrite=False)
+    half_claimed = tmp_path / "new"
+    half_claimed.mkdir()
+    (half_claimed / ".dataset.abc.tmp.json").touch()  # another shard is just doing it
+    open_for_writing(half_claimed, store.info, (1, 2), overwrite=False)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").touch()
+    with pytest.raises(UsageError, match="not a store"):
+        open_for_writing(tmp_path / "photos", store.info, (1, 1), overwrite=True)
+    assert (tmp_path / "photos" / "me.jpg").exists()
