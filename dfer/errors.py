@@ -1,7 +1,7 @@
-"""Errors that a user can act on, and the exit codes they end with.
+"""Errors that a user can act on, and their exit codes.
 
-Everything expected to go wrong (bad file, bad recipe key, no checkpoint, full disk) raises a `DferError`;
-`dfer.cli.app` turns it into one `error:` line and, where there is one, a `hint:` line.
+Every expected failure (bad file, bad recipe key, no checkpoint, full disk) raises a `DferError`, which `dfer.cli.app`
+turns into an `error:` line and, if there is a hint, a `hint:` line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells expect of an interrupted program
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, which shells expect from an interrupted program
 
 
 class DferError(Exception):
@@ -18,8 +18,8 @@ class DferError(Exception):
 
     Args:
         what: the failure, in one line without a full stop.
-        where: the file, key or argument it happened at; printed in brackets.
-        hint: the way out, in one line.
+        where: the file, key or argument concerned; printed in brackets.
+        hint: advice on what to do, in one line.
     """
 
     exit_code = EXIT_FAILED
@@ -34,7 +34,7 @@ class DferError(Exception):
         return self.what if self.where is None else f"{self.what} ({self.where})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders: the default reduction would call __init__ with the joined text.
+        # Errors are pickled between processes; by default, __init__ would be called with the joined text.
         return (_rebuild, (type(self), self.what, self.where, self.hint))
 
 
@@ -53,7 +53,7 @@ class CheckpointError(DferError):
 
 
 class DataError(DferError):
-    """A raw data set or a store that does not hold what it should."""
+    """A raw data set or a store with missing or wrong content."""
 
 
 def os_reason(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""The Typer app, and the one place that turns an exception into an error line and an exit code."""
+"""The Typer app, and the only place that turns an exception into an error line and an exit code."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import typer
 
 from dfer.cli import bench, demo, doctor, evaluate, export, predict, preprocess, synth, train
 from dfer.cli.console import configure_logging, print_error
-from dfer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, DferError
+from dfer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, DferError, os_reason
 from dfer.version import __version__
 
 DEBUG_VARIABLE = "DFER_DEBUG"
 
 app = typer.Typer(
     name="dfer",
-    help="Dynamic facial expression recognition: from raw clips to a trained model to an answer about your video.",
-    epilog="First time here? Run [bold]dfer demo[/bold]: the whole pipeline on generated clips, nothing to download.",
+    help="Dynamic facial expression recognition: from raw clips to a trained model to predictions on your videos.",
+    epilog="First time here? [bold]dfer demo[/bold] runs the whole pipeline on generated clips, without a download.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,13 +38,13 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help=f"Show tracebacks and debug messages (or ${DEBUG_VARIABLE}=1).")
     ] = False,
 ) -> None:
-    """Nothing runs here: both options act before a command starts."""
+    """Declare options that act before a command starts."""
 
 
 START, PIPELINE, MACHINE = "Start here", "Pipeline", "This machine"
@@ -71,11 +71,11 @@ def run(arguments: Sequence[str]) -> int:
     arguments, debug = _take_debug(arguments)
     configure_logging(debug=debug)
     if not debug:
-        warnings.simplefilter("ignore")  # other packages' deprecations are not the user's business
+        warnings.simplefilter("ignore")  # users cannot act on other packages' deprecations
     try:
         result = app(list(arguments), standalone_mode=False, prog_name="dfer")
         sys.stdout.flush()
-        if result == EXIT_INTERRUPTED:  # what newer Typers make of Ctrl-C; older ones let it through
+        if result == EXIT_INTERRUPTED:  # newer versions of Typer return this on Ctrl-C; older ones raise
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
@@ -91,7 +91,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """--debug counts wherever it stands, since that is where people add it: at the end."""
+    """Take --debug from anywhere in the arguments, since people append it."""
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     rest = [word for n, word in enumerate(arguments) if word != "--debug" or n > end]
     return rest, len(rest) < len(arguments) or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
@@ -101,7 +101,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, DferError):
         print_error(str(error), hint=error.hint)
         return error.exit_code
-    if hasattr(error, "format_message"):  # Typer's usage errors, whichever click it brings
+    if hasattr(error, "format_message"):  # a usage error of Typer or of its own copy of click
         if type(error).__name__ == "NoArgsIsHelpError":
             return EXIT_USAGE
         context = getattr(error, "ctx", None)
@@ -112,11 +112,11 @@ def _report(error: Exception) -> int:
         return EXIT_FAILED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
         where = f" ({error.filename})" if error.filename else ""
-        print_error(f"{(error.strerror or str(error)).lower()}{where}")
+        print_error(f"{os_reason(error)}{where}")
         return EXIT_FAILED
     if isinstance(error, MemoryError):
         print_error("out of memory", hint="use fewer workers, a smaller batch, or a smaller train.memory_gb")
         return EXIT_FAILED
     first = (str(error).splitlines() or [""])[0]
-    print_error(f"unexpected {type(error).__name__}: {first}", hint="run again with --debug and report it")
+    print_error(f"unexpected {type(error).__name__}: {first}", hint="run the command again with --debug and report it")
     return EXIT_FAILED

@@ -16,18 +16,18 @@ EXAMPLES = (
     "[bold]dfer bench train[/bold] training."
 )
 PREPROCESS_EXAMPLES = (
-    "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or with generated clips "
+    "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or, with generated clips, "
     "[bold]dfer bench preprocess[/bold]\n\n"
     "[bold]dfer bench preprocess face.mp4 --memory --minutes 120[/bold] measures a worker's memory."
 )
 TRAIN_EXAMPLES = (
-    "Examples: [bold]dfer bench train[/bold], or on a GPU with the lengths of one's own data set "
+    "Examples: [bold]dfer bench train[/bold], or, on a GPU with the clip lengths of your data set, "
     "[bold]dfer bench train --frame-counts counts.csv --json bench.json[/bold]\n\n"
     "[bold]dfer bench train model.attention=joint train.compile=off[/bold] measures another model."
 )
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 JsonOption = Annotated[
-    str | None, typer.Option(metavar="FILE|-", help="The figures as JSON; - is stdout.", rich_help_panel=OUTPUT)
+    str | None, typer.Option(metavar="FILE|-", help="Write the results as JSON; - is stdout.", rich_help_panel=OUTPUT)
 ]
 
 
@@ -35,11 +35,11 @@ JsonOption = Annotated[
 def bench(
     context: typer.Context,
     device: DeviceOption = DeviceKind.auto,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips at a time.")] = 4,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each figure.")] = 5.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per batch.")] = 4,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 5.0,
     json: JsonOption = None,
 ) -> None:
-    """Measure speed, parameters and GMACs of the models on this machine; or, by name, of something else."""
+    """Measure speed, parameters and GMACs of the models on this machine; the commands below measure the rest."""
     if context.invoked_subcommand is not None:
         return
     from dfer.bench.models import bench_models
@@ -56,22 +56,22 @@ def bench(
 
 @app.command("preprocess", epilog=PREPROCESS_EXAMPLES)
 def preprocess(
-    videos: Annotated[list[Path] | None, typer.Argument(help="Videos to measure with; generated ones by default.")] = (
+    videos: Annotated[list[Path] | None, typer.Argument(help="Videos to process; by default, generated ones.")] = (
         None
     ),
     detector_weights: DetectorWeightsOption = None,
     workers: WorkersOption = 0,
-    repeat: Annotated[int, typer.Option(min=1, help="How many times the workers do each video.")] = 5,
+    repeat: Annotated[int, typer.Option(min=1, help="Number of times the workers process each video.")] = 5,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Measure a worker's memory instead, over a long 1080p video.")
+        bool, typer.Option("--memory", help="Measure a worker's memory instead, on a long 1080p video.")
     ] = False,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Length of the video for --memory.")] = 120.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Length of the video, with --memory.")] = 120.0,
     clips: Annotated[
-        int | None, typer.Option(min=1, help="So many small clips for --memory, in place of the long video.")
+        int | None, typer.Option(min=1, help="Number of small clips in place of the long video, with --memory.")
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Measure preprocessing beside a plain loop: speed, landmarks and memory."""
+    """Compare preprocessing with a plain loop: speed, landmarks and memory."""
     from dfer.bench.memory import bench_memory
     from dfer.bench.preprocess import bench_preprocess
     from dfer.cli.console import note, stdout
@@ -82,7 +82,7 @@ def preprocess(
     from dfer.runtime.machine import usable_cores
 
     if memory and len(videos or []) != 1:
-        raise UsageError("--memory takes one video, with a face", where="--memory")
+        raise UsageError("--memory needs exactly one video, which shows a face", where="--memory")
     _, weights = resolve_detector("scrfd", detector_weights)
     assert weights is not None  # SCRFD has them
     if memory:
@@ -109,27 +109,27 @@ def _generate_videos(folder: Path) -> list[Path]:
 def train(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Changes to recipes/dfew.yaml.", show_default=False),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of recipes/dfew.yaml.", show_default=False),
     ] = None,
     device: DeviceOption = DeviceKind.auto,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Clips in a batch.", show_default="256 on a GPU, 8 on a CPU")
+        int | None, typer.Option(min=1, help="Clips per batch.", show_default="256 on a GPU, 8 on a CPU")
     ] = None,
-    image_size: Annotated[int, typer.Option(min=32, max=512, help="Side of the crops, pixels.")] = 112,
+    image_size: Annotated[int, typer.Option(min=32, max=512, help="Side length of the crops, in pixels.")] = 112,
     scale: Annotated[
         float | None,
-        typer.Option(help="Share of DFEW's clips to generate.", show_default="1 on a GPU, 0.02 on a CPU"),
+        typer.Option(help="Fraction of DFEW's number of clips to generate.", show_default="1 on a GPU, 0.02 on a CPU"),
     ] = None,
     frame_counts: Annotated[
         Path | None,
-        typer.Option(help="CSV with a column num_frames, a row per clip; else lengths like DFEW's are drawn."),
+        typer.Option(help="CSV with a column num_frames and a row per clip; by default, lengths are drawn as in DFEW."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each row of the table.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per row of the table.")] = 30.0,
     json: JsonOption = None,
 ) -> None:
-    """Measure training beside a plain PyTorch loop: speed, data wait, memory, FLOP/s.
+    """Compare training with a plain PyTorch loop: speed, data wait, memory, FLOP/s.
 
-    On random clips, as many and as long as DFEW's.
+    Clips are random, with DFEW's number and lengths.
     """
     from dfer.bench.training import bench_training
     from dfer.cli.console import note, stdout

@@ -1,4 +1,4 @@
-"""What goes to the terminal: results to stdout, everything else to stderr."""
+"""Output on the terminal: results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ stderr = Console(stderr=True)
 
 @contextmanager
 def _above_bars() -> Iterator[None]:
-    """Where a line can be printed while progress bars are on the screen."""
-    if "tqdm" not in sys.modules:  # no bar has been drawn, and importing it takes time
+    """Clear progress bars while a line is printed."""
+    if "tqdm" not in sys.modules:  # no bar has been drawn, and the import is slow
         yield
         return
     from tqdm import tqdm
@@ -26,22 +26,22 @@ def _above_bars() -> Iterator[None]:
         yield
 
 
-def _say(text: Text) -> None:
+def _print(text: Text) -> None:
     with _above_bars():
         stderr.print(text, soft_wrap=True)
 
 
 class _StderrHandler(logging.Handler):
-    """`warning: ...` lines that a progress display above them survives."""
+    """Prints log records as lines such as `warning: ...` without breaking a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        _say(Text(prefix, style) + Text(record.getMessage()))
+        _print(Text(prefix, style) + Text(record.getMessage()))
 
 
 def configure_logging(*, debug: bool) -> None:
-    """Send dfer's messages to stderr; other packages' only when debugging."""
+    """Send dfer's log messages to stderr, and those of other packages only with --debug."""
     ours = logging.getLogger("dfer")
     ours.handlers = [_StderrHandler()]
     ours.setLevel(logging.DEBUG if debug else logging.INFO)
@@ -50,12 +50,12 @@ def configure_logging(*, debug: bool) -> None:
 
 
 def print_error(message: str, *, hint: str | None = None) -> None:
-    """The error line, and the way out."""
-    _say(Text("error: ", "bold red") + Text(message))
+    """Print the error line and the hint."""
+    _print(Text("error: ", "bold red") + Text(message))
     if hint:
-        _say(Text("hint: ", "cyan") + Text(hint))
+        _print(Text("hint: ", "cyan") + Text(hint))
 
 
 def note(message: str) -> None:
-    """One line to stderr on what is going on."""
-    _say(Text(message))
+    """Print a line to stderr."""
+    _print(Text(message))

@@ -14,18 +14,21 @@ EXAMPLES = "Example: [bold]dfer demo[/bold], then open demo/report/index.html"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for all output.")] = Path("demo"),
     clips: Annotated[
         int | None, typer.Option(min=35, help="Number of clips.", show_default="600", rich_help_panel="Smaller")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change recipes/demo.yaml.", rich_help_panel="Smaller"),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key of recipes/demo.yaml.", rich_help_panel="Smaller"
+        ),
     ] = None,
 ) -> None:
-    """The whole pipeline on generated clips: synth, preprocess, train, eval, predict, report. No download.
+    """Run the whole pipeline on generated clips: synth, preprocess, train, eval, predict, report. No download.
 
-    Minutes on two cores. Interrupted? Run it again: it goes on. Its faces are drawings, and its model knows no others.
+    It takes minutes on two cores; if it is interrupted, repeat the command to resume. The faces are drawings, and the
+    model knows no others.
     """
     from dfer.cli.console import note, stdout
     from dfer.cli.live import TrainingScreen
@@ -45,11 +48,11 @@ def demo(
         "",
         f"WAR {evaluation.mean_war:.2%}, UAR {evaluation.mean_uar:.2%} on people never seen in training",
         f"{prediction.source}: {_runs(prediction)}",
-        "This model has seen drawings only: what it says about real faces means nothing.",
+        "This model was trained on drawings only: its predictions on real faces mean nothing.",
         "",
-        "What next:",
+        "Next steps:",
         f"  look at the report            {out / 'report' / 'index.html'}",
-        "  predict a clip of your own    dfer predict clip.mp4    (by weights that know real faces)",
+        "  predict your own clip         dfer predict clip.mp4    (with weights trained on real faces)",
         "  prepare real data             dfer preprocess dfew ./raw    (or: folder ./my_clips)",
         "  train on it                   dfer train recipes/dfew.yaml --fold all",
         "  test it                       dfer eval",
@@ -59,7 +62,7 @@ def demo(
 
 
 def _runs(prediction: Prediction) -> str:
-    """The emotions of the first face in the order in which they win."""
+    """Return the emotions of the first face, in the order in which they lead."""
     from itertools import groupby
 
     if not prediction.faces:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-EXAMPLES = "Example: [bold]dfer doctor[/bold]; exit code 1 says that something needed is missing."
+EXAMPLES = "Example: [bold]dfer doctor[/bold]. The exit code is 1 if something required is missing."
 
 
 def doctor() -> None:
-    """Say what is installed, which device there is, which detector weights, what is missing and how to get it."""
+    """Check the installation, the device and the weights, and say how to get what is missing."""
     from dfer.cli.console import stdout
     from dfer.doctor import examine
     from dfer.errors import EXIT_FAILED

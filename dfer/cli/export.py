@@ -11,13 +11,15 @@ EXAMPLES = "Example: [bold]dfer export runs/dfew/fold1/best.safetensors --out lo
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors of dfer, or [bold]default[/bold].")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A .safetensors file of dfer, or [bold]default[/bold] for the shipped weights.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The ONNX file to write.")],
 ) -> None:
-    """Write a model as ONNX, checked against onnxruntime.
+    """Export a model to ONNX and check it with onnxruntime.
 
-    Input: clips, float32, batch x frames x 3 x S x S, normalised; output: logits, batch x classes. Labels, alignment
-    and normalisation are in the file's metadata.
+    Input: clips, float32, batch x frames x 3 x S x S, normalised. Output: logits, batch x classes. Labels, alignment
+    and normalisation are stored in the file's metadata.
     """
     from dfer.cli.console import note
     from dfer.model.export import export_onnx

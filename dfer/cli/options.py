@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""Options shared by several commands, and parsers of their values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EngineKind(str, Enum):
 
 
 class DeviceKind(str, Enum):
-    """Where to compute."""
+    """Devices to compute on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -31,7 +31,7 @@ class DeviceKind(str, Enum):
 
 
 class SelectKind(str, Enum):
-    """What the best epoch is chosen on."""
+    """Clips that choose the best epoch."""
 
     val = "val"
     test = "test"
@@ -51,20 +51,20 @@ DetectorWeightsOption = Annotated[
     Path | None,
     typer.Option(
         "--detector-weights",
-        help="The detector's weights, a folder or .onnx (else $DFER_DETECTOR_WEIGHTS, insightface's cache, its "
-        "download).",
+        help="The detector's weights, a folder or .onnx file; else $DFER_DETECTOR_WEIGHTS, dfer's and insightface's "
+        "cache, and a download are tried.",
         rich_help_panel=FACES,
     ),
 ]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.", rich_help_panel=COMPUTE)]
-DeviceOption = Annotated[DeviceKind, typer.Option(help="Where to compute.", rich_help_panel=COMPUTE)]
+DeviceOption = Annotated[DeviceKind, typer.Option(help="Device to compute on.", rich_help_panel=COMPUTE)]
 
 
 def parse_folds(text: str | None, default: str) -> list[int] | None:
-    """Fold numbers from "3", "1,4" or "all"; None means all.
+    """Parse fold numbers from "3", "1,4" or "all"; None means all.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text is none of these.
     """
     text = default if text is None else text
     if text == "all":
@@ -74,19 +74,21 @@ def parse_folds(text: str | None, default: str) -> list[int] | None:
     except ValueError:
         folds = []
     if not folds or min(folds) < 1:
-        raise UsageError(f"a fold is a number from 1 up, or all; not {text!r}", where="--fold")
+        raise UsageError(
+            f"invalid fold {text!r}: expected all, a number from 1 up, or a list such as 1,4", where="--fold"
+        )
     return list(dict.fromkeys(folds))
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
-    """(i, n) from "i/n", 1-based; (1, 1) for None.
+    """Parse (i, n) from "i/n", 1-based; None means (1, 1).
 
     Raises:
-        UsageError: it is not of this form.
+        UsageError: the text does not have this form.
     """
     if text is None:
         return 1, 1
     index, separator, count = text.partition("/")
     if not (separator and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise UsageError(f"a shard is I/N with I from 1 to N, not {text!r}", where="--shard")
+        raise UsageError(f"invalid shard {text!r}: expected I/N with I from 1 to N", where="--shard")
     return int(index), int(count)

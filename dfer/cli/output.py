@@ -1,4 +1,4 @@
-"""Writing results where the user asked for them: a file, or stdout for a pipe."""
+"""JSON results, to a file or to stdout."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dfer.runtime.files import write_json, write_text
 
 
 def write_json_result(target: str, results: Sequence[dict[str, Any]]) -> None:
-    """One object as JSON, several as JSON Lines.
+    """Write one object as JSON, several as JSON Lines.
 
     Args:
         target: a file, or "-" for stdout.
-        results: what to write.
+        results: the objects.
     """
     lines = "".join(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
     if target == "-":

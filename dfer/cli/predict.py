@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from dfer.prediction.predictor import Analysis, Predictor
 
 EXAMPLES = (
-    "Examples: [bold]dfer predict clip.mp4 --video seen.mp4 --plot timeline.png[/bold]\n\n"
+    "Examples: [bold]dfer predict clip.mp4 --video annotated.mp4 --plot timeline.png[/bold]\n\n"
     "[bold]dfer predict recordings/*.mp4 --faces all --json - | jq .faces[/bold]"
 )
 
 
 class FacesKind(str, Enum):
-    """Which faces to answer about."""
+    """Faces to recognise."""
 
     main = "main"
     all = "all"
@@ -39,22 +39,26 @@ def predict(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="A .safetensors of dfer, or [bold]default[/bold].",
+            help="A .safetensors file of dfer, or [bold]default[/bold] for the shipped weights.",
             show_default="$DFER_CHECKPOINT, else the newest run's, else the shipped weights",
         ),
     ] = None,
     json: Annotated[
         str | None,
-        typer.Option(metavar="FILE|-", help="JSON, an object per input; - is stdout.", rich_help_panel=OUTPUT),
+        typer.Option(metavar="FILE|-", help="Write JSON, one object per input; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="A row per face and window.", rich_help_panel=OUTPUT)] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write a CSV with a row per face and segment.", rich_help_panel=OUTPUT)
+    ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="The video with the answer drawn in.", rich_help_panel=OUTPUT)
+        Path | None, typer.Option(help="Write the video with the prediction drawn in.", rich_help_panel=OUTPUT)
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="The emotion timeline, .png, .pdf or .svg.", rich_help_panel=OUTPUT)
+        Path | None, typer.Option(help="Write the emotion timeline as .png, .pdf or .svg.", rich_help_panel=OUTPUT)
     ] = None,
-    faces: Annotated[FacesKind, typer.Option(help="The main face, or all.", rich_help_panel=FACES)] = FacesKind.main,
+    faces: Annotated[
+        FacesKind, typer.Option(help="Recognise the main face, or all.", rich_help_panel=FACES)
+    ] = FacesKind.main,
     stride: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Length of a segment.", show_default="the model's 16 frames"),
@@ -63,7 +67,7 @@ def predict(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="What the model's frames are spread over, around each segment.",
+            help="Time span around each segment over which the model's frames are spread.",
             show_default="a training clip's length",
         ),
     ] = None,
@@ -71,10 +75,10 @@ def predict(
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
 ) -> None:
-    """Say which emotion the faces in a video show, over time.
+    """Recognise the emotions of the faces in a video over time.
 
-    The model looks at 16 frames at a time, spread over as long as a clip lasted in its training. Times come from the
-    video's own timestamps.
+    The model sees 16 frames at a time, spread over the length of a training clip. Times are the video's own
+    timestamps.
     """
     from dfer.cli.console import note, print_error, stdout
     from dfer.cli.output import write_json_result
@@ -86,7 +90,7 @@ def predict(
     from dfer.video.writer import WRITABLE_SUFFIXES
 
     if len(inputs) > 1 and (video or plot):
-        raise UsageError("one video or plot cannot hold several inputs", where="--video, --plot")
+        raise UsageError("--video and --plot need a single input", where="--video, --plot")
     if plot:
         require_figure_suffix(plot)
     if video and video.suffix.lower() not in WRITABLE_SUFFIXES:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples: [bold]dfer preprocess dfew ./raw[/bold] writes data/dfew.\n\n"
-    "[bold]dfer preprocess folder ./my_clips --out data/mine[/bold] takes one sub-folder per emotion, or a CSV.\n\n"
+    "[bold]dfer preprocess folder ./my_clips --out data/mine[/bold] reads one sub-folder per emotion, or a CSV.\n\n"
     "[bold]dfer preprocess dfew --check[/bold] verifies data/dfew against its manifest."
 )
 SHOWN_FAILURES = 10
@@ -40,15 +40,17 @@ def preprocess(
     dataset: Annotated[str, typer.Argument(help=DATASET_HELP)],
     raw: Annotated[
         Path | None,
-        typer.Argument(help="The raw data set, as its authors ship it; --check can do without.", show_default=False),
+        typer.Argument(
+            help="Folder of the raw data set, as distributed by its authors; optional with --check.", show_default=False
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where the store goes.", show_default="data/DATASET", rich_help_panel=OUTPUT)
+        Path | None, typer.Option(help="Folder of the store.", show_default="data/DATASET", rich_help_panel=OUTPUT)
     ] = None,
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     size: Annotated[
-        int, typer.Option(min=32, max=512, help="Side of the crops, pixels.", rich_help_panel=OUTPUT)
+        int, typer.Option(min=32, max=512, help="Side length of the crops, in pixels.", rich_help_panel=OUTPUT)
     ] = 128,
     workers: WorkersOption = 0,
     engine: Annotated[
@@ -64,7 +66,7 @@ def preprocess(
         typer.Option(
             min=1,
             metavar="SECONDS",
-            help="The longest time for a short clip; a long one is given more.",
+            help="Time limit for a short clip; long clips get more.",
             rich_help_panel=COMPUTE,
         ),
     ] = 120.0,
@@ -72,19 +74,25 @@ def preprocess(
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Do every N-th clip only, for job arrays; --merge then writes the manifest.",
+            help="Process every N-th clip only, for job arrays; --merge writes the manifest afterwards.",
             rich_help_panel=COMPUTE,
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most this many clips, spread over the lists.", rich_help_panel=COMPUTE)
+        int | None,
+        typer.Option(
+            min=1, help="Process at most this many clips, spread evenly over the lists.", rich_help_panel=COMPUTE
+        ),
     ] = None,
     max_failures: Annotated[
-        float, typer.Option(min=0, help="Failed clips that are tolerated: a share, or from 1 up a number.")
+        float, typer.Option(min=0, help="Number of failed clips to tolerate; below 1, a fraction of all clips.")
     ] = 0.05,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.", rich_help_panel=OUTPUT)] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete the store and start from scratch.", rich_help_panel=OUTPUT)
+    ] = False,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Write the manifest from the shards' work.", rich_help_panel=AFTERWARDS)
+        bool,
+        typer.Option("--merge", help="Write the manifest from the results of all shards.", rich_help_panel=AFTERWARDS),
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Verify the store against its manifest.", rich_help_panel=AFTERWARDS)
@@ -93,29 +101,32 @@ def preprocess(
         bool,
         typer.Option(
             "--repair",
-            help="With --check: remove the damaged files; the normal command then makes them again.",
+            help="With --check: delete damaged files, so that the next normal run recreates them.",
             rich_help_panel=AFTERWARDS,
         ),
     ] = False,
 ) -> None:
     """Turn a raw data set into aligned, packed face crops and a manifest.
 
-    Every clip of the official lists gets a row, whatever happened to it. Interrupted? Run the same command again.
+    Every clip of the official lists gets a row in the manifest, whatever happens to it. If the run is interrupted,
+    repeat the command to resume.
     """
     part = parse_shard(shard)
     chosen = [name for name, given in (("--merge", merge), ("--check", check), ("--shard", shard)) if given]
     if len(chosen) > 1:
-        raise UsageError(f"{' and '.join(chosen)} do not go together", hint="give one of them")
+        raise UsageError(f"{' and '.join(chosen)} cannot be combined", hint="use one of them")
     if repair and not check:
-        raise UsageError("--repair goes with --check", hint="--check alone only looks")
+        raise UsageError("--repair needs --check", hint="dfer preprocess DATASET --check --repair")
     if raw is None and not check:
-        raise UsageError("where is the raw data set?", where="RAW", hint=f"dfer preprocess {dataset} RAW")
+        raise UsageError(
+            "missing argument: the folder of the raw data set", where="RAW", hint=f"dfer preprocess {dataset} RAW"
+        )
     store = out or Path("data") / dataset
     data = None if raw is None else _read_lists(dataset, raw)
     if check:
         _check(dataset, data, store, limit=limit, repair=repair)
         return
-    assert raw is not None  # for mypy: it is given wherever nothing is checked
+    assert raw is not None  # for mypy: only --check does without
     assert data is not None
     if merge:
         from dfer.preprocessing import merge as run_merge
@@ -137,9 +148,9 @@ def preprocess(
         def on_clip(row: ManifestRow, total: int) -> None:
             nonlocal failed
             failed += not row.ok
-            # A missing clip takes no time, and comes first.
-            said = f"{failed:,} failed" if failed else ""
-            progress.advance(1, total, said, skipped=row.status == "missing")
+            # Missing clips come first and take no time.
+            extra = f"{failed:,} failed" if failed else ""
+            progress.advance(1, total, extra, skipped=row.status == "missing")
 
         summary = run(
             data,
@@ -176,7 +187,7 @@ def _read_lists(dataset: str, raw: Path) -> RawDataset:
 
 
 def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_failures: float) -> None:
-    """Write the report of a store that is finished, and tell how it went.
+    """Write the report of a finished store, and print the outcome.
 
     Raises:
         DferError: more clips failed than are tolerated.
@@ -188,7 +199,7 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
     for row in summary.failures[:SHOWN_FAILURES]:
         note(f"{row.status}: {row.clip_id}: {row.detail}")
     if len(summary.failures) > SHOWN_FAILURES:
-        note(f"... and {len(summary.failures) - SHOWN_FAILURES} more, each with its reason in the manifest")
+        note(f"... and {len(summary.failures) - SHOWN_FAILURES:,} more; the manifest has the reason for each")
     total = sum(summary.counts.values())
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), key=lambda kv: -kv[1]))
     note(f"{total} clips: {counts} ({summary.num_new} in this run) -> {store}")
@@ -199,12 +210,12 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
         raise DferError(
             f"{len(summary.failures)} of {total} clips failed",
             where=summary.manifest,
-            hint="see the reasons there; --max-failures sets how many are tolerated",
+            hint="the manifest has the reasons; --max-failures sets how many are tolerated",
         )
 
 
 def _check(dataset: str, data: RawDataset | None, store: Path, *, limit: int | None, repair: bool) -> None:
-    """Verify a store; the problems go to stdout, a line each.
+    """Verify a store and print the problems to stdout, a line each.
 
     Raises:
         DferError: there are any.
@@ -228,10 +239,10 @@ def _check(dataset: str, data: RawDataset | None, store: Path, *, limit: int | N
         return
     hint = None
     if report.damaged and not repair:
-        hint = f"--check --repair removes the {len(report.damaged)} files that are damaged or needless"
+        hint = f"--check --repair deletes the {len(report.damaged)} damaged or unexpected files"
     elif report.damaged or report.lost:
-        hint = f"dfer preprocess {dataset} RAW --out {store} makes again what is missing"
+        hint = f"dfer preprocess {dataset} RAW --out {store} recreates what is missing"
     if repair:
         remove_damaged(report)
-        note(f"{len(report.damaged)} files that were damaged or needless are removed")
+        note(f"deleted {len(report.damaged)} damaged or unexpected files")
     raise DferError(f"{len(report.problems)} problems", where=store, hint=hint)

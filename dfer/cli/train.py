@@ -16,33 +16,42 @@ EXAMPLES = (
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="YAML file; the shipped ones go by their name.")],
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of the recipe.", show_default=False)
     ] = None,
     fold: Annotated[
-        str | None, typer.Option(metavar="N|all", help="Fold to train.", show_default="1", rich_help_panel=WHICH)
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="Fold to train; a list such as 1,4 is possible.",
+            show_default="1",
+            rich_help_panel=WHICH,
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME", rich_help_panel=OUTPUT)
+        Path | None, typer.Option(help="Folder of the run.", show_default="runs/NAME", rich_help_panel=OUTPUT)
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on where this run stopped.", rich_help_panel=COMPUTE)
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Continue an interrupted run, or start from scratch.", rich_help_panel=COMPUTE
+        ),
     ] = True,
     device: DeviceOption = DeviceKind.auto,
     select: Annotated[
         SelectKind | None,
         typer.Option(
-            help="What [bold]best[/bold] is chosen on; [bold]test[/bold] only to compare with published tables, "
-            "which it is marked in.",
+            help="Clips that choose the [bold]best[/bold] epoch; use [bold]test[/bold] only to compare with published "
+            "tables, where it is marked.",
             show_default="val",
             rich_help_panel=WHICH,
         ),
     ] = None,
 ) -> None:
-    """Train LOGO-Former by a recipe.
+    """Train a model from a recipe.
 
-    A finished fold is not trained again; an interrupted one goes on at the step where it stopped. Several GPUs:
+    Finished folds are skipped; an interrupted one resumes at the step where it stopped. On several GPUs:
     [bold]torchrun --nproc-per-node 8 -m dfer train ...[/bold]
     """
     from dfer.recipe import load_recipe

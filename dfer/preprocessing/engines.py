@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfer.errors import DferError
+from dfer.errors import DferError, os_reason
 from dfer.faces.detectors import Detector
 from dfer.preprocessing.clip import Settings, missing_row, process_clip, unreadable_row
 from dfer.preprocessing.guard import read_through, take_snapshot, time_allowed_s
@@ -125,7 +125,7 @@ def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:
             return row
         detail = "the file changed while it was read"
     except OSError as error:
-        detail = f"cannot read: {(error.strerror or str(error)).lower()}"
+        detail = f"cannot read: {os_reason(error)}"
     return unreadable_row(clip, job.raw, detail)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
-from dfer.errors import DataError
+from dfer.errors import DataError, os_reason
 from dfer.records import IMAGE_SUFFIXES, ClipRecord
 from dfer.store.manifest import ManifestRow
 
@@ -177,7 +177,7 @@ def _read_file(path: Path) -> None:
 
 def _disk_error(error: OSError, where: Path) -> DataError:
     return DataError(
-        f"the raw data set can no longer be read: {(error.strerror or str(error)).lower()}",
+        f"the raw data set can no longer be read: {os_reason(error)}",
         where=where,
         hint="reconnect the disk or mount and run the same command again: finished work is kept",
     )

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dfer.errors import DferError
+from dfer.errors import DferError, os_reason
 
 _TEMPORARY = ".*.tmp.*"  # the names that `atomic_path` gives
 _unfinished: set[Path] = set()  # what this process is writing
@@ -113,6 +113,7 @@ def sha256_of(path: Path) -> str:
 
 def write_error(path: Path, error: OSError) -> DferError:
     """Return the error for a failed write, with a hint if the disk is full."""
-    reason = (error.strerror or str(error)).lower()
     hint = "free some space and run the same command again: finished work is kept"
-    return DferError(f"cannot write: {reason}", where=path, hint=hint if error.errno == errno.ENOSPC else None)
+    return DferError(
+        f"cannot write: {os_reason(error)}", where=path, hint=hint if error.errno == errno.ENOSPC else None
+    )

@@ -197,8 +197,8 @@ def test_a_run_without_a_record(workspace: Path) -> None:
         pytest.param(["train", "RECIPE", "--fold", 99], 1, "no fold 99", "the folds here: [1, 2]", id="train"),
         pytest.param(["eval", "--fold", 99], 1, "no trained run with fold 99", "dfer train", id="eval"),
         pytest.param(["eval", "--run", "RUN", "--fold", 99], 2, "no fold 99", "its folds: [1, 2]", id="eval of a run"),
-        pytest.param(["train", "RECIPE", "--fold", 0], 2, "a fold is a number from 1 up", None, id="fold 0"),
-        pytest.param(["train", "RECIPE", "--fold", "first"], 2, "not 'first'", None, id="a word"),
+        pytest.param(["train", "RECIPE", "--fold", 0], 2, "invalid fold", None, id="fold 0"),
+        pytest.param(["train", "RECIPE", "--fold", "first"], 2, "invalid fold 'first'", None, id="a word"),
     ],
 )
 def test_a_fold_that_is_not(
@@ -223,9 +223,9 @@ def test_a_fold_that_is_not(
         pytest.param(["predict", "a.mp4", "--faces", "some"], "'some'", id="unknown choice of faces"),
         pytest.param(["predict", "a.mp4", "--stride", "0"], "stride must be above 0", id="stride of nothing"),
         pytest.param(["predict", "a.mp4", "--stride", "fast"], "--stride", id="stride that is no number"),
-        pytest.param(["predict", "a.mp4", "b.mp4", "--video", "c.mp4"], "several inputs", id="a video of two"),
-        pytest.param(["preprocess", "dfew", "raw", "--shard", "3/2"], "a shard is I/N", id="shard 3 of 2"),
-        pytest.param(["preprocess", "dfew", "raw", "--shard", "half"], "a shard is I/N", id="shard that is none"),
+        pytest.param(["predict", "a.mp4", "b.mp4", "--video", "c.mp4"], "need a single input", id="a video of two"),
+        pytest.param(["preprocess", "dfew", "raw", "--shard", "3/2"], "invalid shard", id="shard 3 of 2"),
+        pytest.param(["preprocess", "dfew", "raw", "--shard", "half"], "invalid shard", id="shard that is none"),
         pytest.param(["preprocess", "dfew", "raw", "--size", "4"], "--size", id="tiny crops"),
         pytest.param(["preprocess", "dfew", "raw", "--workers", "-1"], "--workers", id="negative workers"),
         pytest.param(["synth", "out", "--clips", "3"], "--clips", id="fewer clips than emotions"),

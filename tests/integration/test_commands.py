@@ -200,7 +200,12 @@ def test_auto_falls_back_to_haar_loudly_where_no_weights_are_to_be_had(
     checkpoint: Path, clip: Path, tmp_path: Path
 ) -> None:
     # An empty home, and a network that refuses.
-    env = environment(HOME=str(tmp_path), https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
+    env = environment(
+        HOME=str(tmp_path),
+        XDG_CACHE_HOME=str(tmp_path),
+        https_proxy="http://127.0.0.1:9",
+        http_proxy="http://127.0.0.1:9",
+    )
     outcome = dfer_process("predict", clip, "--checkpoint", checkpoint, "--json", "-", env=env).succeeded()
     (warning,) = outcome.lines("warning: no weights")
     assert "Haar" in warning
@@ -229,5 +234,5 @@ def test_demo_runs_the_whole_pipeline_and_goes_on_where_it_stopped() -> None:
     for word in ("dfer predict", "dfer train", "dfer eval", "report/index.html"):
         assert word in outcome.out
     before = (out / "runs" / "demo" / "fold1" / "last.safetensors").stat().st_mtime_ns
-    assert "fold 1 is trained already" in dfer(*command).succeeded().err
+    assert "fold 1 is already trained" in dfer(*command).succeeded().err
     assert (out / "runs" / "demo" / "fold1" / "last.safetensors").stat().st_mtime_ns == before

@@ -192,9 +192,9 @@ def test_runs_do_not_get_into_each_others_way(small_raw: Path, small_drawn: Path
     ("more", "words"),
     [
         (["--overwrite", "--shard", "1/2"], "delete the other shards' work"),
-        (["--merge", "--shard", "1/2"], "--merge and --shard do not go together"),
-        (["--merge", "--check"], "--merge and --check do not go together"),
-        (["--repair"], "--repair goes with --check"),
+        (["--merge", "--shard", "1/2"], "--merge and --shard cannot be combined"),
+        (["--merge", "--check"], "--merge and --check cannot be combined"),
+        (["--repair"], "--repair needs --check"),
     ],
     ids=" ".join,
 )

@@ -183,7 +183,7 @@ def test_train_goes_on_after_being_stopped(
     done = epochs_done(folder)
     assert 3 <= done < 12
     assert not (folder / "run.json").exists()
-    assert f"going on after epoch {done}" in dfer(*train_command).succeeded().err
+    assert f"resuming after epoch {done}" in dfer(*train_command).succeeded().err
     same_training(folder, train_command, undisturbed)
 
 

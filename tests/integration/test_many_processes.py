@@ -84,7 +84,7 @@ def test_a_process_that_dies_ends_the_job_and_the_next_one_goes_on(command: list
         assert outcome.code == 1
         assert one_error(outcome).startswith("error: another process of this training job has ended")
         assert moment <= len(history(killed)) < 12
-    assert "going on after epoch" in finish(torchrun(2, *long, killed)).succeeded().err
+    assert "resuming after epoch" in finish(torchrun(2, *long, killed)).succeeded().err
     finish(torchrun(2, *long, tmp_path / "undisturbed")).succeeded()
     for name in ("last.safetensors", "best.safetensors"):
         ours, theirs = (run / "fold1" / name for run in (killed, tmp_path / "undisturbed"))

@@ -65,7 +65,7 @@ def test_train_does_not_train_a_finished_fold_again_unless_told(tiny_recipe: Pat
     dfer("train", tiny_recipe).succeeded()
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     outcome = dfer("train", tiny_recipe).succeeded()
-    assert "fold 1 is trained already" in outcome.err
+    assert "fold 1 is already trained" in outcome.err
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     weights = (folder / "last.safetensors").read_bytes()
     outcome = dfer("train", tiny_recipe, "--no-resume").succeeded()
@@ -177,12 +177,12 @@ def test_all_folds_resume_and_a_finished_one_is_not_trained_again(tiny_recipe: P
     weights = run / "fold1" / "last.safetensors"
     before = weights.stat().st_mtime_ns
     outcome = dfer("train", tiny_recipe, "--fold", "all", "--out", run, "--device", "cpu").succeeded()
-    assert "fold 1 is trained already" in outcome.err
+    assert "fold 1 is already trained" in outcome.err
     assert "fold 2 done" in outcome.err
     assert outcome.err.count("epoch   1  loss") == 1
     assert weights.stat().st_mtime_ns == before
     again = dfer("train", tiny_recipe, "--fold", "all", "--out", run, "--device", "cpu").succeeded()
-    assert again.err.count("is trained already") == 2
+    assert again.err.count("is already trained") == 2
 
 
 def test_selection_on_test_is_an_option_and_is_marked_in_the_table(tiny_recipe: Path, tmp_path: Path) -> None:
