@@ -1,6 +1,4 @@
-"""From pixels to the model's input: normalisation, and augmentation in batches on the device.
-
-The one place that normalises pixels; training, evaluation and prediction all come through here.
+"""Augment batches of crops on the device, and normalise them for the model.
 
 Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's input.
 """
@@ -23,16 +21,16 @@ from dfer.recipe import AugmentSection
 
 @dataclass(frozen=True)
 class AugmentDraw:
-    """What was drawn for a batch: a row per clip, so that any part of the batch can be computed anywhere.
+    """The random draws for a batch, a row per clip, so that any part of the batch can be computed in any process.
 
     Attributes:
         theta: affine map from the model's input to the crop, float [B, 2, 3].
         colour: factors of brightness, contrast and saturation, float [B, 3].
-        grey: whether colour is dropped, bool [B].
-        erased: the blanked rectangle as shares of the side: start and end, of rows and columns, float [B, 2, 2].
-        own: what a clip keeps of itself when it is blended with its partner, float [B].
-        swapped: the rectangle taken from the partner, pixels as `erased`, float [B, 2, 2].
-        effects: what changes along the clip, and the recording's quality; None where the recipe asks for none.
+        grey: whether colour is removed, bool [B].
+        erased: the blanked rectangle, as shares of the side: start and end of rows and of columns, float [B, 2, 2].
+        own: share that a clip keeps of itself when it is mixed with its partner, float [B].
+        swapped: the rectangle taken from the partner, as `erased` but in pixels, float [B, 2, 2].
+        effects: draws of motion, light and recording quality; None if the recipe has none.
     """
 
     theta: Tensor
@@ -44,7 +42,7 @@ class AugmentDraw:
     effects: EffectsDraw | None = None
 
     def part(self, clips: slice) -> AugmentDraw:
-        """The draw of some of the clips; where pairs are mixed, cut between pairs."""
+        """Return the draws of some of the clips; where clips are mixed in pairs, pairs must not be separated."""
         own = {field.name: getattr(self, field.name)[clips] for field in fields(self) if field.name != "effects"}
         effects = self.effects
         if effects is not None:
@@ -54,13 +52,13 @@ class AugmentDraw:
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Random changes, one draw per clip; all but motion, light and covering hands are the same for all its frames.
+    """Random changes, drawn per clip; all but motion, light and covering hands are the same for all frames of a clip.
 
-    Clips 2k and 2k + 1 of a batch are a pair that mixup and cutmix mix, each keeping the same share of itself: a
-    plan is in random order, so its neighbours are strangers. An odd last clip stays itself.
+    Mixup and cutmix mix clips 2k and 2k + 1 of a batch, each keeping the same share of itself. An epoch is in random
+    order, so such pairs are random too. An odd last clip is not mixed.
 
     Args:
-        settings: how much of each.
+        settings: strength of each augmentation.
         image_size: S.
         num_frames: T.
     """
@@ -71,7 +69,7 @@ class Augmenter:
 
     @property
     def mixes(self) -> bool:
-        """Whether the classes of clips are mixed in pairs."""
+        """Whether clips and their targets are mixed in pairs."""
         return self.settings.mixup > 0 or self.settings.cutmix > 0
 
     @property
@@ -80,7 +78,7 @@ class Augmenter:
         return 2 if self.mixes or self.settings.onset > 0 else 1
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw for a batch, and apply it; see `draw` and `apply`."""
+        """Draw for a batch, and apply the draws; see `draw` and `apply`."""
         return self.apply(frames, self.draw(len(frames), generator))
 
     def draw(self, batch: int, generator: torch.Generator) -> AugmentDraw:
@@ -88,7 +86,7 @@ class Augmenter:
 
         Args:
             batch: B.
-            generator: on the CPU; the draws are tiny and so the same on every device.
+            generator: on the CPU, so that the draws are the same for every device.
         """
         settings = self.settings
 
@@ -120,7 +118,7 @@ class Augmenter:
         return AugmentDraw(theta, colour, grey, erased, own, swapped, effects)
 
     def _draw_mix(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The share each clip keeps, and the rectangle it takes from its partner, empty under mixup."""
+        """Return the share each clip keeps, and the rectangle it takes from its partner, which is empty for mixup."""
         own, swapped = torch.ones(batch), torch.zeros(batch, 2, 2)
         kinds = [kind for kind in ("mixup", "cutmix") if getattr(self.settings, kind) > 0]
         if not kinds:
@@ -146,7 +144,7 @@ class Augmenter:
 
         Args:
             frames: uint8 [B, T, H, W, 3].
-            draw: what was drawn for these clips.
+            draw: the draws of these clips.
 
         Returns:
             float32 [B, T, 3, S, S], normalised, on the device of `frames`.
@@ -154,7 +152,7 @@ class Augmenter:
         batch = len(frames)
         settings, device = self.settings, frames.device
         theta = draw.theta[:, None] if draw.effects is None else move(draw.theta, draw.effects.path)
-        # Frames that are sampled at the same places, all of a clip that does not move, are channels of one image.
+        # Frames sampled at the same places (all frames of a clip without motion) become channels of one image.
         moves = theta.shape[1]
         images = rearrange(frames, "b (moves t) h w c -> (b moves) (t c) h w", moves=moves).float()
         size = [len(images), images.shape[1], self.image_size, self.image_size]
@@ -177,25 +175,25 @@ class Augmenter:
 
     def _mix(self, clips: Tensor, draw: AugmentDraw) -> Tensor:
         inside = _inside(draw.swapped.to(clips.device), self.image_size)
-        blended = (draw.swapped == 0).all(2).all(1)  # under cutmix the rest of the frame is all its own
+        blended = (draw.swapped == 0).all(2).all(1)  # with cutmix the rest of the frame stays
         share = torch.where(blended, draw.own, 1.0).to(clips.device).view(-1, 1, 1, 1, 1)
         return torch.lerp(clips[partners(len(clips))], clips, torch.where(inside, 0.0, share))
 
 
 def partners(count: int) -> Tensor:
-    """The partner of each clip in mixing, int64 [B]: of clip 2k, clip 2k + 1; an odd last clip is its own."""
+    """Return the partner of each clip in mixing, int64 [B]: 2k and 2k + 1 are partners, an odd last clip its own."""
     index = torch.arange(count) ^ 1
     return torch.where(index < count, index, count - 1)
 
 
 def mix_targets(targets: Tensor, draw: AugmentDraw) -> Tensor:
-    """The classes of mixed clips, probabilities float [B, C]: of each clip by the share of it that is seen."""
+    """Return the targets of mixed clips, probabilities float [B, C], weighted by the visible share of each clip."""
     own = draw.own.to(targets)[:, None]
     return torch.lerp(targets[partners(len(targets))], targets, own)
 
 
 def _inside(edges: Tensor, size: int) -> Tensor:
-    """bool [B, 1, 1, S, S]: the pixels of a rectangle, of its start and end in rows and columns, [B, 2, 2]."""
+    """Return a mask of the pixels in a rectangle, bool [B, 1, 1, S, S]; `edges` as `AugmentDraw.swapped`."""
     line = torch.arange(size, device=edges.device)
     inside = (line >= edges[:, :, :1]) & (line < edges[:, :, 1:])
     return (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None, None]

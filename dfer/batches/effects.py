@@ -1,8 +1,8 @@
-"""What makes a clip of a still, and a good recording a poor one: motion, light, tint, blur, noise, a covering hand.
+"""Effects that turn a still into a clip, and degrade a recording: motion, light, tint, blur, noise, a covering hand.
 
-Each effect is drawn for a clip and changes along it as cameras, heads and hands do: slowly, with a little jitter.
+Each effect is drawn for a clip and changes along it slowly and with a little jitter, as cameras, heads and hands do.
 
-Shape letters: B clips, T frames, S side of the model's input. Places in a frame are shares of its half side, -1 to 1.
+Shape letters: B clips, T frames, S side of the model's input. Positions in a frame are in half sides, from -1 to 1.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from torch import Tensor
 
 from dfer.recipe import AugmentSection
 
-_WAVES = 3  # in a path
-_JITTER = 0.15  # of a path's extent
-_LONGEST_ONSET = 0.35  # of a clip
-# What a hand in front of a face may look like: from dark to light skin, red, green and blue.
+_WAVES = 3  # sine waves summed in a path
+_JITTER = 0.15  # relative to a path's extent
+_LONGEST_ONSET = 0.35  # share of a clip
+# The colour of a hand in front of a face lies between these: red, green and blue.
 _DARK_SKIN, _LIGHT_SKIN = (0.25, 0.15, 0.10), (0.95, 0.78, 0.68)
 
 
 @dataclass(frozen=True)
 class EffectsDraw:
-    """What was drawn: a row per clip.
+    """The random draws of effects, a row per clip.
 
     Attributes:
         path: shift x and y, logarithm of the scale, and angle (radians) of each frame, float [B, T, 4].
-        slope: change of brightness across the frame, along x and y, float [B, T, 2].
+        slope: gradient of brightness across the frame, along x and y, float [B, T, 2].
         tint: gain of each colour, float [B, 3].
-        sharpness: what is added of the difference from a blurred copy; below 0 blurs, float [B].
-        noise: standard deviation, float [B].
-        seed: of the noise, int64 [B].
+        sharpness: weight of the added difference from a blurred copy, negative to blur, float [B].
+        noise: standard deviation of the noise, float [B].
+        seed: seed of the noise, int64 [B].
         cover: the covering ellipse's centre x and y and its radii, 0 without one, float [B, T, 4].
-        skin: its colour, float [B, 3].
-        other: the share of the pair's other face, float [B, T].
+        skin: colour of that ellipse, float [B, 3].
+        other: share of the partner's face, float [B, T].
     """
 
     path: Tensor
@@ -55,7 +55,7 @@ def draw_effects(settings: AugmentSection, batch: int, num_frames: int, generato
     """Draw for a batch of B clips of T frames.
 
     Args:
-        settings: how much of each.
+        settings: strength of each effect.
         batch: B.
         num_frames: T.
         generator: on the CPU.
@@ -71,7 +71,7 @@ def draw_effects(settings: AugmentSection, batch: int, num_frames: int, generato
     path = _paths(batch, num_frames, 4, generator) * extent[:, None]
     slope = settings.light * (uniform(-1, 1, 1, 2) + 0.5 * _paths(batch, num_frames, 2, generator))
     radii = uniform(0.25, 0.7, 1, 2) * chosen(settings.cover)[:, None, None]
-    # A hand comes from below or from a side, and covers a rim of the face rather than its middle.
+    # Hands come from below or from a side, and cover the rim of a face rather than its middle.
     angle = uniform(-0.2, math.pi + 0.2)
     centre = torch.stack([angle.cos(), angle.sin()], 1)[:, None] * uniform(0.5, 1.0, 1, 1)
     centre = centre + 0.3 * _paths(batch, num_frames, 2, generator)
@@ -90,7 +90,7 @@ def draw_effects(settings: AugmentSection, batch: int, num_frames: int, generato
 
 
 def move(theta: Tensor, path: Tensor) -> Tensor:
-    """Affine maps from the model's input to the crop, [B, 2, 3], each moved along a path: float [B, T, 2, 3]."""
+    """Return affine maps from the model's input to the crop, [B, 2, 3], moved along paths: float [B, T, 2, 3]."""
     shift, scale, angle = path[..., :2], path[..., 2].exp(), path[..., 3]
     cos, sin = scale * angle.cos(), scale * angle.sin()
     turn = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # B T 2 2
@@ -99,13 +99,13 @@ def move(theta: Tensor, path: Tensor) -> Tensor:
 
 
 def blend_onsets(clips: Tensor, draw: EffectsDraw, partners: Tensor) -> Tensor:
-    """Clips float [B, T, 3, S, S] that begin or end with their partner's face."""
+    """Return clips, float [B, T, 3, S, S], that begin or end with their partner's face."""
     share = draw.other.to(clips.device)[:, :, None, None, None]
     return torch.lerp(clips, clips[partners], share) if bool(draw.other.any()) else clips
 
 
 def apply_effects(clips: Tensor, draw: EffectsDraw) -> Tensor:
-    """Clips float [B, T, 3, S, S], values 0 to 1, after all effects but motion and onsets."""
+    """Return clips, float [B, T, 3, S, S] from 0 to 1, with all effects but motion and onsets."""
     device, size = clips.device, clips.shape[-1]
     line = torch.linspace(-1, 1, size, device=device)
     if bool((draw.sharpness != 0).any()):
@@ -125,7 +125,7 @@ def apply_effects(clips: Tensor, draw: EffectsDraw) -> Tensor:
 
 
 def _paths(batch: int, num_frames: int, count: int, generator: torch.Generator) -> Tensor:
-    """Random smooth curves about 0, mostly within -1 and 1, with a little jitter; float [B, T, count]."""
+    """Return random smooth curves around 0, mostly between -1 and 1, with a little jitter; float [B, T, count]."""
     time = torch.linspace(0, 1, num_frames)[None, :, None, None]
     frequency = 0.1 + 1.4 * torch.rand(batch, 1, count, _WAVES, generator=generator)  # periods in a clip
     phase = 2 * math.pi * torch.rand(batch, 1, count, _WAVES, generator=generator)
@@ -135,7 +135,7 @@ def _paths(batch: int, num_frames: int, count: int, generator: torch.Generator) 
 
 
 def _onsets(batch: int, num_frames: int, generator: torch.Generator) -> Tensor:
-    """Shares of another face that fall from 1 to 0 at a clip's begin, or rise at its end; float [B, T]."""
+    """Return shares of another face that fall from 1 to 0 at a clip's beginning, or rise at its end; float [B, T]."""
     time = torch.linspace(0, 1, num_frames) if num_frames > 1 else torch.ones(1)
     length = _LONGEST_ONSET * torch.rand(batch, 1, generator=generator).clamp(min=0.05)
     share = (1 - time / length).clamp(0, 1)
@@ -153,7 +153,7 @@ def _sharpen(clips: Tensor, amount: Tensor) -> Tensor:
 
 
 def _noise(clips: Tensor, draw: EffectsDraw) -> Tensor:
-    """The same for a clip whoever computes it."""
+    """Return noise that is the same for a clip in whichever process it is computed."""
     drawn = []
     for seed in draw.seed.tolist():
         generator = torch.Generator(clips.device).manual_seed(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -16,35 +16,19 @@ WARM_UP_STEPS = 2
 _PRODUCTS = 10
 
 
-@dataclass(frozen=True)
-class StepTimes:
-    """The measured speed and memory of training steps.
-
-    Attributes:
-        clips_per_s: mean over all steps.
-        data_wait: share of the time spent waiting for clips.
-        step_ms: the rest of the time, per step.
-        steps: number of steps measured.
-        memory_bytes: peak of the main memory held by this process and the processes it started; None where the system
-            does not report it.
-        device_memory_bytes: peak of the device's memory held by tensors; 0 for a CPU.
-    """
-
-    clips_per_s: float
-    data_wait: float
-    step_ms: float
-    steps: int
-    memory_bytes: int | None
-    device_memory_bytes: int
-
-
-def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds: float) -> StepTimes:
+def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds: float) -> dict[str, Any]:
     """Time steps, at least one, after two steps of warming up.
 
     Args:
         steps: yields the number of clips of each step, and the seconds it waited for them.
         device: the device they compute on.
         seconds: no step begins later.
+
+    Returns:
+        "clips_per_s"; "data_wait", the share of the time spent waiting for clips; "step_ms", the rest of the time per
+        step; "steps"; "memory_bytes", the peak of the main memory held by this process and the processes it started,
+        None where the system does not report it; "device_memory_bytes", the peak of the device's memory held by
+        tensors, 0 for a CPU.
     """
     reset_peak_memory()
     for _ in range(WARM_UP_STEPS):
@@ -60,14 +44,14 @@ def time_steps(steps: Iterator[tuple[int, float]], device: torch.device, seconds
     wait_for(device)
     spent = time.perf_counter() - begun
     own = peak_memory_bytes()
-    return StepTimes(
-        clips_per_s=clips / spent,
-        data_wait=waited / spent,
-        step_ms=1000 * (spent - waited) / count,
-        steps=count,
-        memory_bytes=None if own is None else own + children,
-        device_memory_bytes=used_memory(device) if device.type == "cuda" else 0,
-    )
+    return {
+        "clips_per_s": clips / spent,
+        "data_wait": waited / spent,
+        "step_ms": 1000 * (spent - waited) / count,
+        "steps": count,
+        "memory_bytes": None if own is None else own + children,
+        "device_memory_bytes": used_memory(device) if device.type == "cuda" else 0,
+    }
 
 
 def measure_peak_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -11,7 +11,6 @@ import itertools
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from dfer.batches.loaders import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
 from dfer.bench.plain_training import plain_steps
 from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
-from dfer.bench.timing import StepTimes, measure_peak_flops, time_steps
+from dfer.bench.timing import measure_peak_flops, time_steps
 from dfer.errors import DferError
 from dfer.model.build import build_model
 from dfer.model.complexity import count_gmacs
@@ -180,7 +179,7 @@ def _measure(
         tried = recipe.model_copy(update={"train": recipe.train.model_copy(update={"batch_size": batch_size})})
         try:
             dtype, times = _time(start, tried, device, seconds)
-            return {"dtype": dtype, "batch_size": batch_size, **asdict(times)}
+            return {"dtype": dtype, "batch_size": batch_size, **times}
         except torch.OutOfMemoryError as error:
             if batch_size == 1:
                 raise DferError("out of memory: not even one clip fits", where=str(device)) from error
@@ -192,6 +191,6 @@ def _measure(
 
 def _time(
     start: Callable[[Recipe], Steps], recipe: Recipe, device: torch.device, seconds: float
-) -> tuple[str, StepTimes]:
+) -> tuple[str, dict[str, Any]]:
     dtype, steps = start(recipe)
     return dtype, time_steps(steps, device, seconds)

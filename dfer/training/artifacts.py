@@ -6,22 +6,18 @@ weights, the optimizer and the place in the epoch are the whole training state.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import logging
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dfer.drawing.figures import draw_curves
 from dfer.drawing.style import save_figure
@@ -29,10 +25,10 @@ from dfer.errors import CheckpointError, UsageError
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.recipe import Recipe, save_recipe
 from dfer.records import Selection
-from dfer.runtime.device import describe_machine
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
+from dfer.training.setup import Learner
 from dfer.version import __version__
 from dfer.video.probe import NOMINAL_FPS
 
@@ -42,7 +38,6 @@ STATE_FORMAT = "dfer.state/1"
 TENSORBOARD = "tensorboard"
 # Keys of `train` that change how a run is computed but not what it computes.
 _INCIDENTAL = {"workers", "memory_gb", "save_minutes", "feed"}
-_PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "decord", "av", "safetensors")
 _EVENTS = {
     "train_loss": "loss/train", "train_entropy": "loss/train_classification", "train_compact": "loss/train_compact",
     "val_loss": "loss/val", "val_war": "accuracy/WAR", "val_uar": "accuracy/UAR", "lr": "learning_rate",
@@ -74,56 +69,47 @@ class FoldFolder:
 
     Args:
         path: where it is, or will be.
+        recipe: training settings.
+        store: the data.
+        fold: 1-based.
+        rows: the training clips.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._state, self._record = path / "state.pt", path / "run.json"
+    def __init__(self, path: Path, recipe: Recipe, store: Store, fold: int, rows: Sequence[ManifestRow]) -> None:
+        self.path, self._state, self._record = path, path / "state.pt", path / "run.json"
+        self._recipe, self._store, self._fold, self._rows = recipe, store, fold, rows
+        self._fingerprint = store.fingerprint()
 
-    def begin(self, recipe: Recipe) -> None:
+    @property
+    def selection(self) -> Selection:
+        """How the epoch of best.safetensors is chosen."""
+        return "best on test" if self._recipe.train.select == "test" else "best on validation"
+
+    def begin(self) -> None:
         """Remove what a killed run left half written, and write recipe.yaml."""
         remove_unfinished(self.path)
-        save_recipe(recipe, self.path / "recipe.yaml")
+        save_recipe(self._recipe, self.path / "recipe.yaml")
 
-    def write_epoch(
-        self,
-        weights: dict[str, Tensor],
-        history: Sequence[Mapping[str, float]],
-        *,
-        last: CheckpointInfo,
-        best: CheckpointInfo | None,
-    ) -> None:
-        """Write checkpoints, metrics.jsonl and events of an epoch. The training state must be written after them.
+    def write_epoch(self, learner: Learner, state: TrainingState) -> None:
+        """Write checkpoints, metrics.jsonl and events of the last epoch. The state must be saved after them."""
+        weights, config, record = learner.evaluated.state_dict(), learner.model.config, state.history[-1]
+        save_checkpoint(self.path / "last.safetensors", weights, self.checkpoint_info(config, "last", record))
+        if record is state.best:
+            info = self.checkpoint_info(config, self.selection, record)
+            save_checkpoint(self.path / "best.safetensors", weights, info)
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in state.history))
+        write_events(self.path / TENSORBOARD, record)
 
-        Args:
-            weights: the model's weights after the epoch.
-            history: the record of each epoch so far.
-            last: metadata of last.safetensors.
-            best: metadata of best.safetensors; None leaves the file as it is.
-        """
-        save_checkpoint(self.path / "last.safetensors", weights, last)
-        if best is not None:
-            save_checkpoint(self.path / "best.safetensors", weights, best)
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in history))
-        write_events(self.path / TENSORBOARD, history[-1])
-
-    def save_state(self, state: TrainingState, learner: dict[str, Any], recipe: Recipe, fingerprint: str) -> None:
-        """Write state.pt.
-
-        Args:
-            state: how far the run has come.
-            learner: state dicts, see `Learner.state_dicts`.
-            recipe: training settings.
-            fingerprint: fingerprint of the data.
-        """
-        values = {"format": STATE_FORMAT, "recipe": _deciding_keys(recipe), "fingerprint": fingerprint}
+    def save_state(self, learner: Learner, state: TrainingState) -> None:
+        """Write state.pt."""
+        values = {"format": STATE_FORMAT, "recipe": _deciding_keys(self._recipe), "fingerprint": self._fingerprint}
         with atomic_path(self._state) as temporary:
             try:
-                torch.save(values | vars(state) | learner, temporary)
+                torch.save(values | vars(state) | learner.state_dicts(), temporary)
             except RuntimeError as error:  # torch's error for a failed write
-                raise OSError(28, "no space left on device, or the write failed") from error
+                raise OSError(errno.ENOSPC, "no space left on device, or the write failed") from error
 
-    def load_state(self, recipe: Recipe, fingerprint: str) -> dict[str, Any] | None:
+    def load_state(self) -> dict[str, Any] | None:
         """Read state.pt, None if there is none. Nothing in the file is executed.
 
         Raises:
@@ -136,25 +122,26 @@ class FoldFolder:
             state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
             if state["format"] != STATE_FORMAT:
                 raise CheckpointError(f"unknown state format {state['format']!r}", where=self._state)
-            before, data = state["recipe"], state["fingerprint"]
+            recipe, fingerprint = state["recipe"], state["fingerprint"]
         except CheckpointError:
             raise
         except Exception as error:  # a damaged file makes the restricted unpickler fail in many ways
             raise CheckpointError(
                 "damaged training state", where=self._state, hint="train this fold from scratch with --no-resume"
             ) from error
-        different = sorted(_differences(before, _deciding_keys(recipe)))
+        different = sorted(_differences(recipe, _deciding_keys(self._recipe)))
         reason = f"this run was begun with another recipe: {'; '.join(different)}" if different else ""
-        if not reason and data != fingerprint:
+        if not reason and fingerprint != self._fingerprint:
             reason = "the data have changed since this run was begun"
         if reason:
             hint = "choose another --out, or start from scratch with --no-resume"
             raise UsageError(reason, where=self.path, hint=hint)
         return state
 
-    def finish(self, record: dict[str, Any], history: Sequence[Mapping[str, float]], *, title: str) -> None:
+    def finish(self, record: dict[str, Any], state: TrainingState) -> None:
         """Draw curves.png, and write run.json, which marks the fold as trained."""
-        save_figure(draw_curves(history, best=record["best"], title=title), self.path / "curves.png")
+        title = f"{self._recipe.name}, fold {self._fold}"
+        save_figure(draw_curves(state.history, best=state.best, title=title), self.path / "curves.png")
         write_json(self._record, record)
 
     def read_record(self) -> dict[str, Any] | None:
@@ -164,103 +151,43 @@ class FoldFolder:
         record: dict[str, Any] = json.loads(self._record.read_text())
         return record
 
+    def describe(self) -> dict[str, Any]:
+        """Return what run.json says of the data and the recipe."""
+        info = self._store.info
+        data = {"path": str(self._store.root.resolve()), "name": info.name, "fingerprint": self._fingerprint}
+        return {
+            "fold": self._fold,
+            "labels": info.labels,
+            "seed": self._recipe.train.seed,
+            "epochs": self._recipe.train.epochs,
+            "data": data | {"notice": info.notice},
+        }
 
-def describe_run(recipe: Recipe, store: Store, *, fold: int, fingerprint: str, device: torch.device) -> dict[str, Any]:
-    """Return what a result depends on: data, seed, versions, git commit, device of this process.
+    def checkpoint_info(self, config: Any, selection: Selection, record: Mapping[str, float]) -> CheckpointInfo:
+        """Return the metadata of a checkpoint.
 
-    Args:
-        recipe: training settings.
-        store: the training data.
-        fold: 1-based.
-        fingerprint: fingerprint of the data.
-        device: the device to train on.
-    """
-    return {
-        "fold": fold,
-        "labels": store.info.labels,
-        "seed": recipe.train.seed,
-        "epochs": recipe.train.epochs,
-        "data": {
-            "path": str(store.root.resolve()),
-            "name": store.info.name,
-            "fingerprint": fingerprint,
-            "notice": store.info.notice,
-        },
-        "dfer": __version__,
-        "git": git_commit(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
-        "device": str(device),
-        "machine": describe_machine(device),
-        "threads": torch.get_num_threads(),
-        "command": " ".join(sys.argv),
-    }
-
-
-def checkpoint_info(
-    recipe: Recipe,
-    store: Store,
-    rows: Sequence[ManifestRow],
-    config: Any,
-    *,
-    fold: int,
-    fingerprint: str,
-    selection: Selection,
-    record: dict[str, float],
-) -> CheckpointInfo:
-    """Return the metadata of a checkpoint.
-
-    Args:
-        recipe: training settings.
-        store: the training data.
-        rows: the training clips.
-        config: the model's settings.
-        fold: 1-based.
-        fingerprint: fingerprint of the data.
-        selection: how this epoch was chosen.
-        record: the epoch's line of metrics.jsonl.
-    """
-    info = store.info
-    return CheckpointInfo(
-        model_name=recipe.model.name,
-        model_config=asdict(config),
-        labels=info.labels,
-        alignment=info.alignment,
-        crop_size=info.crop_size,
-        segments=recipe.data.segments,
-        clip_s=round(median(row.num_frames / (row.fps or NOMINAL_FPS) for row in rows), 3),
-        data={"name": info.name, "fingerprint": fingerprint, "fold": fold, "detector": info.detector},
-        notice=info.notice,
-        selection=selection,
-        epoch=int(record["epoch"]),
-        metrics={name: value for name, value in record.items() if name.startswith(("train_", "val_"))},
-        dfer_version=__version__,
-    )
-
-
-def git_commit() -> str | None:
-    """Return the commit of the checkout that dfer runs from, with "+" if files changed; None outside a checkout."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+        Args:
+            config: the model's settings.
+            selection: how this epoch was chosen.
+            record: the epoch's line of metrics.jsonl.
+        """
+        info = self._store.info
+        origin = {"name": info.name, "fingerprint": self._fingerprint, "fold": self._fold, "detector": info.detector}
+        return CheckpointInfo(
+            model_name=self._recipe.model.name,
+            model_config=asdict(config),
+            labels=info.labels,
+            alignment=info.alignment,
+            crop_size=info.crop_size,
+            segments=self._recipe.data.segments,
+            clip_s=round(median(row.num_frames / (row.fps or NOMINAL_FPS) for row in self._rows), 3),
+            data=origin,
+            notice=info.notice,
+            selection=selection,
+            epoch=int(record["epoch"]),
+            metrics={name: value for name, value in record.items() if name.startswith(("train_", "val_"))},
+            dfer_version=__version__,
+        )
 
 
 def write_events(folder: Path, record: Mapping[str, float]) -> None:

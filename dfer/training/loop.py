@@ -11,7 +11,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,19 @@ from torch import Tensor
 from dfer.batches.loaders import ClipLoader
 from dfer.errors import DferError
 from dfer.evaluation.metrics import best_epoch
-from dfer.model.checkpoint import CheckpointInfo
 from dfer.recipe import Recipe
-from dfer.records import Selection
 from dfer.runs import RUNS, fold_folder
 from dfer.runtime.device import choose_device, choose_precision, used_memory
+from dfer.runtime.environment import describe_environment, utc_now
 from dfer.store import Store, open_store
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
-from dfer.training.artifacts import FoldFolder, TrainingState, checkpoint_info, describe_run
+from dfer.training.artifacts import FoldFolder, TrainingState
 from dfer.training.observer import EpochClock, StepProgress, TrainingObserver
 from dfer.training.setup import build_learner, open_loaders
 from dfer.training.splits import fold_rows
 from dfer.training.step import Stepper, seed_of
-from dfer.training.stopping import DivergenceWatch, Interrupt, out_of_memory
+from dfer.training.stopping import DivergenceWatch, Interrupt, diverged, out_of_memory
 from dfer.training.validation import own_share, validate
 
 
@@ -111,20 +110,15 @@ class FoldTrainer:
         observer: TrainingObserver | None = None,
     ) -> None:
         self.recipe, self.store, self.fold, self.device = recipe, store, fold, device
-        self.folder = FoldFolder(fold_folder(run, fold))
         self.observer = observer or TrainingObserver()
         self.dtype = choose_precision(recipe.train.precision, device)
         self.train_rows, self.val_rows = fold_rows(store, fold, recipe)
-        self.fingerprint = store.fingerprint()
-
+        self.folder = FoldFolder(fold_folder(run, fold), recipe, store, fold, self.train_rows)
         torch.manual_seed(seed_of(recipe.train.seed, fold, 0, 0))  # decides the initial weights
         self.learner = build_learner(recipe, store.info.labels, self.train_rows, device=device)
         self.stepper = Stepper(recipe, self.learner, device=device, dtype=self.dtype, fold=fold)
         self.state = TrainingState()
-        saved = None
-        if resume and distributed.rank() == 0:
-            saved = self.folder.load_state(recipe, self.fingerprint)
-        saved = distributed.broadcast(saved)
+        saved = distributed.broadcast(self.folder.load_state() if resume and distributed.rank() == 0 else None)
         if saved is not None:
             self.learner.load_state_dicts(saved)
             self.state = TrainingState(**{name: saved[name] for name in vars(self.state)})
@@ -147,9 +141,9 @@ class FoldTrainer:
         if finished is not None:
             self.observer.on_end(self.fold, finished | {"already_trained": True})
             return finished
-        started = _now()
+        started = utc_now()
         if distributed.rank() == 0:
-            self.folder.begin(self.recipe)
+            self.folder.begin()
         facts = self._facts()
         self.observer.on_start(self.fold, facts)
         train_loader, val_loader, facts["feed"] = open_loaders(
@@ -169,10 +163,10 @@ class FoldTrainer:
             full = error.with_traceback(None)  # its frames hold the step's tensors
         if full is not None:
             raise self._out_of_memory() from full
-        record = facts | {"started": started, "finished": _now(), "best": self.state.best}
+        record = facts | {"started": started, "finished": utc_now(), "best": self.state.best}
         record["last"] = self.state.history[-1]
         if distributed.rank() == 0:
-            self.folder.finish(record, self.state.history, title=f"{self.recipe.name}, fold {self.fold}")
+            self.folder.finish(record, self.state)
         self.observer.on_end(self.fold, record)
         return record
 
@@ -194,7 +188,7 @@ class FoldTrainer:
             )
             if unread is not None:
                 self._read_losses(*unread, loader)
-            unread = number, rows, totals, self._lr
+            unread = number, rows, totals, self.learner.lr
             stop = self._stops
             due = distributed.rank() == 0 and time.monotonic() - saved > 60 * settings.save_minutes
             if (stop or due) and number + 1 < steps:
@@ -217,7 +211,11 @@ class FoldTrainer:
         if self._watch.diverged(loss):
             what = "NaN" if math.isnan(loss) else "infinite" if math.isinf(loss) else f"{loss:.3g} in step after step"
             clips = ", ".join(row.clip_id for row in rows[:8])
-            raise self._diverged(f"the loss is {what} at epoch {state.epoch + 1}, step {step + 1}", f"clips {clips}")
+            raise diverged(
+                f"the loss is {what} at epoch {state.epoch + 1}, step {step + 1}",
+                where=f"clips {clips}",
+                folder=self.folder.path,
+            )
         for name, value in {"loss": loss, "entropy": entropy, "compact": compact, "clips": 1.0}.items():
             state.sums[name] = state.sums.get(name, 0.0) + value * len(rows)
         state.step = step + 1
@@ -241,14 +239,14 @@ class FoldTrainer:
         state = self.state
         if not self.learner.is_finite():
             what = f"weights are NaN or infinite at the end of epoch {state.epoch + 1}"
-            raise self._diverged(what, str(self.folder.path))
+            raise diverged(what, where=str(self.folder.path), folder=self.folder.path)
         clips, seconds, speed = state.sums["clips"], self._clock.seconds, self._clock.speed(train_loader.waited_s)
         record = {
             "epoch": state.epoch + 1,
             "train_loss": state.sums["loss"] / clips,
             "train_entropy": state.sums["entropy"] / clips,
             "train_compact": state.sums["compact"] / clips,
-            "lr": self._lr,
+            "lr": self.learner.lr,
             "epoch_s": round(seconds, 3),
             **{name: round(value, 4) for name, value in speed.items()},
             **validate(self.learner.evaluated, val_loader, self.val_rows),
@@ -257,76 +255,40 @@ class FoldTrainer:
         state.history.append(record)
         state.best = best_epoch(state.history)
         if distributed.rank() == 0:
-            self.folder.write_epoch(
-                self.learner.evaluated.state_dict(),
-                state.history,
-                last=self._checkpoint_info("last", record),
-                best=self._checkpoint_info(self._selection, record) if state.best is record else None,
-            )
+            self.folder.write_epoch(self.learner, state)
         self._save_state()
         self._stop_agreed |= self._stops
         self.observer.on_epoch(record)
 
     def _save_state(self) -> None:
         if distributed.rank() == 0:
-            self.folder.save_state(self.state, self.learner.state_dicts(), self.recipe, self.fingerprint)
+            self.folder.save_state(self.learner, self.state)
 
     @property
     def _stops(self) -> bool:
         """Whether to stop now. Several processes must stop at the same step: each learns of it with the losses."""
         return self._interrupt.requested if distributed.world_size() == 1 else self._stop_agreed
 
-    @property
-    def _lr(self) -> float:
-        lr: float = self.learner.optimizer.param_groups[-1]["lr"]
-        return lr
-
-    # ---- what goes wrong
-
-    def _diverged(self, what: str, where: str) -> DferError:
-        folder = self.folder.path
-        hint = f"lower optim.lr or set optim.clip_grad_norm; the last good state is kept in {folder}"
-        return DferError(f"training diverged: {what}", where=where, hint=hint)
-
     def _out_of_memory(self) -> DferError:
-        def trial(clips: int) -> None:
-            self.stepper.probe(clips, self.store.info.crop_size)
-
-        self.learner.optimizer.zero_grad(set_to_none=True)
         world_size = distributed.world_size()
         return out_of_memory(
-            trial if world_size == 1 else None,  # batch norm would wait for the other processes
+            # Several processes cannot try: batch norm would wait for the others.
+            partial(self.stepper.probe, crop_size=self.store.info.crop_size) if world_size == 1 else None,
             batch=self.recipe.train.batch_size,
             accumulate=self.recipe.optim.accumulate,
             world_size=world_size,
             where=str(self.device),
         )
 
-    # ---- what the files say
-
-    @property
-    def _selection(self) -> Selection:
-        return "best on test" if self.recipe.train.select == "test" else "best on validation"
-
-    def _checkpoint_info(self, selection: Selection, record: dict[str, float]) -> CheckpointInfo:
-        return checkpoint_info(
-            self.recipe, self.store, self.train_rows, self.learner.model.config,
-            fold=self.fold, fingerprint=self.fingerprint, selection=selection, record=record,
-        )  # fmt: skip
-
     def _facts(self) -> dict[str, Any]:
         return {
-            **describe_run(self.recipe, self.store, fold=self.fold, fingerprint=self.fingerprint, device=self.device),
+            **self.folder.describe(),
+            **describe_environment(self.device),
             "num_train": len(self.train_rows),
             "num_val": len(self.val_rows),
-            "selection": self._selection if self.val_rows else "last",
+            "selection": self.folder.selection if self.val_rows else "last",
             "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
             "precision": "bf16 autocast" if self.dtype == torch.bfloat16 else "float32",
             "processes": distributed.world_size(),
             "epochs_done": self.state.epoch,
         }
-
-
-def _now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -51,6 +51,12 @@ class Learner:
         assert isinstance(module, VideoModel)
         return module
 
+    @property
+    def lr(self) -> float:
+        """The learning rate now, of parameters whose rate is not scaled."""
+        lr: float = self.optimizer.param_groups[-1]["lr"]
+        return lr
+
     def is_finite(self) -> bool:
         """Return whether no weight is NaN or infinite."""
         return all(bool(torch.isfinite(value).all()) for value in self.model.parameters())

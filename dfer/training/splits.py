@@ -1,4 +1,4 @@
-"""The validation split: cut from the train list, never from the test list."""
+"""Split the clips of a fold into training and validation; validation never comes from the test list."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dfer.store.manifest import ManifestRow
 
 
 def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow], list[ManifestRow]]:
-    """Train and validation rows that can be read; the test list stays untouched unless the recipe asks for it.
+    """Return the readable training and validation rows; the test list stays untouched unless the recipe selects on it.
 
     Raises:
-        DataError: the store has no such fold, or no readable training clip in it.
+        DataError: the store has no such fold, or it has no readable training clip.
     """
     train = _readable(store.select(fold, "train"))
     if not train:
@@ -37,15 +37,15 @@ def _readable(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
 def split_validation(
     rows: Sequence[ManifestRow], fraction: float, seed: int
 ) -> tuple[list[ManifestRow], list[ManifestRow]]:
-    """Cut a stratified share off the training clips; subject-disjoint where the subjects are known.
+    """Split a stratified share off the training clips, disjoint in subjects where they are known.
 
     Args:
         rows: the train list.
-        fraction: share to cut off.
-        seed: chooses which clips.
+        fraction: share of the clips to validate on.
+        seed: random seed of the choice.
 
     Returns:
-        Train and validation rows, each in their former order. A class of one clip stays in train.
+        Training and validation rows, in their given order. A class of one clip stays in training.
     """
     rng = np.random.default_rng([seed, 0x5EED])
     if rows and all(row.subject for row in rows):
@@ -61,7 +61,7 @@ def split_validation(
 
 
 def _whole_subjects(rows: Sequence[ManifestRow], fraction: float, rng: np.random.Generator) -> set[str]:
-    """Subjects in random order, each taken if it brings the shares of the classes nearer to the one wanted."""
+    """Take subjects in random order, each only if it brings the share of every class closer to the one wanted."""
     num_classes = max(row.label for row in rows) + 1
     counts: dict[str, NDArray[np.int64]] = {}
     for row in rows:

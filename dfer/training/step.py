@@ -103,6 +103,7 @@ class Stepper:
         Raises:
             torch.OutOfMemoryError: they do not.
         """
+        self.learner.optimizer.zero_grad(set_to_none=True)  # a failed step leaves gradients behind
         shape = (clips, self.recipe.model.num_frames, crop_size, crop_size, 3)
         frames = torch.zeros(shape, dtype=torch.uint8, device=self.device)
         draw, targets = self._draw(torch.eye(self.model.head.out_features)[[0] * clips], 0, 0)

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from types import FrameType, TracebackType
 
@@ -81,6 +82,18 @@ class DivergenceWatch:
             self._far = 0
             self._usual.append(loss)
         return self._far >= PATIENCE
+
+
+def diverged(what: str, *, where: str, folder: Path) -> DferError:
+    """Return the error that reports a diverged training.
+
+    Args:
+        what: what is wrong, and when.
+        where: the clips, or the folder.
+        folder: the folder of the fold.
+    """
+    hint = f"lower optim.lr or set optim.clip_grad_norm; the last good state is kept in {folder}"
+    return DferError(f"training diverged: {what}", where=where, hint=hint)
 
 
 def largest_fitting(trial: Callable[[int], None], failing: int) -> int:

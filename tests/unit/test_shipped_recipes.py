@@ -11,7 +11,7 @@ from dfer.model import logo_former_s
 from dfer.model.checkpoint import save_checkpoint
 from dfer.recipe import load_recipe, shipped_recipes
 from dfer.store import Store
-from dfer.training.artifacts import checkpoint_info
+from dfer.training.artifacts import FoldFolder
 from dfer.training.loop import FoldTrainer
 from dfer.training.setup import open_loaders
 from tests.stores import small_store
@@ -36,9 +36,8 @@ def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
         changes.append(f"model.backbone={tmp_path / 'stem.pth'}")
     if recipe.model.init:
         start = logo_former_s(num_frames=2, num_classes=len(store.info.labels))
-        info = checkpoint_info(
-            recipe, store, store.rows, start.config, fold=1, fingerprint="", selection="last", record={"epoch": 1}
-        )
+        folder = FoldFolder(tmp_path / "first", recipe, store, 1, store.rows)
+        info = folder.checkpoint_info(start.config, "last", {"epoch": 1})
         save_checkpoint(tmp_path / "start.safetensors", start.state_dict(), info)
         changes.append(f"model.init={tmp_path / 'start.safetensors'}")
     recipe = load_recipe(ROOT / name, changes)

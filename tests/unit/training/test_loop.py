@@ -17,7 +17,7 @@ from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
 from dfer.recipe import Recipe
 from dfer.store import Store, open_store
 from dfer.store.manifest import write_manifest
-from dfer.training import StepProgress, TrainingObserver, train
+from dfer.training import StepProgress, TrainingObserver, distributed, train
 from dfer.training.loop import FoldTrainer
 from tests.stores import LABELS, small_store
 
@@ -103,6 +103,26 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(store: Store, tmp_path: Path, s
     for name in ("last.safetensors", "best.safetensors"):
         undisturbed = (tmp_path / "undisturbed" / "fold2" / name).read_bytes()
         assert (tmp_path / "killed" / "fold2" / name).read_bytes() == undisturbed
+
+
+def test_processes_stop_at_the_same_step_though_only_one_of_them_saves(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What two processes do in turn, each asked to stop in its first step; messages between them are left out."""
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_reduce", lambda _tensors: None)
+    monkeypatch.setattr(distributed, "broadcast", lambda value: value)
+    monkeypatch.setattr(distributed, "all_gather", lambda value: [value, value])
+    monkeypatch.setattr(distributed, "synchronize_batch_norm", lambda model, _device: model)
+    recipe, stopped_at = tiny_recipe(store.root, train={"save_minutes": 1e-9}), []
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        trainer = FoldTrainer(recipe, store, 1, tmp_path, device=torch.device("cpu"), resume=False)
+        trainer._interrupt.requested = True
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train()
+        stopped_at.append(trainer.state.step)
+    assert stopped_at == [2, 2]
 
 
 def test_a_finished_fold_is_not_trained_again(store: Store, tmp_path: Path) -> None:

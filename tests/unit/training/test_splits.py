@@ -39,8 +39,8 @@ def test_validation_keeps_subjects_apart() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whole_subjects_are_chosen_with_an_eye_to_every_class(seed: int) -> None:
-    # Each person shows mostly one emotion: a share of the clips alone could leave an emotion out.
+def test_whole_subjects_are_chosen_so_that_every_class_has_its_share(seed: int) -> None:
+    # Each person shows mostly one emotion: a random share of the subjects could leave an emotion out.
     rows = [
         ManifestRow(f"{person}-{n}", person % 3 if n else (person + 1) % 3, "x", "ok", {}, 9, subject=f"p{person}")
         for person in range(30)
