@@ -58,7 +58,7 @@ def test_markdown_has_every_part_and_names_the_images() -> None:
     )
     text = markdown_page(page_of(section, warning="careful"))
     for line in (
-        "# a <title>", "> **careful**", "## All", "![the curves](curves.png)", "| 1    | 50.00 |", "| train |  4 s |",
-        "- a point", "[the video](clip.mp4)",
+        "# a <title>", "> **careful**", "## All", "![the curves](curves.png)", "| 1      | 50.00 |",
+        "| train  |    4 s |", "- a point", "[the video](clip.mp4)",
     ):  # fmt: skip
         assert line in text.splitlines()

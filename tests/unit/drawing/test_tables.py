@@ -8,12 +8,12 @@ from tests.results import printed
 
 def test_markdown_escapes_its_marks_and_lines_columns_up() -> None:
     assert markdown_table(["name", "n"], [["a", "12"], ["b_c", "3"]]) == [
-        "| name |  n |",
-        "|:-----|---:|",
-        "| a    | 12 |",
-        r"| b\_c |  3 |",
+        "| name   |   n |",
+        "|:-------|----:|",
+        "| a      |  12 |",
+        r"| b\_c   |   3 |",
     ]
-    assert markdown_table(["a|b"], []) == [r"| a\|b |", "|:----|"]
+    assert markdown_table(["a|b"], []) == [r"| a\|b   |", "|--------|"]
 
 
 def test_latex_escapes_its_commands() -> None:
