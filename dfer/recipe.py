@@ -1,27 +1,24 @@
 """The recipe: everything that decides a training run, typed, read from YAML and `KEY=VALUE` overrides.
 
-All errors of a recipe are reported at once, an unknown key with the nearest valid one. Recipes are untrusted
-input: plain YAML only, no tags, no aliases (their expansion can exhaust memory), no duplicate keys.
+All errors of a recipe are reported at once, an unknown key with the nearest valid one. The sections `model` and `loss`
+are described beside what they set up, in `dfer.model` and `dfer.losses`.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dfer.errors import UsageError
 from dfer.losses.training_loss import LossSection
-from dfer.model.build import ModelSection
+from dfer.model.build import AnyModelSection, read_section, section_classes
 from dfer.runtime.files import write_text
-from dfer.settings import Count, Fraction, NonNegative, Positive, Settings
-
-MAX_RECIPE_BYTES = 1_000_000
+from dfer.runtime.plain_yaml import parse_yaml, read_mapping
+from dfer.settings import Count, Fraction, NonNegative, Positive, Settings, describe_problems, unknown_key
 
 
 class DataSection(Settings):
@@ -194,7 +191,7 @@ class Recipe(Settings):
         description="the run's name: it is written to `runs/NAME`"
     )
     data: DataSection
-    model: ModelSection = ModelSection()
+    model: AnyModelSection = Field(default_factory=lambda: read_section({}))
     augment: AugmentSection = AugmentSection()
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()
@@ -225,12 +222,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UsageError: the file is missing or not plain YAML, or keys are unknown or ill-typed (all are listed).
     """
     found = path if path.exists() else _shipped(path)
-    values = _read_yaml(found)
+    values = read_mapping(found, "recipe", hint="start from recipes/dfew.yaml")
     problems = list(_apply_overrides(values, overrides))
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        problems += [_explain(item) for item in error.errors()]
+        problems += describe_problems(error, list(recipe_keys()))
     if problems:
         raise UsageError("; ".join(problems), where=found, hint="docs/recipes.md lists every key")
     return recipe
@@ -241,18 +238,20 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
     write_text(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
-def recipe_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
-    """All dotted keys a recipe may hold."""
-    for name, field in section.model_fields.items():
+def recipe_keys() -> Iterator[str]:
+    """Yield all dotted keys that a recipe may hold, those of every model included."""
+    for name, field in Recipe.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from recipe_keys(kind, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+        sections = section_classes() if name == "model" else [kind]
+        for section in sections:
+            if isinstance(section, type) and issubclass(section, Settings):
+                yield from (f"{name}.{key}" for key in section.model_fields)
+            else:
+                yield name
 
 
 def shipped_recipes() -> Path:
-    """The folder of the recipes that come with dfer: in the wheel, or at the top of a checkout."""
+    """Return the folder of the recipes that come with dfer: in the wheel, or at the top of a checkout."""
     package = Path(__file__).parent
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
@@ -267,53 +266,6 @@ def _shipped(path: Path) -> Path:
     raise UsageError("no such recipe", where=path, hint=f"shipped recipes: {names}")
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """SafeLoader without aliases and duplicate keys; reads 1e-3 as the number that everyone means."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed in a recipe")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise yaml.YAMLError(f"the key {name!r} stands twice (line {key.start_mark.line + 1})")
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
-_PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)$|^[-+]?(?:\d+\.\d*|\.\d+)$"),
-    list("-+0123456789."),
-)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_RECIPE_BYTES:
-            raise UsageError("this is no recipe: it is larger than 1 MB", where=path)
-        values = _parse(path.read_text(encoding="utf-8"))
-    except IsADirectoryError as error:
-        raise UsageError("this is a folder, not a recipe", where=path) from error
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe: {(error.strerror or str(error)).lower()}", where=path) from error
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise UsageError(f"not a valid YAML recipe: {_one_line(error)}", where=path) from error
-    if values is None:
-        raise UsageError("the recipe is empty", where=path, hint="start from recipes/dfew.yaml")
-    if not isinstance(values, dict):
-        raise UsageError("the recipe must be a mapping of sections", where=path, hint="start from recipes/dfew.yaml")
-    return values
-
-
-def _parse(text: str) -> Any:
-    return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader: it builds plain values alone
-
-
 def _apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> Iterator[str]:
     known = list(recipe_keys())
     for item in overrides:
@@ -322,12 +274,12 @@ def _apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> Iterat
             yield f"override {item!r} is not KEY=VALUE"
             continue
         if key not in known:
-            yield _unknown(key)
+            yield unknown_key(key, known)
             continue
         try:
-            value = _parse(text)
-        except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-            yield f"override {key}: {_one_line(error)}"
+            value = parse_yaml(text)
+        except ValueError as error:
+            yield f"override {key}: {error}"
             continue
         *sections, last = key.split(".")
         target: Any = values
@@ -335,28 +287,3 @@ def _apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> Iterat
             target = target.setdefault(section, {}) if isinstance(target, dict) else None
         if isinstance(target, dict):
             target[last] = value
-
-
-def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return _unknown(key)
-    if item["type"] == "missing":
-        return f"{key} is missing"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"{key}: {message}, got {item['input']!r:.60}" if key else message
-
-
-def _unknown(key: str) -> str:
-    keys = list(recipe_keys())
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-    if not near:  # a right name in the wrong section
-        near = [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
-    return f"unknown key {key!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return " ".join(str(error).split())[:200]

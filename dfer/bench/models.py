@@ -55,7 +55,7 @@ def bench_models(
 
 
 def _bench_model(name: str, attention: str, device: torch.device, batch_size: int, seconds: float) -> dict[str, Any]:
-    model = MODELS[name](num_classes=NUM_CLASSES, attention=attention)
+    model = MODELS[name].build(num_classes=NUM_CLASSES, attention=attention)
     config = model.config
     row: dict[str, Any] = {
         "name": name,

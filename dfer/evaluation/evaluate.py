@@ -20,9 +20,9 @@ from dfer.evaluation.metrics import confusion_matrix, expected_calibration_error
 from dfer.evaluation.results import Evaluation, FoldEvaluation
 from dfer.faces.align import require_same_alignment
 from dfer.labels import require_same_labels
-from dfer.model import LogoFormer
 from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info
+from dfer.model.video_model import VideoModel
 from dfer.pretrained import pretrained_name
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
 from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run, read_run
@@ -128,7 +128,7 @@ def evaluate(
 
 
 def evaluate_fold(
-    model: LogoFormer,
+    model: VideoModel,
     info: CheckpointInfo,
     store: Store,
     fold: int,

@@ -5,7 +5,7 @@ Legend of the shapes: B clips, C classes, D channels of a pooled feature.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -13,18 +13,13 @@ from torch import Tensor, nn
 
 from dfer.losses import LOSSES, CompactLoss
 from dfer.losses.compact import CompactForm
-from dfer.settings import BelowOne, NonNegative, Positive, Settings
-
-if TYPE_CHECKING:
-    LossName = str
-else:
-    LossName = Literal[tuple(LOSSES)]
+from dfer.settings import BelowOne, NameIn, NonNegative, Positive, Settings
 
 
 class LossSection(Settings):
     """The loss `name` + compact_weight * compact."""
 
-    name: LossName = Field("cross_entropy", description="classification loss")
+    name: Annotated[str, NameIn(LOSSES)] = Field("cross_entropy", description="classification loss")
     focal_gamma: NonNegative = Field(
         2.0, description="focal: how strongly well-classified clips are down-weighted; 0 is cross-entropy"
     )

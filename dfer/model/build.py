@@ -3,57 +3,87 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Union, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny, create_model
 
-from dfer.model import MODELS, load_weights
-from dfer.model.backbone import load_backbone
+from dfer.model import DEFAULT_MODEL, MODELS, VideoModel, load_weights
 from dfer.model.checkpoint import load_checkpoint
-from dfer.model.logo_former import LogoFormer
+from dfer.model.video_model import ModelSettings
 from dfer.runs import find_checkpoint
-from dfer.settings import Count, Settings
+from dfer.settings import NameIn, Settings
 
 logger = logging.getLogger(__name__)
 
 
-class ModelSection(Settings):
-    """The network. Sizes left out are those of `name`."""
+class _Named(Settings):
+    # A class of its own, so that the name comes first where a section's keys are listed.
+    name: Annotated[str, NameIn(MODELS)] = Field(DEFAULT_MODEL, description="the model's architecture and size")
 
-    name: Literal["logo_former_s", "logo_former_b"] = "logo_former_s"
-    num_frames: Count = 16
-    image_size: Annotated[int, Field(ge=32, le=512)] = 112
-    window: Annotated[tuple[Count, Count, Count], Field(strict=False)] = Field(
-        (2, 4, 4), description="tokens of a local window: time, height, width"
+
+class ModelSection(ModelSettings, _Named):
+    """The network. Settings left out, or null, are those of `name`."""
+
+    backbone: str | None = Field(None, description="file with pretrained weights for the stem, such as ResNet-18's")
+    init: str | None = Field(
+        None,
+        description="checkpoint to start from, or `default`; its head is kept where it has the same labels in the same "
+        "order",
     )
-    attention: Literal["local_global", "local", "global", "joint"] = "local_global"
-    pool: Literal["mean", "class_token"] = "mean"
-    dim: Count | None = None
-    depth: Annotated[int, Field(ge=0)] | None = Field(None, description="blocks; 0 is the stem alone")
-    heads: Count | None = None
-    stem_width: Count | None = Field(None, description="channels of the first stage; ResNet-18 has 64")
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    drop_path: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.0, description="stochastic depth of the last block")
-    backbone: str | None = Field(None, description="file with ResNet-18 weights for the stem")
-    init: str | None = Field(None, description="checkpoint to start from, or `default`; its head may have other labels")
 
 
-def build_model(settings: ModelSection, labels: Sequence[str]) -> LogoFormer:
-    """The recipe's model, initialised from its backbone or checkpoint where it names one.
+@cache
+def section_class(settings: type[ModelSettings]) -> type[ModelSection]:
+    """Return the class of a recipe's `model` section for an architecture with these settings."""
+    bases: Any = (ModelSection, settings)  # pydantic's stub wants them all to be sections
+    name = settings.__name__.replace("Settings", "Section")
+    return cast("type[ModelSection]", create_model(name, __base__=bases, __doc__=ModelSection.__doc__))
+
+
+def section_classes() -> Iterator[type[ModelSection]]:
+    """Yield the class of the `model` section of each architecture."""
+    yield from dict.fromkeys(section_class(entry.architecture.settings_class) for entry in MODELS.values())
+
+
+def read_section(values: Any) -> Any:
+    """Return a recipe's `model` section, the preset of its name filled in; anything but a mapping as it is."""
+    if not isinstance(values, dict):
+        return values
+    given = {key: value for key, value in values.items() if value is not None}
+    name = given.get("name", DEFAULT_MODEL)
+    entry = MODELS.get(name) if isinstance(name, str) else None
+    entry = entry or MODELS[DEFAULT_MODEL]  # the section's class reports the name
+    return section_class(entry.architecture.settings_class).model_validate({**entry.preset, **given})
+
+
+# The type of a recipe's `model` section: read as the class of its architecture, and written with all of its keys.
+AnyModelSection = Annotated[
+    SerializeAsAny[ModelSection],
+    BeforeValidator(read_section, json_schema_input_type=Union.__getitem__(tuple(section_classes()))),
+]
+
+
+def build_model(section: ModelSection, labels: Sequence[str]) -> VideoModel:
+    """Return the recipe's model, initialised from its backbone or checkpoint where the recipe names one.
+
+    Args:
+        section: the recipe's `model` section.
+        labels: emotion names, in the order of the logits.
 
     Raises:
-        DferError: the sizes fit no model, or a file cannot be loaded.
+        DferError: the settings fit no model, or a file cannot be loaded.
     """
-    given = settings.model_dump(exclude={"name", "backbone", "init"}, exclude_none=True)
-    model = MODELS[settings.name](num_classes=len(labels), **given)
-    if settings.init:
-        start, info = load_checkpoint(find_checkpoint(settings.init))
+    settings = section.model_dump(exclude={"name", "backbone", "init"})
+    model = MODELS[section.name].build(num_classes=len(labels), **settings)
+    if section.init:
+        start, info = load_checkpoint(find_checkpoint(section.init))
         keep_head = info.labels != list(labels)
         if keep_head:
-            logger.warning("%s has other labels, or another order: the head starts from scratch", settings.init)
-        load_weights(model, start.state_dict(), where=settings.init, keep_head=keep_head)
-    if settings.backbone:
-        load_backbone(model, Path(settings.backbone))
+            logger.warning("%s has other labels, or another order: the head starts from scratch", section.init)
+        load_weights(model, start.state_dict(), where=section.init, keep_head=keep_head)
+    if section.backbone:
+        model.load_backbone(Path(section.backbone))
     return model

@@ -1,6 +1,6 @@
-"""Checkpoints: weights in safetensors, and beside them all that `predict` needs to prepare frames as training did.
+"""Checkpoints: weights in safetensors, with all that `predict` needs to prepare frames as training did.
 
-Loading executes nothing (safetensors holds numbers alone) and is strict: a missing or unexpected weight is an error.
+Loading executes nothing (safetensors holds only numbers) and is strict: a missing or unexpected weight is an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dfer.errors import CheckpointError, DferError
-from dfer.model.logo_former import LogoFormer, load_weights
+from dfer.model import MODELS, VideoModel, load_weights
 from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD
 from dfer.pretrained import pretrained_name
 from dfer.records import Selection
@@ -31,24 +31,27 @@ _KEY = "dfer"  # of the metadata entry
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself.
+    """The settings that a checkpoint carries.
 
     Attributes:
-        model_name: such as "logo_former_s".
-        model_config: arguments of `LogoFormer`.
+        model_name: a key of `dfer.model.MODELS`.
+        model_config: the model's settings and number of classes, as keywords of its class.
         labels: emotion names in the order of the logits.
         alignment: how faces were aligned; see `dfer.faces.align.alignment_settings`.
         crop_size: side of the aligned crops, pixels, before they are resized to the model's input.
-        segments: parts a clip is cut into when frames are chosen.
-        clip_s: seconds that a training clip lasted (median): what prediction spreads the model's frames over.
+        segments: equal parts of a clip, each giving the same number of frames.
+        clip_s: median duration of a training clip, seconds, over which prediction spreads the model's frames.
         data: name, fingerprint, fold and detector of the training data; in published weights also "described", a
-            phrase on what they are.
-        notice: what everyone who sees its answers must be told, or "".
+            phrase about them.
+        notice: a warning to show with every prediction, or "".
         selection: "last", "best on validation" or "best on test".
         epoch: epochs trained.
-        metrics: figures at that epoch.
+        metrics: by name, at that epoch.
         dfer_version: the program that wrote it.
-        temperature: what logits are divided by to give probabilities; see `dfer.model.calibration`.
+        pixel_mean: of red, green and blue, subtracted from pixels in [0, 1].
+        pixel_std: of red, green and blue, that pixels are divided by.
+        format: of these settings.
+        temperature: divides the logits before the softmax; see `dfer.model.calibration`.
         licence: of the weights, or "".
     """
 
@@ -73,10 +76,10 @@ class CheckpointInfo:
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
-            raise ValueError(f"a temperature is above 0, not {self.temperature}")
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
     def trained_on(self) -> str:
-        """One phrase on what the model has seen."""
+        """Return a phrase about the training data."""
         fold = f", fold {self.data['fold']}" if self.data.get("fold") else ""
         data = self.data.get("described") or f"{self.data.get('name', 'unknown data')}{fold}"
         text = f"trained on {data}, {self.selection}"
@@ -84,7 +87,7 @@ class CheckpointInfo:
 
 
 def describe_checkpoint(path: Path, info: CheckpointInfo) -> str:
-    """One line on which checkpoint this is, and what it was trained on."""
+    """Return one line that names the checkpoint and what it was trained on."""
     name = pretrained_name(path)
     which = f"the {name} weights" if name else str(path)
     return f"{which}: {info.model_name} {info.trained_on()}"
@@ -96,37 +99,39 @@ def save_checkpoint(path: Path, state: dict[str, torch.Tensor], info: Checkpoint
     Args:
         path: ending in .safetensors.
         state: the model's state dict.
-        info: what goes with it.
+        info: the settings that go with them.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, metadata={_KEY: json.dumps(asdict(info), sort_keys=True)})
-        except SafetensorError as error:  # its way of saying that the disk is full
+        except SafetensorError as error:  # how it reports a full disk
             raise _os_error(error) from error
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
-    """What a checkpoint says of itself, without reading its weights.
+    """Return the settings of a checkpoint without reading its weights.
 
     Raises:
-        CheckpointError: there is none, or it is not one of ours.
+        CheckpointError: there is none, or dfer did not write it.
     """
     return _open(path)[0]
 
 
-def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[LogoFormer, CheckpointInfo]:
-    """The model, float32 and in evaluation mode, and its settings.
+def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[VideoModel, CheckpointInfo]:
+    """Return the model of a checkpoint, float32 and in evaluation mode, and the checkpoint's settings.
 
     Raises:
-        CheckpointError: the file is missing, damaged, not a checkpoint of ours, or does not fit its own settings.
+        CheckpointError: the file is missing, damaged, not written by dfer, or does not fit its own settings.
     """
     info, tensors = _open(path, weights=True)
     if info.pixel_mean != list(PIXEL_MEAN) or info.pixel_std != list(PIXEL_STD):
         raise CheckpointError("the checkpoint was trained with another pixel normalisation", where=path)
+    if info.model_name not in MODELS:
+        raise CheckpointError(f"its model {info.model_name!r} is not one of this dfer: {', '.join(MODELS)}", where=path)
     try:
-        model = LogoFormer(**(info.model_config | {"window": tuple(info.model_config["window"])}))
-    except (TypeError, ValueError, KeyError, DferError) as error:
+        model = MODELS[info.model_name].build(**info.model_config)
+    except (TypeError, DferError) as error:
         raise CheckpointError(f"its model settings do not fit this dfer: {error}", where=path) from error
     load_weights(model, tensors, where=str(path))
     return model.to(device).eval(), info
@@ -146,7 +151,7 @@ def _open(path: Path, *, weights: bool = False) -> tuple[CheckpointInfo, dict[st
             hint="dfer reads the .safetensors files that `dfer train` writes; other formats could execute code",
         ) from error
     if text is None:
-        raise CheckpointError("safetensors, but not written by dfer: it does not say its labels", where=path)
+        raise CheckpointError("safetensors, but not written by dfer: it does not name its labels", where=path)
     try:
         values = json.loads(text)
         if values.get("format") != CHECKPOINT_FORMAT:
@@ -157,7 +162,7 @@ def _open(path: Path, *, weights: bool = False) -> tuple[CheckpointInfo, dict[st
 
 
 def _os_error(error: SafetensorError) -> OSError:
-    """The system's error that safetensors reports as text."""
+    """Return the operating system's error that safetensors reports as text."""
     number = re.search(r"os error (\d+)", str(error))
     code = int(number[1]) if number else errno.EIO
     return OSError(code, os.strerror(code))

@@ -13,7 +13,7 @@ import torch
 
 from dfer.errors import DferError, UsageError
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
-from dfer.model.logo_former import LogoFormer
+from dfer.model.video_model import VideoModel
 from dfer.runs import find_checkpoint
 from dfer.runtime.files import atomic_path
 
@@ -73,7 +73,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
     return ExportResult(size, OPSET, difference, count)
 
 
-def _export(model: LogoFormer, path: Path) -> None:
+def _export(model: VideoModel, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=4096)
     exporter = logging.getLogger("torch.onnx")
     former = exporter.level
@@ -98,7 +98,7 @@ def _export(model: LogoFormer, path: Path) -> None:
 
 
 @torch.inference_mode()
-def _largest_difference(model: LogoFormer, info: CheckpointInfo, path: Path) -> tuple[float, int]:
+def _largest_difference(model: VideoModel, info: CheckpointInfo, path: Path) -> tuple[float, int]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -112,7 +112,7 @@ def _largest_difference(model: LogoFormer, info: CheckpointInfo, path: Path) -> 
     return max(differences), sum(_CHECKED_BATCHES)
 
 
-def _random_clips(model: LogoFormer, batch: int) -> torch.Tensor:
+def _random_clips(model: VideoModel, batch: int) -> torch.Tensor:
     config = model.config
     shape = (batch, config.num_frames, 3, config.image_size, config.image_size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(batch))

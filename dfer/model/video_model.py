@@ -1,20 +1,38 @@
-"""The interface of every model: what training, evaluation and prediction may expect of an architecture."""
+"""The interface of every model: its settings, its registry entry, and the methods that other packages call."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple
 
+from pydantic import Field
 from torch import Tensor, nn
+
+from dfer.errors import UsageError
+from dfer.settings import Count, Settings
+
+
+class ModelSettings(Settings):
+    """The settings that every model has. An architecture adds its own in a derived class."""
+
+    num_frames: Count = Field(16, description="frames of a clip that the model sees")
+    image_size: Annotated[int, Field(ge=32, le=512)] = Field(112, description="side of the input, pixels")
+
+
+class ModelConfig(ModelSettings):
+    """A model's settings with the number of classes, which a recipe leaves to the data: what a checkpoint stores."""
+
+    num_classes: Annotated[int, Field(ge=2)] = Field(description="number of emotions")
 
 
 class ParameterGroup(NamedTuple):
     """Parameters that are optimised alike.
 
     Attributes:
-        depth: 0 for what is new in this model; 1, 2, ... for the stages of its backbone, from the last to the first.
-        decays: whether weight decay suits them: not biases, norms, embeddings and learned tokens.
+        depth: 0 for the part that starts from scratch; 1, 2, ... for the stages of the backbone, last stage first.
+        decays: whether weight decay applies: not to biases, norms, embeddings and learned tokens.
         parameters: in the model's order.
     """
 
@@ -24,20 +42,21 @@ class ParameterGroup(NamedTuple):
 
 
 class VideoModel(nn.Module, ABC):
-    """A classifier of clips.
+    """A classifier of clips, built as `VideoModel(config)` or `VideoModel(num_classes=7, num_frames=16, ...)`.
 
     Attributes:
-        config: its settings; a model built from them has the same state-dict keys and shapes.
+        settings_class: the settings that a recipe's `model` section may hold.
+        backbone_stages: prefixes of the names of the backbone's parameters, stage by stage, first stage first.
+        undecayed: endings of the names of matrices that weight decay should leave out, such as position embeddings.
+        config: the model's settings; a model built from them has the same state-dict keys and shapes.
         head: features to logits; `model.head(features)` saves a second forward pass where both are needed.
-        backbone_stages: prefixes of the names of the backbone's parameters, a group of prefixes per stage, first stage
-            first.
-        undecayed: endings of the names of matrices that should not decay either, such as position embeddings.
     """
 
-    config: Any
+    settings_class: ClassVar[type[ModelSettings]]
+    backbone_stages: ClassVar[Sequence[tuple[str, ...]]] = ()
+    undecayed: ClassVar[tuple[str, ...]] = ()
+    config: ModelConfig
     head: nn.Linear
-    backbone_stages: Sequence[tuple[str, ...]] = ()
-    undecayed: tuple[str, ...] = ()
 
     @abstractmethod
     def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
@@ -56,19 +75,56 @@ class VideoModel(nn.Module, ABC):
         logits: Tensor = self.head(self.forward_features(clips))
         return logits
 
+    def load_backbone(self, path: str | Path) -> None:
+        """Initialise the backbone from a file of weights.
+
+        Raises:
+            CheckpointError: the file is unreadable or unsafe, or its tensors are not those of the backbone.
+            UsageError: the model has no backbone.
+        """
+        raise UsageError(f"{type(self).__name__} has no backbone to load", where=path)
+
+    def fit_weights(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a checkpoint's weights, those that depend on the size of the clips fitted to this model's."""
+        return dict(found)
+
     def parameter_groups(self, *, by_decay: bool = True) -> list[ParameterGroup]:
-        """Return all parameters in groups, the deepest stage of the backbone first.
+        """Return all parameters in groups, the first stage of the backbone first.
 
         Args:
-            by_decay: separate those that weight decay suits from the others; otherwise all count as decaying.
+            by_decay: separate the parameters that weight decay applies to; otherwise it applies to all.
         """
         groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             decays = not by_decay or (parameter.ndim > 1 and not name.endswith(self.undecayed))
             groups.setdefault((self._depth(name), decays), []).append(parameter)
-        ordered: Iterable[tuple[int, bool]] = sorted(groups, key=lambda key: (-key[0], key[1]))
-        return [ParameterGroup(depth, decays, groups[depth, decays]) for depth, decays in ordered]
+        ordered = sorted(groups.items(), key=lambda item: (-item[0][0], item[0][1]))
+        return [ParameterGroup(depth, decays, parameters) for (depth, decays), parameters in ordered]
 
     def _depth(self, name: str) -> int:
         depths = enumerate(reversed(self.backbone_stages), 1)
         return next((depth for depth, prefixes in depths if name.startswith(prefixes)), 0)
+
+
+class ModelEntry(NamedTuple):
+    """An entry of the registry of models.
+
+    Attributes:
+        architecture: its class.
+        preset: the settings in which it differs from the architecture's defaults.
+    """
+
+    architecture: type[VideoModel]
+    preset: Mapping[str, Any] = {}
+
+    def build(self, *, num_classes: int, **settings: Any) -> VideoModel:
+        """Return a model of this entry's sizes.
+
+        Args:
+            num_classes: C.
+            settings: of the architecture, instead of the preset's and its defaults.
+
+        Raises:
+            UsageError: the settings fit no model.
+        """
+        return self.architecture(num_classes=num_classes, **{**self.preset, **settings})

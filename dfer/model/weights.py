@@ -1,4 +1,4 @@
-"""Weight files: read without running any code in them, and compared name by name before they are used."""
+"""Weight files: read without running any code in them, and compared name by name before they are loaded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dfer.errors import CheckpointError
+from dfer.model.video_model import VideoModel
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """What a weight file holds: for .safetensors its tensors, for any other suffix what torch's safe loader gives.
+    """Return the content of a weight file: of .safetensors its tensors, of any other what torch's safe loader gives.
 
-    A pickle is read with `weights_only`: whatever asks for more than tensors and plain containers is refused
-    before it runs.
+    A pickle is read with `weights_only`: one that asks for more than tensors and plain containers is refused before it
+    runs.
 
     Raises:
         CheckpointError: the file is missing, damaged, or would run code.
@@ -35,13 +36,34 @@ def read_weights(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             "refused to load the weights: the file holds more than tensors, or is damaged",
             where=path,
-            hint="where you trust the file, load it there and save its tensors alone as .safetensors",
+            hint="if you trust the file, load it with torch and save only its tensors as .safetensors",
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError("the weights are damaged, or in no format we read", where=path) from error
+        raise CheckpointError("the weights are damaged, or in a format that dfer does not read", where=path) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"expected a dict of tensors, got {type(content).__name__}", where=path)
     return content
+
+
+def load_weights(
+    model: VideoModel, state_dict: Mapping[str, Tensor], *, where: str | None = None, keep_head: bool = False
+) -> None:
+    """Load a checkpoint's weights: all of them, or none.
+
+    Args:
+        model: may fit them to its sizes, such as position embeddings of another grid; the log says so.
+        state_dict: the checkpoint's tensors.
+        where: the file, for the error message.
+        keep_head: leave the model's own head as it is, to start from a checkpoint with other labels.
+
+    Raises:
+        CheckpointError: tensors are missing, unexpected or of another shape.
+    """
+    own, found = model.state_dict(), model.fit_weights(state_dict)
+    if keep_head:
+        found |= {name: tensor for name, tensor in own.items() if name.startswith("head.")}
+    require_same_tensors(own, found, where=where)
+    model.load_state_dict(found, strict=True)
 
 
 def require_same_tensors(

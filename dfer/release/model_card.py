@@ -22,9 +22,9 @@ from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import expected_calibration_error
 from dfer.evaluation.results import FoldEvaluation
-from dfer.model import LogoFormer
 from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
+from dfer.model.video_model import VideoModel
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.timeline import emotion_runs
 from dfer.pretrained import pretrained_name
@@ -102,7 +102,7 @@ def measure_model(
 
 
 def measure_stability(
-    model: LogoFormer, info: CheckpointInfo, store: Store, tested: FoldEvaluation, *, clips: int, batch_size: int = 16
+    model: VideoModel, info: CheckpointInfo, store: Store, tested: FoldEvaluation, *, clips: int, batch_size: int = 16
 ) -> dict[str, Any]:
     """Measure how many predictions change when the crops do.
 

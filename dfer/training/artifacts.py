@@ -11,18 +11,20 @@ import importlib.util
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from dfer.drawing.figures import draw_curves
 from dfer.drawing.style import save_figure
 from dfer.errors import CheckpointError, UsageError
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
+from dfer.model.video_model import ModelConfig
 from dfer.recipe import Recipe, save_recipe
 from dfer.records import Selection
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
@@ -122,7 +124,7 @@ class FoldFolder:
             state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
             if state["format"] != STATE_FORMAT:
                 raise CheckpointError(f"unknown state format {state['format']!r}", where=self._state)
-            recipe, fingerprint = state["recipe"], state["fingerprint"]
+            recipe, fingerprint = _completed(state["recipe"]), state["fingerprint"]
         except CheckpointError:
             raise
         except Exception as error:  # a damaged file makes the restricted unpickler fail in many ways
@@ -163,7 +165,7 @@ class FoldFolder:
             "data": data | {"notice": info.notice},
         }
 
-    def checkpoint_info(self, config: Any, selection: Selection, record: Mapping[str, float]) -> CheckpointInfo:
+    def checkpoint_info(self, config: ModelConfig, selection: Selection, record: Mapping[str, float]) -> CheckpointInfo:
         """Return the metadata of a checkpoint.
 
         Args:
@@ -175,7 +177,7 @@ class FoldFolder:
         origin = {"name": info.name, "fingerprint": self._fingerprint, "fold": self._fold, "detector": info.detector}
         return CheckpointInfo(
             model_name=self._recipe.model.name,
-            model_config=asdict(config),
+            model_config=config.model_dump(),
             labels=info.labels,
             alignment=info.alignment,
             crop_size=info.crop_size,
@@ -226,6 +228,14 @@ def _deciding_keys(recipe: Recipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="json")
     values["train"] = {key: value for key, value in values["train"].items() if key not in _INCIDENTAL}
     return values
+
+
+def _completed(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return the deciding keys of a state with defaults for the keys that did not exist when it was written."""
+    try:
+        return _deciding_keys(Recipe.model_validate(keys))
+    except ValidationError:  # a key that no longer exists: it is reported as a difference
+        return keys
 
 
 def _differences(before: Any, now: Any, key: str = "") -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ def untrained(path: Path, store: Store, fold: int, selection: Selection) -> Fold
     model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8)
     data = {"name": "tiny", "fold": fold, "fingerprint": store.fingerprint()}
     info = CheckpointInfo(
-        "logo_former_s", asdict(model.config), LABELS, alignment_settings(SIZE), SIZE, 2, 0.4, data,
+        "logo_former_s", model.config.model_dump(), LABELS, alignment_settings(SIZE), SIZE, 2, 0.4, data,
         "stripes, not faces", selection, 3, {}, "0", temperature=1.5,
     )  # fmt: skip
     save_checkpoint(path, model.state_dict(), info)

@@ -1,17 +1,91 @@
-"""The settings in a checkpoint: defaults for newer keys, and damage."""
+"""Checkpoints: those of earlier versions still load and answer the same; settings are read without weights."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dfer.errors import CheckpointError
-from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
+from dfer.model import LogoFormer
+from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info, save_checkpoint
+from dfer.pretrained import DEFAULT, find_pretrained
+
+# Written by dfer 0.1 at commit 0c26efc, with the logits that it gave.
+OLD = Path(__file__).parent / "files" / "checkpoint_v1.safetensors"
+OLD_LOGITS = [[-0.78147966, -1.61479855, -1.45489264], [-0.72900641, -1.57763338, -1.41962337]]
+OLD_LOGITS_REVERSED = [[-0.78513789, -1.60706711, -1.45436549], [-0.73477435, -1.57199287, -1.41613340]]
+
+
+def test_an_old_checkpoint_answers_the_same() -> None:
+    model, info = load_checkpoint(OLD)
+    clips = torch.linspace(-2, 2, 2 * 2 * 3 * 32 * 32).view(2, 2, 3, 32, 32).sin()
+    with torch.inference_mode():
+        logits, reversed_logits = model(clips), model(clips.flip(1))
+    torch.testing.assert_close(logits, torch.tensor(OLD_LOGITS), atol=1e-5, rtol=0)
+    torch.testing.assert_close(reversed_logits, torch.tensor(OLD_LOGITS_REVERSED), atol=1e-5, rtol=0)
+    assert isinstance(model, LogoFormer)
+    assert (model.config.window, model.config.mlp_ratio, model.config.pool) == ((2, 1, 1), 2.0, "class_token")
+    assert (info.labels, info.segments, info.clip_s, info.temperature) == (["happy", "sad", "neutral"], 2, 1.5, 1.25)
+
+
+def test_the_shipped_weights_still_say_what_they_are() -> None:
+    info = read_checkpoint_info(find_pretrained(DEFAULT))
+    assert info.model_name == "logo_former_s"
+    assert LogoFormer(**info.model_config).config.num_classes == len(info.labels) == 7
+
+
+def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
+    model, info = load_checkpoint(OLD)
+    save_checkpoint(tmp_path / "again.safetensors", model.state_dict(), info)
+    again, own = load_checkpoint(tmp_path / "again.safetensors")
+    assert own == info
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_settings_are_read_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    class WithoutTensors:
+        def __init__(self, *arguments: object, **settings: object) -> None:
+            self.file = safe_open(*arguments, **settings)
+
+        def __enter__(self) -> WithoutTensors:
+            self.file = self.file.__enter__()
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.__exit__(*error)
+
+        def metadata(self) -> dict[str, str]:
+            metadata: dict[str, str] = self.file.metadata()
+            return metadata
+
+    monkeypatch.setattr("dfer.model.checkpoint.safe_open", WithoutTensors)
+    assert read_checkpoint_info(OLD).model_config["dim"] == 8
+    with pytest.raises(AttributeError):
+        load_checkpoint(OLD)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"model_name": "transformer_xl"}, "'transformer_xl' is not one of this dfer: logo", id="name"),
+        pytest.param({"model_config": {"num_classes": 3, "widht": 3}}, "do not fit .* unknown key 'widht'", id="key"),
+        pytest.param({"model_config": {}}, "do not fit this dfer", id="no settings"),
+        pytest.param({"pixel_mean": [0.0, 0.0, 0.0]}, "another pixel normalisation", id="pixels"),
+    ],
+)
+def test_a_model_that_this_version_does_not_know(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    model, info = load_checkpoint(OLD)
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, model.state_dict(), dataclasses.replace(info, **change))  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(path)
 
 
 def test_settings_without_the_newer_keys_still_load(trained: Path, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
-"""The model: shapes, padding, flow of information, training and evaluation mode, weights, export."""
+"""LOGO-Former: shapes, padding, flow of information, training and evaluation mode, export."""
 
 from __future__ import annotations
 
 import json
-import logging
-from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -13,55 +11,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.errors import CheckpointError, UsageError
-from dfer.model import logo_former as model_module
+from dfer.errors import UsageError
+from dfer.model import MODELS, logo_former, ops
 from dfer.model.logo_former import (
     ATTENTIONS,
-    MODELS,
-    Dropout,
     GlobalAttention,
     LocalAttention,
     LogoFormer,
     StochasticDepth,
-    WindowSum,
-    attend,
-    load_weights,
     logo_former_b,
     logo_former_s,
 )
+from dfer.model.weights import load_weights
+from tests.unit.model.small import SMALL, clips, small
 
 KINDS = list(ATTENTIONS)
-# 64 pixels give a map of 4x4, which the window (2, 3, 3) does not divide: padding is met everywhere.
-SMALL: dict[str, Any] = {
-    "num_classes": 5,
-    "num_frames": 4,
-    "image_size": 64,
-    "dim": 32,
-    "depth": 2,
-    "heads": 4,
-    "stem_width": 8,
-    "window": (2, 3, 3),
-}
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
-
-
-def small(**overrides: Any) -> LogoFormer:
-    """A small model with weights as large as training makes them: fresh ones say too little to show an error."""
-    model = LogoFormer(**{**SMALL, **overrides})
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-    nn.init.normal_(model.spatial_positions)
-    nn.init.normal_(model.temporal_positions)
-    return model
-
-
-def clips(batch: int = 2, frames: int = 4, size: int = 64) -> Tensor:
-    return torch.randn(batch, frames, 3, size, size)
 
 
 # ------------------------------------------------------------------------------------------- the public surface
@@ -78,34 +47,22 @@ def test_the_contract_holds() -> None:
 
 
 def test_the_two_sizes_and_their_overrides() -> None:
-    assert dict(MODELS) == {"logo_former_s": logo_former_s, "logo_former_b": logo_former_b}
-    s, b = logo_former_s(stem_width=8, dim=64), logo_former_b(11, 8, (2, 2, 2), "joint", stem_width=8)
+    s, b = logo_former_s(stem_width=8, dim=64), logo_former_b(11, num_frames=8, attention="joint", stem_width=8)
     assert (s.config.dim, s.config.depth, s.config.stem_width) == (64, 6, 8)
     assert (b.config.dim, b.config.depth, b.config.heads, b.config.num_classes) == (512, 4, 8, 11)
-    assert (b.config.num_frames, b.config.window, b.config.attention) == (8, (2, 2, 2), "joint")
+    assert (b.config.num_frames, b.config.window, b.config.attention) == (8, (2, 4, 4), "joint")
 
 
-def test_stem_has_torchvisions_names() -> None:
-    batch_norm = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
-    expected = ["conv1.weight", *(f"bn1.{name}" for name in batch_norm)]
-    for layer, block in product((1, 2, 3), (0, 1)):
-        for number in (1, 2):
-            expected.append(f"layer{layer}.{block}.conv{number}.weight")
-            expected += [f"layer{layer}.{block}.bn{number}.{name}" for name in batch_norm]
-        if layer > 1 and block == 0:
-            expected.append(f"layer{layer}.0.downsample.0.weight")
-            expected += [f"layer{layer}.0.downsample.1.{name}" for name in batch_norm]
-    stem = LogoFormer(num_classes=7, depth=1).stem.state_dict()
-    assert sorted(stem) == sorted(expected)
-    assert stem["conv1.weight"].shape == (64, 3, 7, 7)
-    assert stem["layer3.0.conv1.weight"].shape == (256, 128, 3, 3)
-    assert stem["layer3.0.downsample.0.weight"].shape == (256, 128, 1, 1)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_registered_name_builds_what_its_function_does(name: str) -> None:
+    by_name = MODELS[name].build(num_classes=3, stem_width=8)
+    assert by_name.config == getattr(logo_former, name)(3, stem_width=8).config
 
 
 def test_config_survives_json_and_builds_the_same_model() -> None:
     model = small(attention="global", pool="class_token", dropout=0.1)
-    again = LogoFormer(**json.loads(json.dumps(asdict(model.config))))
-    assert again.config == model.config
+    again = LogoFormer(**json.loads(json.dumps(model.config.model_dump())))
+    assert again.config == LogoFormer(model.config).config == model.config
     load_weights(again, model.state_dict())
     x = clips()
     assert torch.equal(again.eval()(x), model.eval()(x))
@@ -115,28 +72,23 @@ def test_config_survives_json_and_builds_the_same_model() -> None:
     ("settings", "message"),
     [
         pytest.param({"heads": 5}, r"heads \(5\) must divide dim \(32\)", id="heads"),
-        pytest.param({"window": (2, 0, 4)}, "window must be three counts", id="empty-window"),
-        pytest.param({"window": (2, 4)}, "window must be three counts", id="flat-window"),
-        pytest.param({"attention": "lokal"}, "attention must be one of local_global", id="attention"),
-        pytest.param({"pool": "max"}, "pool must be one of mean, class_token", id="pool"),
-        pytest.param({"num_classes": 1}, "num_classes must be at least 2", id="one-class"),
-        pytest.param({"depth": -1}, "depth must be at least 0", id="no-blocks"),
-        pytest.param({"dropout": 1.0}, r"dropout must be in \[0, 1\)", id="dropout"),
-        pytest.param({"drop_path": -0.1}, r"drop_path must be in \[0, 1\)", id="drop-path"),
-        pytest.param({"mlp_ratio": 0.0}, "mlp_ratio must be above 0", id="mlp"),
-        pytest.param({"heads": 5, "depth": -1}, "depth must be .*; heads .* must divide", id="all-at-once"),
+        pytest.param({"window": (2, 0, 4)}, "window.1: input should be greater than or equal to 1, got 0", id="empty"),
+        pytest.param({"window": (2, 4)}, "window: value 3 is missing", id="flat-window"),
+        pytest.param({"attention": "lokal"}, "attention: input should be 'local_global'.*'lokal'", id="attention"),
+        pytest.param({"pool": "max"}, "pool: input should be 'mean' or 'class_token', got 'max'", id="pool"),
+        pytest.param({"num_classes": 1}, "num_classes: .* greater than or equal to 2, got 1", id="one-class"),
+        pytest.param({"depth": -1}, "depth: .* greater than or equal to 0", id="no-blocks"),
+        pytest.param({"dropout": 1.0}, "dropout: .* less than 1", id="dropout"),
+        pytest.param({"drop_path": -0.1}, "drop_path: .* greater than or equal to 0", id="drop-path"),
+        pytest.param({"mlp_ratio": 0.0}, "mlp_ratio: .* greater than 0", id="mlp"),
+        pytest.param({"dim": 16.5}, "dim: input should be a valid integer.*got 16.5", id="ill-typed"),
+        pytest.param({"dpeth": 2}, r"unknown key 'dpeth' \(did you mean 'depth'\?\)", id="misspelt"),
+        pytest.param({"heads": 0, "depth": -1}, "depth: .*; heads: ", id="all-at-once"),
     ],
 )
 def test_settings_that_fit_no_model_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         small(**settings)
-
-
-def test_layers_check_divisibility_too() -> None:
-    with pytest.raises(UsageError, match="must divide"):
-        GlobalAttention(dim=30, heads=4, dropout=0.0, window=(1, 1, 1))
-    with pytest.raises(UsageError, match="must divide"):
-        LocalAttention(dim=30, heads=4, dropout=0.0, window=None)
 
 
 def test_wrong_axes_are_named() -> None:
@@ -217,7 +169,7 @@ def test_each_window_is_attended_to_as_if_alone(grid: Tensor, window: tuple[int,
 def test_what_lies_in_the_padding_changes_no_output(grid: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = LocalAttention(dim=32, heads=4, dropout=0.0, window=(2, 4, 4))
     clean = layer(grid)
-    pad = model_module.pad_to_windows
+    pad = ops.pad_to_windows
     filled = []
 
     def pad_with_rubbish(x: Tensor, window: tuple[int, int, int]) -> Tensor:
@@ -228,7 +180,7 @@ def test_what_lies_in_the_padding_changes_no_output(grid: Tensor, monkeypatch: p
             filled.append(int((~real).sum()))
         return padded
 
-    monkeypatch.setattr(model_module, "pad_to_windows", pad_with_rubbish)
+    monkeypatch.setattr(ops, "pad_to_windows", pad_with_rubbish)
     assert torch.equal(layer(grid), clean)
     assert filled == [2 * (6 * 8 * 8 - 5 * 7 * 6)]
 
@@ -246,31 +198,6 @@ def test_windows_at_the_edge_are_summarised_by_their_real_tokens(grid: Tensor) -
     summaries = layer.norm(torch.stack(sums, dim=1))
     expected = layer.attention(grid.flatten(1, 3), summaries).view(grid.shape)
     torch.testing.assert_close(layer(grid), expected, atol=1e-5, rtol=1e-4)
-
-
-def test_a_summary_is_a_depth_wise_convolution_whose_stride_is_its_kernel(grid: Tensor) -> None:
-    window = (2, 4, 3)
-    layer = WindowSum(dim=32, window=window)
-    nn.init.normal_(layer.weight)
-    padded = model_module.pad_to_windows(grid, window).movedim(-1, 1)  # B D T H W
-    expected = nn.functional.conv3d(padded, layer.weight, stride=window, groups=32).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(layer(grid), expected)
-
-
-@pytest.mark.parametrize("keys", [model_module.FEW_KEYS, model_module.FEW_KEYS + 1])
-@pytest.mark.parametrize("masked", [True, False])
-def test_attention_in_training_is_torchs_with_its_gradients(keys: int, masked: bool) -> None:
-    generator = torch.Generator().manual_seed(0)
-    q = torch.randn(2, 3, 5, 8, dtype=torch.float64, generator=generator)
-    k, v = (torch.randn(2, 3, keys, 8, dtype=torch.float64, generator=generator) for _ in range(2))
-    mask = torch.rand(2, 1, 1, keys, generator=generator) < 0.7 if masked else None
-    gradients = []
-    for attention in (attend, nn.functional.scaled_dot_product_attention):
-        inputs = [tensor.clone().requires_grad_() for tensor in (q, k, v)]
-        answer = attention(*inputs, mask)
-        gradients.append([answer, *torch.autograd.grad(answer.square().sum(), inputs)])
-    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(attend(q, k, v, mask), gradients[0][0], rtol=1e-9, atol=1e-9)
 
 
 def test_a_summary_starts_out_as_the_mean_of_its_window(grid: Tensor) -> None:
@@ -346,26 +273,6 @@ def test_evaluation_is_the_same_in_any_batch(attention: Any, pool: Any) -> None:
     torch.testing.assert_close(alone, together)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_keeps_the_mean_of_what_it_lets_through(rate: float) -> None:
-    layer, x = Dropout(rate), torch.ones(501, 401, requires_grad=True)  # no multiple of 4
-    torch.manual_seed(0)
-    first = layer(x)
-    kept = first != 0
-    assert kept.double().mean() == pytest.approx(1 - rate, abs=0.005)
-    assert torch.allclose(first[kept], torch.tensor(1 / (1 - rate)))
-    # Neither neighbours nor the four values of one number hang together.
-    signs = kept.flatten().double() - kept.double().mean()
-    for distance in (1, 2, 3, 4):
-        assert abs(float((signs[distance:] * signs[:-distance]).mean() / signs.square().mean())) < 0.01
-    (gradient,) = torch.autograd.grad(first.sum(), x)
-    assert torch.equal(gradient, first)
-    assert not torch.equal(layer(x), first)
-    torch.manual_seed(0)
-    assert torch.equal(layer(x), first)
-    assert layer.eval()(x) is x
-
-
 @pytest.mark.parametrize("name", ["dropout", "drop_path"])
 def test_training_is_random_and_evaluation_is_not(name: str) -> None:
     model = small(**{name: 0.5})
@@ -433,74 +340,6 @@ def test_channels_last_weights_and_input_change_nothing() -> None:
     model.stem.to(memory_format=torch.channels_last)
     channels_last = x.movedim(2, -1).contiguous().movedim(-1, 2)
     torch.testing.assert_close(model(channels_last), expected)
-
-
-# ---------------------------------------------------------------------------------------------------- the weights
-
-
-def test_positions_are_interpolated_on_loading_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    source, target = small(), small(num_frames=8, image_size=112)
-    with torch.no_grad():
-        source.temporal_positions.copy_(torch.arange(4.0)[:, None].expand(4, 32))
-        source.spatial_positions.fill_(0.5)
-    with caplog.at_level(logging.INFO, logger="dfer.model"):
-        load_weights(target, source.state_dict())
-    assert caplog.messages == [
-        "spatial_positions: interpolated from [4, 4] to [7, 7]",
-        "temporal_positions: interpolated from [4] to [8]",
-    ]
-    # A constant map stays constant; frames lie at the middles of equal parts of the clip.
-    torch.testing.assert_close(target.spatial_positions, torch.full((7, 7, 32), 0.5))
-    expected = torch.tensor([0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0])
-    torch.testing.assert_close(target.temporal_positions[:, 0], expected)
-
-
-def test_the_same_grid_loads_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    source, target = small(), small()
-    with caplog.at_level(logging.INFO, logger="dfer.model"):
-        load_weights(target, source.state_dict())
-    assert caplog.messages == []
-    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
-
-
-def test_spatial_positions_keep_rows_and_columns_apart() -> None:
-    source, target = small(), small(image_size=112)
-    with torch.no_grad():
-        source.spatial_positions.copy_(torch.arange(4.0)[:, None, None].expand(4, 4, 32))
-    load_weights(target, source.state_dict())
-    rows = target.spatial_positions[:, 0, 0]
-    torch.testing.assert_close(target.spatial_positions, rows[:, None, None].expand(7, 7, 32))
-    assert (rows.diff() > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        pytest.param({"depth": 1}, r"missing: blocks\.1\..* and \d+ more", id="fewer-blocks"),
-        pytest.param({"depth": 3}, r"unexpected: blocks\.2\.", id="more-blocks"),
-        pytest.param({"attention": "local"}, r"missing: blocks\.0\.global_attention\.", id="attention"),
-        pytest.param({"num_classes": 7}, r"wrong shape: head\.weight \[7, 32\] instead of \[5, 32\]", id="head"),
-        pytest.param({"dim": 16}, r"wrong shape: spatial_positions \[4, 4, 16\]", id="channels"),
-        pytest.param({"window": (1, 3, 3)}, r"summarise\.weight \[32, 1, 1, 3, 3\]", id="window"),
-    ],
-)
-def test_any_other_difference_is_an_error_and_changes_nothing(other: dict[str, Any], message: str) -> None:
-    model = small()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=message) as caught:
-        load_weights(model, small(**other).state_dict(), where="best.safetensors")
-    assert "best.safetensors" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-
-
-def test_a_checkpoint_of_other_labels_can_be_a_start() -> None:
-    source, target = small(num_classes=11), small()
-    head = target.head.weight.clone()
-    load_weights(target, source.state_dict(), keep_head=True)
-    assert torch.equal(target.head.weight, head)
-    x = clips()
-    assert torch.equal(target.eval().forward_features(x), source.eval().forward_features(x))
 
 
 # --------------------------------------------------------------------------------------------------------- export

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from dfer.errors import CheckpointError
-from dfer.model.weights import read_weights, require_same_tensors
+from dfer.model.weights import load_weights, read_weights, require_same_tensors
+from tests.unit.model.small import clips, small
 
 
 class Bomb:
@@ -95,3 +98,71 @@ def test_all_differences_are_told_at_once_and_long_lists_cut() -> None:
 
 def test_equal_names_and_shapes_pass() -> None:
     require_same_tensors({"a": torch.zeros(2)}, {"a": torch.ones(2)}, where=None)
+
+
+# ---- a model's weights
+
+
+def test_positions_are_interpolated_on_loading_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    source, target = small(), small(num_frames=8, image_size=112)
+    with torch.no_grad():
+        source.temporal_positions.copy_(torch.arange(4.0)[:, None].expand(4, 32))
+        source.spatial_positions.fill_(0.5)
+    with caplog.at_level(logging.INFO, logger="dfer.model"):
+        load_weights(target, source.state_dict())
+    assert caplog.messages == [
+        "spatial_positions: interpolated from [4, 4] to [7, 7]",
+        "temporal_positions: interpolated from [4] to [8]",
+    ]
+    # A constant map stays constant; frames lie at the middles of equal parts of the clip.
+    torch.testing.assert_close(target.spatial_positions, torch.full((7, 7, 32), 0.5))
+    expected = torch.tensor([0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0])
+    torch.testing.assert_close(target.temporal_positions[:, 0], expected)
+
+
+def test_the_same_grid_loads_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    source, target = small(), small()
+    with caplog.at_level(logging.INFO, logger="dfer.model"):
+        load_weights(target, source.state_dict())
+    assert caplog.messages == []
+    assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
+
+
+def test_spatial_positions_keep_rows_and_columns_apart() -> None:
+    source, target = small(), small(image_size=112)
+    with torch.no_grad():
+        source.spatial_positions.copy_(torch.arange(4.0)[:, None, None].expand(4, 4, 32))
+    load_weights(target, source.state_dict())
+    rows = target.spatial_positions[:, 0, 0]
+    torch.testing.assert_close(target.spatial_positions, rows[:, None, None].expand(7, 7, 32))
+    assert (rows.diff() > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        pytest.param({"depth": 1}, r"missing: blocks\.1\..* and \d+ more", id="fewer-blocks"),
+        pytest.param({"depth": 3}, r"unexpected: blocks\.2\.", id="more-blocks"),
+        pytest.param({"attention": "local"}, r"missing: blocks\.0\.global_attention\.", id="attention"),
+        pytest.param({"num_classes": 7}, r"wrong shape: head\.weight \[7, 32\] instead of \[5, 32\]", id="head"),
+        pytest.param({"dim": 16}, r"wrong shape: spatial_positions \[4, 4, 16\]", id="channels"),
+        pytest.param({"window": (1, 3, 3)}, r"summarise\.weight \[32, 1, 1, 3, 3\]", id="window"),
+    ],
+)
+def test_any_other_difference_is_an_error_and_changes_nothing(other: dict[str, Any], message: str) -> None:
+    model = small()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_weights(model, small(**other).state_dict(), where="best.safetensors")
+    assert "best.safetensors" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_checkpoint_of_other_labels_can_be_a_start() -> None:
+    source, target = small(num_classes=11), small()
+    head = target.head.weight.clone()
+    load_weights(target, source.state_dict(), keep_head=True)
+    assert torch.equal(target.head.weight, head)
+    x = clips()
+    assert torch.equal(target.eval().forward_features(x), source.eval().forward_features(x))

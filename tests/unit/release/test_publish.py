@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -147,5 +146,5 @@ def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder
 
 def _info(model: LogoFormer) -> CheckpointInfo:
     return CheckpointInfo(
-        "logo_former_s", asdict(model.config), list(DFEW_LABELS), {}, 128, 8, 0.04, {}, "", "last", 1, {}, "0"
+        "logo_former_s", model.config.model_dump(), list(DFEW_LABELS), {}, 128, 8, 0.04, {}, "", "last", 1, {}, "0"
     )

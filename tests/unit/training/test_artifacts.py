@@ -1,14 +1,19 @@
-"""TensorBoard events: an epoch's figures if the package is installed, otherwise one message."""
+"""The folder of a fold: a state of an earlier version goes on; TensorBoard events if the package is installed."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from dfer.training.artifacts import has_tensorboard, write_events
+from dfer.errors import UsageError
+from dfer.recipe import Recipe
+from dfer.training.artifacts import FoldFolder, TrainingState, has_tensorboard, write_events
+from tests.stores import small_store
 
 RECORD = {"epoch": 3, "train_loss": 1.5, "val_war": 0.25, "lr": 1e-3, "epoch_s": 4.0}
 
@@ -41,3 +46,27 @@ def test_every_epoch_gets_its_figures(tmp_path: Path) -> None:
     events.Reload()
     assert sorted(events.Tags()["scalars"]) == ["accuracy/WAR", "learning_rate", "loss/train"]
     assert [(event.step, event.value) for event in events.Scalars("accuracy/WAR")] == [(1, 0.25), (2, 0.5), (3, 0.75)]
+
+
+class NothingLearned:
+    def state_dicts(self) -> dict[str, Any]:
+        return {}
+
+
+def test_a_state_from_before_a_key_existed_goes_on(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "data", clips_per_class=1)
+
+    def folder(**model: object) -> FoldFolder:
+        recipe = Recipe.model_validate({"name": "x", "data": {"path": str(store.root)}, "model": model})
+        return FoldFolder(tmp_path, recipe, store, 1, store.rows)
+
+    folder().save_state(NothingLearned(), TrainingState(epoch=3))  # type: ignore[arg-type]
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["recipe"]["model"]["mlp_ratio"]
+    state["recipe"]["model"]["dim"] = None  # how sizes left to the name were once written
+    torch.save(state, tmp_path / "state.pt")
+    loaded = folder().load_state()
+    assert loaded is not None
+    assert loaded["epoch"] == 3
+    with pytest.raises(UsageError, match=r"another recipe: model.mlp_ratio was 4.0, is 2.0"):
+        folder(mlp_ratio=2.0).load_state()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,9 @@ from torch import Tensor, nn
 
 from dfer.errors import CheckpointError
 from dfer.model import LogoFormer
-from dfer.model.backbone import load_backbone
 
 WIDTH = 4
+Report = Callable[[], tuple[int, set[str], set[str]]]
 
 
 @pytest.fixture
@@ -71,34 +74,43 @@ def assert_stem_is(model: LogoFormer, state: dict[str, Tensor]) -> None:
         assert torch.equal(stem[name], tensor), name
 
 
+@pytest.fixture
+def report(caplog: pytest.LogCaptureFixture) -> Report:
+    """The number of tensors loaded, the names dropped and the names missing, by the log."""
+    caplog.set_level(logging.INFO, logger="dfer.model.resnet")
+
+    def read() -> tuple[int, set[str], set[str]]:
+        (message,) = caplog.messages
+        match = re.search(r"loaded (\d+) tensors; dropped (.*); missing (.*)", message)
+        assert match
+        dropped, missing = (set(names.split(", ")) - {"none"} for names in match.groups()[1:])
+        return int(match[1]), dropped, missing
+
+    return read
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_torchvisions_state_dict(
-    model: LogoFormer, tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_torchvisions_state_dict(model: LogoFormer, tmp_path: Path, suffix: str, report: Report) -> None:
     state, path = resnet18(), tmp_path / f"resnet18{suffix}"
     if suffix == ".safetensors":
         save_file(state, path)
     else:
         torch.save(state, path)
-    with caplog.at_level(logging.INFO, logger="dfer.model.backbone"):
-        report = load_backbone(model, path)
+    model.load_backbone(path)
     assert_stem_is(model, state)
-    assert set(report.loaded) == set(in_stem(state)) == set(model.stem.state_dict())
-    assert set(report.dropped) == set(state) - set(in_stem(state))
-    assert {"fc.weight", "layer4.1.bn2.running_var"} < set(report.dropped)
-    assert report.missing == ()
-    (message,) = caplog.messages
-    assert f"loaded {len(report.loaded)} tensors" in message
-    assert "fc.weight" in message
+    loaded, dropped, missing = report()
+    assert loaded == len(in_stem(state)) == len(model.stem.state_dict())
+    assert dropped == set(state) - set(in_stem(state))
+    assert {"fc.weight", "layer4.1.bn2.running_var"} < dropped
+    assert missing == set()
 
 
-def test_a_real_resnet18_fits_the_default_stem(tmp_path: Path) -> None:
-    state = resnet18(width=64)
-    report = load_backbone(LogoFormer(num_classes=7, depth=1), saved(tmp_path / "r18.pth", state))
-    assert len(report.loaded) == 90
+def test_a_real_resnet18_fits_the_default_stem(tmp_path: Path, report: Report) -> None:
+    LogoFormer(num_classes=7, depth=1).load_backbone(saved(tmp_path / "r18.pth", resnet18(width=64)))
+    assert report()[0] == 90
 
 
-def test_the_face_recognition_checkpoint(model: LogoFormer, tmp_path: Path) -> None:
+def test_the_face_recognition_checkpoint(model: LogoFormer, tmp_path: Path, report: Report) -> None:
     """MS-Celeb-1M's layout: an old training checkpoint, `module.` names, two heads, no batch counters."""
     state = {name: tensor for name, tensor in resnet18().items() if "num_batches" not in name}
     state |= {"feature.weight": torch.randn(16, 8 * WIDTH), "feature.bias": torch.randn(16)}
@@ -108,23 +120,24 @@ def test_the_face_recognition_checkpoint(model: LogoFormer, tmp_path: Path) -> N
         "best_prec1": torch.tensor(97.5),
         "state_dict": {f"module.{name}": tensor for name, tensor in state.items()},
     }
-    report = load_backbone(model, saved(tmp_path / "msceleb.pth.tar", content))
+    model.load_backbone(saved(tmp_path / "msceleb.pth.tar", content))
     assert_stem_is(model, state)
-    assert {"fc.weight", "fc.bias", "feature.weight", "feature.bias"} < set(report.dropped)
-    assert len(report.missing) == 15
-    assert all(name.endswith("num_batches_tracked") for name in report.missing)
+    _, dropped, missing = report()
+    assert {"fc.weight", "fc.bias", "feature.weight", "feature.bias"} < dropped
+    assert len(missing) == 15
+    assert all(name.endswith("num_batches_tracked") for name in missing)
 
 
 def test_the_stem_of_a_checkpoint_of_ours(model: LogoFormer, tmp_path: Path) -> None:
     alone = LogoFormer(num_classes=7, num_frames=1, image_size=48, dim=16, depth=0, heads=2, stem_width=WIDTH)
     save_file(alone.state_dict(), tmp_path / "best.safetensors")
-    load_backbone(model, tmp_path / "best.safetensors")
+    model.load_backbone(tmp_path / "best.safetensors")
     assert_stem_is(model, alone.stem.state_dict())
 
 
 def test_only_the_stem_changes(model: LogoFormer, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    load_backbone(model, saved(tmp_path / "r18.pth", resnet18()))
+    model.load_backbone(saved(tmp_path / "r18.pth", resnet18()))
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {f"stem.{name}" for name in model.stem.state_dict()}
 
@@ -142,7 +155,7 @@ def without(name: str) -> dict[str, Tensor]:
         pytest.param(
             resnet18(width=8), r"wrong shape: conv1.weight \[8, 3, 7, 7\] instead of \[4, 3, 7, 7\]", id="width"
         ),
-        pytest.param(resnet18() | {"note": "hello"}, "tensors alone, but 'note' is none", id="no-tensor"),
+        pytest.param(resnet18() | {"note": "hello"}, "expected only tensors, but 'note' is not one", id="no-tensor"),
         pytest.param({"state_dict": {}}, "holds no state dict", id="empty"),
         pytest.param([1, 2], "expected a dict of tensors, got list", id="list"),
     ],
@@ -153,7 +166,7 @@ def test_what_is_no_resnet18_is_refused_and_changes_nothing(
     before = {name: tensor.clone() for name, tensor in model.stem.state_dict().items()}
     path = saved(tmp_path / "other.pth", content)
     with pytest.raises(CheckpointError, match=message) as caught:
-        load_backbone(model, path)
+        model.load_backbone(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.stem.state_dict().items())
@@ -161,5 +174,22 @@ def test_what_is_no_resnet18_is_refused_and_changes_nothing(
 
 def test_the_stem_still_works_after_loading(model: LogoFormer, tmp_path: Path) -> None:
     assert isinstance(model.stem, nn.Module)
-    load_backbone(model, saved(tmp_path / "r18.pth", resnet18()))
+    model.load_backbone(saved(tmp_path / "r18.pth", resnet18()))
     assert model.eval()(torch.randn(1, 2, 3, 32, 32)).isfinite().all()
+
+
+def test_stem_has_torchvisions_names() -> None:
+    batch_norm = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    expected = ["conv1.weight", *(f"bn1.{name}" for name in batch_norm)]
+    for layer, block in product((1, 2, 3), (0, 1)):
+        for number in (1, 2):
+            expected.append(f"layer{layer}.{block}.conv{number}.weight")
+            expected += [f"layer{layer}.{block}.bn{number}.{name}" for name in batch_norm]
+        if layer > 1 and block == 0:
+            expected.append(f"layer{layer}.0.downsample.0.weight")
+            expected += [f"layer{layer}.0.downsample.1.{name}" for name in batch_norm]
+    stem = LogoFormer(num_classes=7, depth=1).stem.state_dict()
+    assert sorted(stem) == sorted(expected)
+    assert stem["conv1.weight"].shape == (64, 3, 7, 7)
+    assert stem["layer3.0.conv1.weight"].shape == (256, 128, 3, 3)
+    assert stem["layer3.0.downsample.0.weight"].shape == (256, 128, 1, 1)
