@@ -49,8 +49,8 @@ def draw_confusion(
     cell_w, cell_h = (0.82, 0.56) if classes <= 8 else (0.7, 0.5)
     turned = widest > cell_w - 0.06
     width, height = max(5.0, classes * cell_w + widest + 1.9), classes * cell_h + 0.5 + (0.7 * widest if turned else 0)
-    with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
-        axes = body.subplots()
+    with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
+        axes = figure.subplots()
         axes.grid(visible=False)
         colormap = theme.colormap()
         axes.pcolormesh(shares, cmap=colormap, vmin=0, vmax=1, edgecolors=theme.paper, linewidth=1.1)
@@ -61,7 +61,7 @@ def draw_confusion(
             _write_cell(axes, row, column, int(count), share, ink_on(colormap(share)[:3]), theme)
         for row, (share, number) in enumerate(zip(shares.diagonal(), clips, strict=True)):
             _write_recall(axes, row, share if number else None, int(number), theme)
-    return body.figure
+    return figure
 
 
 def _name_classes(axes: Axes, labels: Sequence[str], *, turned: bool, theme: Theme) -> None:
@@ -116,8 +116,8 @@ def draw_curves(
     subtitle = subtitle if subtitle is not None else _course(metrics, best)
     losses = [("train_loss", "training loss", theme.second, 1), ("val_loss", "validation loss", theme.accent, 1)]
     rates = [("val_war", "WAR", theme.accent, 100), ("val_uar", "UAR", theme.second, 100)]
-    with new_figure(9.0, 3.1, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
-        panels = body.subplots(1, 2)
+    with new_figure(9.0, 3.1, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
+        panels = figure.subplots(1, 2)
         for axes, curves in zip(panels, (losses, rates), strict=True):
             drawn = [_draw_curve(axes, metrics, *curve) for curve in curves]
             if not any(drawn):
@@ -133,7 +133,7 @@ def draw_curves(
         if best is not None:
             panels[1].yaxis.set_major_formatter("{x:g} %")
             panels[1].plot(best["epoch"], 100 * best["val_war"], "o", color=theme.accent, markersize=6, zorder=5)
-    return body.figure
+    return figure
 
 
 def _draw_curve(
@@ -190,8 +190,8 @@ def draw_histogram(
     if extra is not None:
         places, ticks = [*places, bins + 1.0], [*ticks, bins + 1.0]
         names, counts = [*names, extra[0]], [*counts, extra[1]]
-    with new_figure(4.9, 2.1, title=title, subtitle=subtitle, theme=theme) as body:
-        axes = body.subplots()
+    with new_figure(4.9, 2.1, title=title, subtitle=subtitle, theme=theme) as figure:
+        axes = figure.subplots()
         axes.grid(visible=False)
         bars = axes.bar(places, counts, width=0.86, color=theme.accent)
         numbers = [compact_count(count) if count else "" for count in counts]
@@ -199,7 +199,7 @@ def draw_histogram(
         axes.axhline(0, color=theme.muted, linewidth=1, clip_on=False)
         axes.set_xticks(ticks, names)
         axes.set(xlim=(-0.1, max(ticks[-1], places[-1] + 0.43) + 0.1), ylim=(0, 1.12 * max([*counts, 1])), yticks=[])
-    return body.figure
+    return figure
 
 
 def compact_count(count: int) -> str:

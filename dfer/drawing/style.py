@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib import rc_context, rc_params_from_file
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dfer.drawing.text import load_font, shorten_text, wrap_text
@@ -122,8 +122,8 @@ def new_figure(
     subtitle: str = "",
     footer: Sequence[str] = (),
     theme: Theme = LIGHT,
-) -> Iterator[SubFigure]:
-    """Give a figure with a heading and a footer; its body is laid out when the block ends.
+) -> Iterator[Figure]:
+    """Give a figure with a heading and a footer; what is added to it is laid out when the block ends.
 
     Args:
         width: of the figure, inches.
@@ -132,9 +132,6 @@ def new_figure(
         subtitle: wrapped.
         footer: a paragraph each, wrapped; for what the reader must not miss.
         theme: the colours.
-
-    Yields:
-        The body, whose `figure` attribute is the figure.
     """
     inner = width - 2 * _MARGIN
     fitting = shorten_text(" ".join(title.split()), load_font(round(_MEASURE * _TITLE_PT), bold=True), 720 * inner)
@@ -151,7 +148,7 @@ def new_figure(
         figure.text(left, 1 - _MARGIN / total, fitting, size=_TITLE_PT, weight="bold", va="top")
         figure.text(left, 1 - below_title / total, "\n".join(subtitles), size=_SUBTITLE_PT, color=theme.muted, va="top")
         figure.text(left, _MARGIN / total, "\n".join(notices), size=_NOTICE_PT, color=theme.notice, va="bottom")
-        yield figure.add_subfigure(figure.add_gridspec()[0])
+        yield figure
         # Once and by hand: as the figure's own engine it would draw twice whenever the figure is saved.
         ConstrainedLayoutEngine(rect=(left, bottom / total, inner / width, height / total)).execute(figure)
 

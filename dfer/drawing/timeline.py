@@ -66,7 +66,8 @@ def draw_timeline(
     columns = max(1, int(_PLOT_WIDTH / (0.45 + max(text_width(label, _TEXT_PT) for label in labels))))
     legend_rows = -(-len(labels) // columns) if lanes else 0
     height = max(1, len(lanes)) * (panel + _STRIP + 0.5) + 0.2 * legend_rows + 0.35
-    with new_figure(_WIDTH, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as body:
+    with new_figure(_WIDTH, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
+        body = figure.add_subfigure(figure.add_gridspec()[0])  # beside which there is room for the legend
         panels = body.subplots(max(1, len(lanes)), sharex=True, squeeze=False)[:, 0]
         for axes, lane in zip(panels, lanes, strict=False):
             _draw_probabilities(axes, lane, labels, theme)
@@ -77,7 +78,7 @@ def draw_timeline(
         else:
             _write_no_face(panels[0], theme)
         _mark_time(panels[-1], total)
-    return body.figure
+    return figure
 
 
 def _draw_probabilities(axes: Axes, lane: FaceLane, labels: Sequence[str], theme: Theme) -> None:
