@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from dfer.bench.timing import wait_for
-from dfer.model import MODELS
+from dfer.model import DEFAULT_MODEL, MODELS
 from dfer.model.complexity import count_gmacs, count_parameters
 from dfer.runtime.device import choose_device, describe_machine
 
 NUM_CLASSES = 7
-CASES = (("logo_former_s", "local_global"), ("logo_former_s", "joint"), ("logo_former_b", "local_global"))
+# Attention over all tokens, measured beside the default model's own.
+REFERENCE = {"attention": "joint"}
 
 
 def bench_models(
@@ -25,7 +26,7 @@ def bench_models(
     seconds: float = 5.0,
     on_case: Callable[[str], None] = lambda _name: None,
 ) -> dict[str, Any]:
-    """Measure both sizes, and attention over all tokens beside local and global attention.
+    """Measure every model, and attention over all tokens beside local and global attention.
 
     Args:
         device: "auto", "cpu" or "cuda".
@@ -40,9 +41,11 @@ def bench_models(
     """
     chosen = choose_device(device)
     rows: list[dict[str, Any]] = []
-    for name, attention in CASES:
-        on_case(f"{name}, attention {attention}")
-        rows.append(_bench_model(name, attention, chosen, batch_size, seconds))
+    cases: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in MODELS]
+    cases.insert(1, (DEFAULT_MODEL, REFERENCE))
+    for name, settings in cases:
+        on_case(", ".join([name, *(f"{key} {value}" for key, value in settings.items())]))
+        rows.append(_bench_model(name, settings, chosen, batch_size, seconds))
     for row in rows:
         row["relative"] = row["forward_float32"] / rows[0]["forward_float32"]
     return {
@@ -54,12 +57,14 @@ def bench_models(
     }
 
 
-def _bench_model(name: str, attention: str, device: torch.device, batch_size: int, seconds: float) -> dict[str, Any]:
-    model = MODELS[name].build(num_classes=NUM_CLASSES, attention=attention)
+def _bench_model(
+    name: str, settings: dict[str, Any], device: torch.device, batch_size: int, seconds: float
+) -> dict[str, Any]:
+    model = MODELS[name].build(num_classes=NUM_CLASSES, **settings)
     config = model.config
     row: dict[str, Any] = {
         "name": name,
-        "attention": attention,
+        "attention": getattr(config, "attention", ""),
         "parameters": count_parameters(model),
         "gmacs": count_gmacs(model, config.num_frames, config.image_size),
         "gmacs_64_frames": count_gmacs(model, 64, config.image_size),

@@ -1,10 +1,8 @@
-"""The losses: what a wrong answer costs, and the compact loss that is added to it.
+"""The compact loss: small distances within a class, large ones between classes.
 
-The compact loss wants small distances within a class, and large ones between classes.
-
-Source: LOGO-Former's "compact loss regularization" (arXiv 2305.03343). Of its exact formula no more is public to us
-than its purpose, minimum intra-class and maximum inter-class distance. So there are two forms of our choosing, one
-on the logits and one on the pooled features, and the recipe decides.
+Source: LOGO-Former's "compact loss regularization" (arXiv 2305.03343). The paper's exact formula is not available to
+us, only its purpose: minimum intra-class and maximum inter-class distance. We therefore chose two forms, one on the
+logits and one on the pooled features; the recipe selects one.
 
 Legend of the shapes: B clips, C classes, D channels of a pooled feature.
 """
@@ -26,16 +24,16 @@ CompactForm = Literal["logit", "center"]
 class CompactLoss(nn.Module):
     """weight · compact, to be added to the cross-entropy: `cross_entropy + compact_loss(logits, labels, features)`.
 
-    The paper's exact formula is not public to us; either form follows its stated purpose.
+    The paper's exact formula is not available to us; both forms follow its stated purpose.
 
     `logit`: all wrong classes are pushed equally far away, see `logit_compactness`. Soft labels give the expected
     value over their classes.
 
     `center`: features are pulled to the running centre of their class, and centres pushed apart up to a margin, see
-    `CenterCompactness`. Soft labels count as their most probable class, as a clip has but one place to move to.
+    `CenterCompactness`. Soft labels count as their most probable class, as a clip can move to only one place.
 
     Args:
-        weight: λ, at least 0; 0 gives exactly 0 at no cost.
+        weight: λ, at least 0; with 0 nothing is computed.
         form: "logit" or "center".
         num_classes: C; the center form needs it.
         dim: D; the center form needs it.
@@ -65,7 +63,7 @@ class CompactLoss(nn.Module):
             self.centers = CenterCompactness(num_classes=num_classes, dim=dim)
 
     def forward(self, logits: Tensor, labels: Tensor, features: Tensor | None = None) -> Tensor:
-        """The weighted loss of a batch.
+        """Return the weighted loss of a batch.
 
         Args:
             logits: float [B, C].
@@ -92,11 +90,11 @@ class CompactLoss(nn.Module):
 
 
 def logit_compactness(logits: Tensor, labels: Tensor) -> Tensor:
-    """How uneven the probabilities of the wrong classes are, averaged over a batch.
+    """Return how uneven the probabilities of the wrong classes are, averaged over a batch.
 
     With q the softmax over the C - 1 logits of the wrong classes: ½ Σ_{c≠y} (q_c - 1/(C-1)) · log q_c. That is half
-    the symmetric KL divergence between q and the uniform distribution: 0 where they agree, above 0 elsewhere. For
-    probabilities as labels it is the mean over y of that, weighted by them.
+    the symmetric KL divergence between q and the uniform distribution: 0 where they agree, above 0 elsewhere. With
+    probabilities as labels, it is the mean over y weighted by them.
 
     Args:
         logits: float [B, C], C at least 2.
@@ -110,7 +108,7 @@ def logit_compactness(logits: Tensor, labels: Tensor) -> Tensor:
     num_classes = logits.shape[1]
     logits = _at_least_float32(logits)
     target = torch.eye(num_classes, dtype=torch.bool, device=logits.device)
-    # Row y of each clip leaves class y out: all C answers at once, as C is small and soft labels need them.
+    # Row y of each clip leaves class y out. All C rows are computed: C is small, and soft labels need them.
     log_q = F.log_softmax(logits[:, None, :].masked_fill(target, -math.inf), dim=2)  # B C C
     log_q = log_q.masked_fill(target, 0.0)  # before multiplying: 0 · -inf is NaN, in the gradient too
     excess = log_q.exp() - 1 / (num_classes - 1)
@@ -125,24 +123,24 @@ def _at_least_float32(x: Tensor) -> Tensor:
 
 
 class CenterCompactness(nn.Module):
-    """Distance of features to their running class centre, plus what pairs of centres lack to a margin.
+    """The distance of features to their running class centre, plus how far pairs of centres fall short of a margin.
 
         mean_b ‖f_b - μ_y‖² / D  +  mean_{a≠c} max(0, margin - ‖m_a - μ_c‖ / √D)
 
     Up to the constant `margin`, the second term is minus the margin-bounded mean distance between centres. μ are
-    moving averages and carry no gradient; so that the second term moves the features too, one centre of each pair
-    is m_a, the mean of this batch's features of class a. Classes absent from the batch take part as the fixed μ_c
-    of the pairs; classes never seen take no part. Nothing is divided by a number of clips that can be 0.
+    moving averages and carry no gradient. One centre of each pair is m_a, the mean of this batch's features of class
+    a, so that the second term moves the features too. Classes absent from the batch take part as the fixed μ_c of the
+    pairs; classes never seen take no part. Nothing is divided by a number of clips that can be 0.
 
-    In training each call moves the centres first; in evaluation they stay. On several processes they are averaged
-    over all, so that every process holds the same.
+    In training each call moves the centres first; in evaluation they stay. The processes of a group average them, so
+    that all hold the same.
 
     Args:
         num_classes: C.
         dim: D.
-        momentum: share of a centre that one batch leaves as it is.
-        margin: distance, per √D, from which on a pair counts as far enough. LayerNorm makes ‖f‖ about √D, so that
-            1 is half the largest distance possible.
+        momentum: weight of the old centre in each moving average.
+        margin: distance, per √D, beyond which a pair counts as far enough. LayerNorm makes ‖f‖ about √D, so that 1
+            is half the largest possible distance.
     """
 
     centers: Tensor
@@ -155,7 +153,7 @@ class CenterCompactness(nn.Module):
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The loss of features float [B, D] with labels int64 [B]; a scalar, at least 0."""
+        """Return the loss of features float [B, D] with labels int64 [B]; a scalar, at least 0."""
         features = _at_least_float32(features)
         members = F.one_hot(labels, self.num_classes).to(features.dtype)  # B C
         counts = members.sum(dim=0)  # C

@@ -1,6 +1,6 @@
-"""Temperature scaling: one number, fitted on validation logits, that makes a model as sure as it is right.
+"""Temperature scaling: one number, fitted on validation logits, that makes a model's confidence match its accuracy.
 
-Dividing logits by it changes no answer, only how sure it is. In numpy alone.
+Dividing the logits by it changes no prediction, only the confidence.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
@@ -10,18 +10,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Logits that tell all validation clips apart would have the temperature 0, and such that say nothing an infinite one.
+# Logits that classify every validation clip correctly would give the temperature 0, and uninformative ones infinity.
 TEMPERATURE_LIMITS = (0.05, 20.0)
-_GOLDEN = (5**0.5 - 1) / 2
-_STEPS = 40  # each leaves 0.62 of the interval
 
 
 def class_probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """The softmax of logits at a temperature: the one place where logits become probabilities.
+    """Return the softmax of logits at a temperature: the one place where logits become probabilities.
 
     Args:
         logits: float [N, C].
-        temperature: above 0; above 1 makes a model less sure.
+        temperature: above 0; a value above 1 lowers the confidence.
 
     Returns:
         float64 [N, C]; each row sums to 1.
@@ -33,43 +31,34 @@ def class_probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The temperature at which the labels are likeliest, within `TEMPERATURE_LIMITS`.
-
-    The mean negative log-likelihood is convex in 1 / temperature, so that a golden-section search finds its minimum.
+    """Return the temperature that minimises the negative log-likelihood, within `TEMPERATURE_LIMITS`.
 
     Args:
-        logits: float [N, C], of clips that the model was not trained on; never those that it is tested on.
+        logits: float [N, C], of clips that the model was neither trained nor will be tested on.
         labels: int [N].
 
     Raises:
         ValueError: there are no clips, or the shapes are wrong.
     """
+    from scipy.optimize import minimize_scalar  # slow to import, and prediction does not need it
+
     values, classes = _logits(logits), np.asarray(labels)
     if len(values) == 0 or classes.shape != values.shape[:1] or classes.dtype.kind not in "iu":
         raise ValueError(f"expected logits [N, C] and int labels [N], got {values.shape} and {classes.shape}")
-    places = np.arange(len(classes))
 
     def loss(log_temperature: float) -> float:
-        return -float(_log_probabilities(values, float(np.exp(log_temperature)))[places, classes].mean())
+        log_probabilities = _log_probabilities(values, float(np.exp(log_temperature)))
+        return -float(log_probabilities[np.arange(len(classes)), classes].mean())
 
+    # The loss is convex in 1 / temperature, so it has one minimum, unless it is lowest at a limit.
     low, high = np.log(TEMPERATURE_LIMITS)
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    left_loss, right_loss = loss(left), loss(right)
-    for _ in range(_STEPS):
-        if left_loss <= right_loss:
-            high, right, right_loss = right, left, left_loss
-            left = high - _GOLDEN * (high - low)
-            left_loss = loss(left)
-        else:
-            low, left, left_loss = left, right, right_loss
-            right = low + _GOLDEN * (high - low)
-            right_loss = loss(right)
-    return float(np.exp((low + high) / 2))
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(min((low, found.x, high), key=loss)))
 
 
 def _log_probabilities(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     if not 0 < temperature < np.inf:
-        raise ValueError(f"a temperature is above 0, not {temperature}")
+        raise ValueError(f"temperature must be above 0, got {temperature}")
     scaled = logits / temperature
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)))

@@ -24,10 +24,10 @@ _CHECKED_BATCHES = (1, 3)
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """The outcome of an export.
 
     Attributes:
-        megabytes: size of the file.
+        megabytes: size of the file, MB.
         opset: ONNX operator set.
         max_difference: largest absolute difference of a logit between torch and onnxruntime.
         num_checked: inputs compared.
@@ -40,7 +40,7 @@ class ExportResult:
 
 
 def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
-    """Write a checkpoint as one ONNX file with a free batch size.
+    """Write a checkpoint as one ONNX file with a variable batch size.
 
     Input `clips`: float32 [batch, T, 3, S, S], normalised; output `logits`: float32 [batch, C]. The file's metadata
     entry "dfer" holds the checkpoint's settings as JSON: labels, alignment, normalisation, temperature.
@@ -58,7 +58,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
     model, info = load_checkpoint(find_checkpoint(checkpoint))
     try:
         import onnx
-        import onnxscript  # noqa: F401  # what torch's exporter works with
+        import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise DferError(f"exporting needs the package {error.name}", hint="pip install 'dfer[export]'") from error
     with atomic_path(out) as temporary:
@@ -68,7 +68,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
         onnx.save(exported, temporary)
         difference, count = _largest_difference(model, info, temporary)
         if not difference < TOLERANCE:
-            raise DferError(f"the export is off by {difference:.1e}, above {TOLERANCE:.0e}: not written", where=out)
+            raise DferError(f"the exported logits differ by {difference:.1e}, above {TOLERANCE:.0e}", where=out)
         size = temporary.stat().st_size / 1e6
     return ExportResult(size, OPSET, difference, count)
 

@@ -1,4 +1,4 @@
-"""From pixels to the model's input: the statistics that a checkpoint names, and the one place that normalises by them.
+"""From pixels to the model's input: the statistics that a checkpoint names, and the only place that uses them.
 
 Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's input.
 """
@@ -10,22 +10,18 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-# ImageNet's statistics: what the ResNet-18 weights in circulation expect.
+# ImageNet's statistics, which the ResNet-18 weights in circulation expect.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
-
-
 PIXEL_STD = (0.229, 0.224, 0.225)
-
-
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 
 
 def prepare_clips(frames: Tensor, image_size: int) -> Tensor:
-    """Crops as the model eats them, without randomness: evaluation and prediction.
+    """Return the model's input for evaluation and prediction, without random changes.
 
     Args:
         frames: uint8 [B, T, H, W, 3].
-        image_size: S.
+        image_size: S, pixels.
 
     Returns:
         float32 [B, T, 3, S, S], normalised.
@@ -38,11 +34,13 @@ def prepare_clips(frames: Tensor, image_size: int) -> Tensor:
 
 
 def normalise(clips: Tensor) -> Tensor:
+    """Return clips float [..., 3, H, W] in [0, 1], normalised by `PIXEL_MEAN` and `PIXEL_STD`."""
     mean = torch.tensor(PIXEL_MEAN, device=clips.device).view(3, 1, 1)
     std = torch.tensor(PIXEL_STD, device=clips.device).view(3, 1, 1)
     return (clips - mean) / std
 
 
 def luma(clips: Tensor) -> Tensor:
+    """Return the brightness, [B, T, 1, H, W], of clips [B, T, 3, H, W]."""
     weights = torch.tensor(LUMA, device=clips.device).view(3, 1, 1)
     return (clips * weights).sum(2, keepdim=True)

@@ -56,8 +56,8 @@ def test_large_logits_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
-def test_what_is_no_temperature(temperature: float) -> None:
-    with pytest.raises(ValueError, match="a temperature is above 0"):
+def test_a_temperature_must_be_a_positive_number(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature must be above 0"):
         class_probabilities([[1.0, 2.0]], temperature)
 
 
