@@ -1,4 +1,4 @@
-"""What is installed, which device there is, which weights, what is missing and how to get it."""
+"""Checks of the installation, the device and the weights, with the way to get what is missing."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from importlib import import_module, metadata
 from typing import Literal
 
 from dfer.errors import CheckpointError, DferError
+from dfer.runtime.formatting import format_bytes
 from dfer.runtime.machine import cpu_name, free_memory_bytes, usable_cores
 from dfer.version import __version__
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
-        state: "ok"; "note", which something can be done without; "missing", which is needed.
-        finding: in a few words.
-        remedy: how to get it, or "".
+        name: the thing checked.
+        state: "ok"; "note" if something optional is missing; "missing" if something required is.
+        finding: a few words.
+        remedy: how to get what is missing, or "".
     """
 
     name: str
@@ -31,10 +32,12 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Look at this machine and installation; nothing is downloaded."""
+    """Check this machine and installation, without any download."""
     checks = [
         Check("dfer", "ok", f"{__version__}, Python {platform.python_version()} ({sys.executable})"),
-        Check("machine", "ok", f"{cpu_name()}, {usable_cores()} cores, {free_memory_bytes() / 1e9:.0f} GB free memory"),
+        Check(
+            "machine", "ok", f"{cpu_name()}, {usable_cores()} cores, {format_bytes(free_memory_bytes())} free memory"
+        ),
         *(_package(name, module, needed, remedy) for name, module, needed, remedy in _PACKAGES),
         _opencv(),
         _device(),
@@ -50,7 +53,7 @@ _PACKAGES = (
     ("insightface", "insightface", True, "pip install insightface"),
     ("onnxruntime", "onnxruntime", True, "pip install onnxruntime"),
     ("av", "av", True, "pip install av"),
-    ("decord", "decord", False, "no wheel for this machine: PyAV decodes instead, somewhat slower"),
+    ("decord", "decord", False, "there is no wheel for this machine; PyAV decodes instead, somewhat slower"),
     ("onnx", "onnx", False, "pip install 'dfer[export]' for `dfer export`"),
 )
 
@@ -77,7 +80,7 @@ def _opencv() -> Check:
     except ImportError as error:
         return Check("opencv", "missing", f"not usable: {str(error).splitlines()[0]}", remedy)
     if len(distributions) > 1:
-        return Check("opencv", "note", f"{' and '.join(distributions)} overwrite each other", remedy)
+        return Check("opencv", "note", f"{' and '.join(distributions)} overwrite each other's files", remedy)
     if not cascade:
         return Check("opencv", "missing", f"{cv2.__version__} has no Haar classifier", remedy)
     return Check("opencv", "ok", f"{cv2.__version__} ({', '.join(distributions)})")
@@ -88,7 +91,7 @@ def _device() -> Check:
 
     if torch.cuda.is_available():
         return Check("GPU", "ok", f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
-    built = "this torch is a CPU build" if torch.version.cuda is None else "torch sees no CUDA device"
+    built = "this torch is a CPU build" if torch.version.cuda is None else "torch finds no CUDA device"
     return Check("GPU", "note", f"{built}: training runs on the CPU", "see pytorch.org for a CUDA build")
 
 
@@ -114,10 +117,10 @@ def _default_weights() -> Check:
     from dfer.pretrained import DEFAULT, find_pretrained, pretrained_names
 
     if DEFAULT not in pretrained_names():
-        return Check("default weights", "note", "none are shipped with this installation")
+        return Check("default weights", "note", "this installation contains none")
     try:
         path = find_pretrained(DEFAULT)
-        return Check("default weights", "ok", f"{path}, {path.stat().st_size / 1e6:.1f} MB, SHA-256 verified")
+        return Check("default weights", "ok", f"{path}, {format_bytes(path.stat().st_size)}, SHA-256 verified")
     except CheckpointError as error:
         return Check("default weights", "note", error.what, error.hint or "")
 

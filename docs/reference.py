@@ -92,7 +92,8 @@ def _command(name: str, callback: Callable[..., Any], epilog: str | None) -> Ite
         kind = _value_type(hints[key].__origin__)
         spelled = _spelling(key, kind, info)
         if isinstance(info, ArgumentInfo):
-            arguments.append(spelled if parameter.default is parameter.empty or "[" in spelled else f"[{spelled}]")
+            spelled += "..." if "list[" in str(hints[key]) else ""
+            arguments.append(spelled if parameter.default is parameter.empty else f"[{spelled}]")
         elif parameter.default is parameter.empty:
             required.append(spelled)
         rows.append([f"`{spelled}`", _default(parameter, info), _description(_choices(kind, info), info)])

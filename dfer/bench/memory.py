@@ -1,11 +1,10 @@
-"""Peak memory of a preprocessing worker over a long 1080p video, and over very many small clips."""
+"""Peak memory of a preprocessing worker on a long 1080p video, or on very many small clips."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -43,19 +42,18 @@ def bench_memory(
     """Preprocess a long video in one worker, or many small clips.
 
     Args:
-        video: with a face; ten seconds of it, over and over, are what the long video shows, and its first frames are
-            what a small clip shows.
+        video: shows a face; the long video repeats ten seconds of it, and a small clip holds its first frames.
         weights: SCRFD's .onnx file.
         minutes: length of the long video.
-        clips: so many small clips in place of the long video.
-        on_step: called with a line on what is done next.
+        clips: number of small clips, in place of the long video.
+        on_step: called with a line about the next step.
 
     Returns:
         `dfer.bench.memory/1`: "clips", "minutes" and "size_hw" of each, "frames", "crops", "seconds", "start_bytes"
         (before the first clip), "first_bytes" (after it) and "peak_bytes".
 
     Raises:
-        DferError: the video cannot be read or the clip not be written, or the worker fails.
+        DferError: the video cannot be read, the clip cannot be written, or the worker fails.
     """
     with tempfile.TemporaryDirectory(prefix="dfer-bench-") as folder:
         scratch = Path(folder)
@@ -72,7 +70,7 @@ def bench_memory(
         begun = time.perf_counter()
         ((_, future),) = run_tasks(_process, [task], workers=1)
         try:
-            done = future.result()
+            measured = future.result()
         except WorkerDiedError as error:
             raise DferError(f"the worker died ({error})", where=video) from error
         seconds = time.perf_counter() - begun
@@ -85,20 +83,12 @@ def bench_memory(
         "size_hw": list(source.size_hw),
         "frames": source.num_frames * (clips or 1),
         "seconds": seconds,
-        **asdict(done),
+        **measured,
         "limit_bytes": LIMIT_BYTES,
     }
 
 
-@dataclass(frozen=True)
-class _Done:
-    crops: int
-    start_bytes: int | None
-    first_bytes: int | None
-    peak_bytes: int | None
-
-
-def _process(task: tuple[Path, int, Path, Settings]) -> _Done:
+def _process(task: tuple[Path, int, Path, Settings]) -> dict[str, int | None]:
     video, clips, out, settings = task
     cv2.setNumThreads(1)
     detector = settings.build_detector()
@@ -106,14 +96,14 @@ def _process(task: tuple[Path, int, Path, Settings]) -> _Done:
     for number in range(clips):
         row = process_clip(ClipRecord(f"{number}", 0, "happy", video, {}), video.parent, out, settings, detector)
         if not row.ok:
-            raise DferError(f"{row.status}: {row.detail}", where=video, hint="give a video with a face")
+            raise DferError(f"{row.status}: {row.detail}", where=video, hint="name a video that shows a face")
         crops += row.num_frames
         first = first or peak_memory_bytes()
-    return _Done(crops, start, first, peak_memory_bytes())
+    return {"crops": crops, "start_bytes": start, "first_bytes": first, "peak_bytes": peak_memory_bytes()}
 
 
 def _there_and_back(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """So many frames of 1080p: the video's, enlarged to fit, forwards and backwards until there are enough."""
+    """Return `count` frames of 1080p: the video's, scaled to fit, forwards and backwards until there are enough."""
     kept = [_fitted(frame) for _, frame in islice(open_frames(video).iter_frames(), _FPS * 2)]
     places = [*range(len(kept)), *range(len(kept) - 1, -1, -1)]
     return (kept[places[n % len(places)]] for n in range(count))
@@ -127,7 +117,7 @@ def _write_frames(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
 
 
 def _fitted(frame_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The frame on a grey 1080p canvas, as large as fits."""
+    """Return the frame on a grey 1080p canvas, as large as fits."""
     scale = min(_SIZE_HW[0] / frame_rgb.shape[0], _SIZE_HW[1] / frame_rgb.shape[1])
     large = cv2.resize(frame_rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     canvas = np.full((*_SIZE_HW, 3), 90, np.uint8)
@@ -137,7 +127,7 @@ def _fitted(frame_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _repeat_packets(pattern: Path, path: Path, times: int) -> None:
-    """Copy the pattern's packets so many times, each time later: nothing is encoded."""
+    """Copy the pattern's packets `times` times, each time later, without encoding anything."""
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as output:
         with av.open(str(pattern)) as container:
             source = container.streams.video[0]

@@ -1,4 +1,4 @@
-"""Speed, parameters and GMACs of the models on this machine; speeds also as ratios within the same run."""
+"""Speed, parameters and GMACs of the models on this machine."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def bench_models(
     seconds: float = 5.0,
     on_case: Callable[[str], None] = lambda _name: None,
 ) -> dict[str, Any]:
-    """Measure every model, and attention over all tokens beside local and global attention.
+    """Measure every model, and joint attention in comparison with local and global attention.
 
     Args:
         device: "auto", "cpu" or "cuda".
-        batch_size: clips at a time.
-        seconds: for each figure.
-        on_case: called with a line on what is measured next.
+        batch_size: clips per batch.
+        seconds: time per measurement.
+        on_case: called with a line about the next measurement.
 
     Returns:
-        "machine", "batch_size", and "models": a row each with "name", "attention", "parameters", "gmacs",
+        "machine", "batch_size", and "models": a row per model with "name", "attention", "parameters", "gmacs",
         "gmacs_64_frames", "forward_float32", "forward_bf16", "training" (clips/s) and "relative" (forward speed
         relative to the first row).
     """
@@ -98,7 +98,7 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, clips: torch.Tenso
 
 
 def _rate(work: Callable[[], None], seconds: float, device: torch.device) -> float:
-    """Calls a second, after one for warming up."""
+    """Return calls per second, after one call to warm up."""
     work()
     wait_for(device)
     begun, calls = time.perf_counter(), 0

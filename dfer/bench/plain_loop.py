@@ -1,4 +1,4 @@
-"""The loop that preprocessing is measured against: what anyone would write first, with every library's defaults."""
+"""The loop that preprocessing is compared with: a straightforward one, with every library's defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +16,16 @@ from dfer.video import open_frames
 _CROP_SIDE = 128
 
 
-@dataclass(frozen=True)
-class PlainResult:
-    """What the plain loop did.
-
-    Attributes:
-        seconds: for all videos; loading the detector and its first run are not counted.
-        landmarks: for each video, float32 [N, 5, 2] of the largest face of each frame, NaN where there is none.
-    """
-
-    seconds: float
-    landmarks: list[NDArray[np.float32]]
-
-
-def run_plain_loop(task: tuple[tuple[Path, ...], Path]) -> PlainResult:
-    """Decode every frame, detect in each at 640x640, cut out the largest face.
+def run_plain_loop(task: tuple[tuple[Path, ...], Path]) -> tuple[float, list[NDArray[np.float32]]]:
+    """Decode every frame, detect faces at 640x640, and align the largest.
 
     Args:
-        task: the videos, and the detector's .onnx file. For a process of its own, whose thread pools nothing has
-            set.
+        task: the videos, and the detector's .onnx file. Call it in a new process, where no thread pool has been
+            configured.
+
+    Returns:
+        The seconds for all videos, without loading the detector and its first run, and per video the landmarks of the
+        largest face in each frame, float32 [N, 5, 2], NaN if there is none.
     """
     from insightface import model_zoo
     from insightface.utils import face_align
@@ -59,16 +49,16 @@ def run_plain_loop(task: tuple[tuple[Path, ...], Path]) -> PlainResult:
             face_align.norm_crop(frame_bgr, landmarks[largest], _CROP_SIDE)
             of_video.append(landmarks[largest])
         found.append(np.stack(of_video))
-    return PlainResult(time.perf_counter() - begun, found)
+    return time.perf_counter() - begun, found
 
 
 def _frames(video: Path) -> Iterator[NDArray[np.uint8]]:
-    """All frames by decord with its defaults, by PyAV where there is no decord or it does not read the file."""
+    """Decode all frames with decord's defaults, or with PyAV if decord is missing or cannot read the file."""
     try:
         import decord
 
         reader = decord.VideoReader(str(video))
-    except Exception:  # decord's errors share no base class but this
+    except Exception:  # the only base class that decord's errors share
         yield from (frame for _, frame in open_frames(video, num_threads=0).iter_frames())
         return
     for _ in range(len(reader)):

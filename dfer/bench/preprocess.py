@@ -1,11 +1,11 @@
-"""Speed of preprocessing beside a plain loop over the same videos in the same run, and how far landmarks differ."""
+"""Speed of preprocessing compared with a plain loop over the same videos, and the difference of their landmarks."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,9 @@ from dfer.video import FrameSource, open_frames
 
 SCHEMA = "dfer.bench.preprocess/1"
 NEAR = 0.03  # of the inter-ocular distance
-# What is to be had of the data sets' authors: clips, frames.
+# Clips and frames, as the data sets' authors publish them.
 DATASETS = {"DFEW": (11_697, 900_000), "FERV39k": (38_935, 38_935 * 28)}
-_WARM_UPS = 3  # clips a worker, so that every worker has started when time begins to count
-
-
-@dataclass(frozen=True)
-class _Speed:
-    frames_per_s: float
-    clips_per_s: float
-    start_s: float
-    peak_bytes: int | None
+_WARM_UPS = 3  # clips per worker, so that all workers have started before the measurement
 
 
 def bench_preprocess(
@@ -50,15 +42,15 @@ def bench_preprocess(
 ) -> dict[str, Any]:
     """Measure the plain loop, one worker on one core, one worker, and several workers.
 
-    One worker alone keeps more than one core busy, since videos are decoded ahead in a thread of their own: what a
-    further core is worth shows against one worker that has a single core.
+    A single worker uses more than one core, because it decodes ahead in a separate thread. The speed-up is therefore
+    relative to one worker on a single core.
 
     Args:
-        videos: what to work on, at least one.
+        videos: at least one.
         weights: SCRFD's .onnx file.
         workers: processes of the last measurement.
-        repeat: how many times the workers do each video; the plain loop does it once.
-        on_step: called with a line on what is measured next.
+        repeat: times that the workers process each video; the plain loop does it once.
+        on_step: called with a line about the next measurement.
 
     Returns:
         `dfer.bench.preprocess/1`, see docs/cli.md.
@@ -70,21 +62,21 @@ def bench_preprocess(
         scratch = Path(folder)
         sources = [open_frames(video) for video in videos]
         if len(set(videos)) < len(videos):
-            raise UsageError("a video is named twice")
+            raise UsageError("the same video was given twice")
         frames = sum(source.num_frames for source in sources)
         on_step(f"plain loop, {frames} frames")
         ((_, future),) = run_tasks(run_plain_loop, [(tuple(videos), weights)], workers=1)
-        plain = future.result()
+        plain_s, plain_landmarks = future.result()
         settings = Settings(detector="scrfd", weights=weights)
         cores = usable_cores()
-        speeds: dict[tuple[int, int], _Speed] = {}
+        speeds: dict[tuple[int, int], dict[str, Any]] = {}
         for count, allowed in dict.fromkeys(((1, 1), (1, cores), (workers, cores))):
             on_step(f"{pluralize(count, 'worker')} on {pluralize(allowed, 'core')}, {frames} frames {repeat} times")
             with limit_cores(allowed):
                 speeds[count, allowed] = _measure(sources, scratch / f"store{count}-{allowed}", settings, count, repeat)
     on_step("landmarks")
-    errors = _landmark_errors(sources, plain.landmarks, settings)
-    plain_fps = sum(map(len, plain.landmarks)) / plain.seconds
+    errors = _landmark_errors(sources, plain_landmarks, settings)
+    plain_fps = sum(map(len, plain_landmarks)) / plain_s
     best = speeds[workers, cores]
     return {
         "schema": SCHEMA,
@@ -94,17 +86,14 @@ def bench_preprocess(
             for source in sources
         ],
         "repeat": repeat,
-        "plain_loop": {"frames_per_s": plain_fps, "clips_per_s": len(videos) / plain.seconds},
+        "plain_loop": {"frames_per_s": plain_fps, "clips_per_s": len(videos) / plain_s},
         "workers": [
             {
                 "workers": count,
                 "cores": allowed,
-                "frames_per_s": speed.frames_per_s,
-                "clips_per_s": speed.clips_per_s,
-                "ratio_to_plain_loop": speed.frames_per_s / plain_fps,
-                "speed_up": speed.frames_per_s / speeds[1, 1].frames_per_s,
-                "start_s": speed.start_s,
-                "peak_bytes": speed.peak_bytes,
+                **speed,
+                "ratio_to_plain_loop": speed["frames_per_s"] / plain_fps,
+                "speed_up": speed["frames_per_s"] / speeds[1, 1]["frames_per_s"],
             }
             for (count, allowed), speed in speeds.items()
         ],
@@ -115,15 +104,15 @@ def bench_preprocess(
             "share_near": float(np.mean(errors <= NEAR)) if len(errors) else None,
         },
         "projected_hours": {
-            name: {"clips": clips, "frames": total, "hours": total / best.frames_per_s / 3600}
+            name: {"clips": clips, "frames": total, "hours": total / best["frames_per_s"] / 3600}
             for name, (clips, total) in DATASETS.items()
         },
     }
 
 
-def _measure(sources: list[FrameSource], out: Path, settings: Settings, workers: int, repeat: int) -> _Speed:
-    """Through the pool that `dfer preprocess` uses."""
-    # Short videos first, until every worker has started; then the long ones, so that all workers end together.
+def _measure(sources: list[FrameSource], out: Path, settings: Settings, workers: int, repeat: int) -> dict[str, Any]:
+    """Measure the worker pool of `dfer preprocess`."""
+    # Short videos come first, until every worker has started, then long ones, so that all workers end together.
     by_length = sorted(sources, key=lambda source: -source.num_frames)
     warm_ups = [_clip(f"warm-up {n}", by_length[-1]) for n in range(_WARM_UPS * workers)]
     measured = [_clip(f"{n} {place}", source) for place, source in enumerate(by_length) for n in range(repeat)]
@@ -140,12 +129,12 @@ def _measure(sources: list[FrameSource], out: Path, settings: Settings, workers:
             left.discard(row.clip_id)
             begun = time.perf_counter()
     seconds = time.perf_counter() - begun
-    return _Speed(
-        frames_per_s=repeat * sum(source.num_frames for source in sources) / seconds,
-        clips_per_s=len(measured) / seconds,
-        start_s=ready,
-        peak_bytes=peaks or None,
-    )
+    return {
+        "frames_per_s": repeat * sum(source.num_frames for source in sources) / seconds,
+        "clips_per_s": len(measured) / seconds,
+        "start_s": ready,
+        "peak_bytes": peaks or None,
+    }
 
 
 def _clip(clip_id: str, source: FrameSource) -> ClipRecord:
@@ -155,7 +144,7 @@ def _clip(clip_id: str, source: FrameSource) -> ClipRecord:
 def _landmark_errors(
     sources: list[FrameSource], plain: list[NDArray[np.float32]], settings: Settings
 ) -> NDArray[np.float64]:
-    """Mean distance of a frame's five landmarks from those of the plain loop, in inter-ocular distances."""
+    """Return each frame's mean distance of five landmarks from the plain loop's, in inter-ocular distances."""
     detector = build_detector(settings.detector, settings.weights)
     errors: list[float] = []
     for source, expected in zip(sources, plain, strict=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -47,16 +48,23 @@ def _global_options(
     """Declare options that act before a command starts."""
 
 
+def _add(name: str, command: Callable[..., None], panel: str, examples: str) -> None:
+    """Add a command. Typer keeps the line breaks of a docstring's later paragraphs, so they are joined here."""
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(name, help=text, rich_help_panel=panel, epilog=examples)(command)
+
+
 START, PIPELINE, MACHINE = "Start here", "Pipeline", "This machine"
-app.command("demo", rich_help_panel=START, epilog=demo.EXAMPLES)(demo.demo)
-app.command("predict", rich_help_panel=PIPELINE, epilog=predict.EXAMPLES)(predict.predict)
-app.command("preprocess", rich_help_panel=PIPELINE, epilog=preprocess.EXAMPLES)(preprocess.preprocess)
-app.command("train", rich_help_panel=PIPELINE, epilog=train.EXAMPLES)(train.train)
-app.command("eval", rich_help_panel=PIPELINE, epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command("export", rich_help_panel=PIPELINE, epilog=export.EXAMPLES)(export.export)
-app.command("synth", rich_help_panel=START, epilog=synth.EXAMPLES)(synth.synth)
+_add("demo", demo.demo, START, demo.EXAMPLES)
+_add("predict", predict.predict, PIPELINE, predict.EXAMPLES)
+_add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
+_add("train", train.train, PIPELINE, train.EXAMPLES)
+_add("eval", evaluate.evaluate, PIPELINE, evaluate.EXAMPLES)
+_add("export", export.export, PIPELINE, export.EXAMPLES)
+_add("synth", synth.synth, START, synth.EXAMPLES)
 app.add_typer(bench.app, name="bench", rich_help_panel=MACHINE, epilog=bench.EXAMPLES)
-app.command("doctor", rich_help_panel=START, epilog=doctor.EXAMPLES)(doctor.doctor)
+_add("doctor", doctor.doctor, START, doctor.EXAMPLES)
 
 
 def run(arguments: Sequence[str]) -> int:

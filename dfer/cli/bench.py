@@ -39,7 +39,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 5.0,
     json: JsonOption = None,
 ) -> None:
-    """Measure speed, parameters and GMACs of the models on this machine; the commands below measure the rest."""
+    """Measure the models on this machine; with a command, measure preprocessing or training."""
     if context.invoked_subcommand is not None:
         return
     from dfer.bench.models import bench_models
@@ -56,9 +56,9 @@ def bench(
 
 @app.command("preprocess", epilog=PREPROCESS_EXAMPLES)
 def preprocess(
-    videos: Annotated[list[Path] | None, typer.Argument(help="Videos to process; by default, generated ones.")] = (
-        None
-    ),
+    videos: Annotated[
+        list[Path] | None, typer.Argument(metavar="VIDEO", help="Videos to process; by default, generated ones.")
+    ] = (None),
     detector_weights: DetectorWeightsOption = None,
     workers: WorkersOption = 0,
     repeat: Annotated[int, typer.Option(min=1, help="Number of times the workers process each video.")] = 5,
@@ -109,7 +109,7 @@ def _generate_videos(folder: Path) -> list[Path]:
 def train(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of recipes/dfew.yaml.", show_default=False),
+        typer.Argument(metavar="KEY=VALUE", help="Overrides of recipes/dfew.yaml.", show_default=False),
     ] = None,
     device: DeviceOption = DeviceKind.auto,
     batch_size: Annotated[

@@ -16,12 +16,12 @@ EXAMPLES = "Example: [bold]dfer demo[/bold], then open demo/report/index.html"
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for all output.")] = Path("demo"),
     clips: Annotated[
-        int | None, typer.Option(min=35, help="Number of clips.", show_default="600", rich_help_panel="Smaller")
+        int | None, typer.Option(min=35, help="Number of clips.", show_default="600", rich_help_panel="Settings")
     ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a key of recipes/demo.yaml.", rich_help_panel="Smaller"
+            "--set", metavar="KEY=VALUE", help="Override a key of recipes/demo.yaml.", rich_help_panel="Settings"
         ),
     ] = None,
 ) -> None:

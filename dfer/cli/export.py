@@ -12,7 +12,10 @@ EXAMPLES = "Example: [bold]dfer export runs/dfew/fold1/best.safetensors --out lo
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A .safetensors file of dfer, or [bold]default[/bold] for the shipped weights.")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A .safetensors file of dfer, or [bold]default[/bold] for the shipped weights."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.onnx", help="The ONNX file to write.")],
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from dfer.errors import UsageError
 from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED, require_detector_name
 
-OUTPUT, WHICH, COMPUTE, FACES = "Output", "Which", "Compute", "Faces"
+OUTPUT, WHICH, COMPUTE, FACES = "Output", "Selection", "Compute", "Faces"
 
 
 class EngineKind(str, Enum):

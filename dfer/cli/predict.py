@@ -35,7 +35,7 @@ class FacesKind(str, Enum):
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, frame folders or images.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, frame folders or images.")],
     checkpoint: Annotated[
         Path | None,
         typer.Option(

@@ -37,11 +37,13 @@ DATASET_HELP = "".join(f"[bold]{name}[/bold]: {entry.help}. " for name, entry in
 
 
 def preprocess(
-    dataset: Annotated[str, typer.Argument(help=DATASET_HELP)],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=DATASET_HELP)],
     raw: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder of the raw data set, as distributed by its authors; optional with --check.", show_default=False
+            metavar="RAW",
+            help="Folder of the raw data set, as distributed by its authors; optional with --check.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[

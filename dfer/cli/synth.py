@@ -11,7 +11,7 @@ EXAMPLES = "Example: [bold]dfer synth raw/drawn --clips 600[/bold], then [bold]d
 
 
 def synth(
-    out: Annotated[Path, typer.Argument(help="Folder to write the raw data set to.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write the raw data set to.")],
     clips: Annotated[int, typer.Option(min=7, help="Number of clips.")] = 600,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core.")] = 0,

@@ -16,9 +16,9 @@ EXAMPLES = (
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides of the recipe.", show_default=False)
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.", show_default=False)
     ] = None,
     fold: Annotated[
         str | None,

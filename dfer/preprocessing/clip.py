@@ -1,4 +1,4 @@
-"""One clip, from its source to packed crops."""
+"""The way of one clip from its source to packed crops."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every stage stands on: files, worker processes, the machine and its devices."""
+"""The base of every stage: files, worker processes, the machine and its devices, text for numbers."""

@@ -1,4 +1,4 @@
-"""Choosing a device and a number format, and saying what the machine is."""
+"""The device and number format to compute with, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from dfer.runtime.machine import cpu_flags, cpu_name, usable_cores, used_memory_
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device to compute on.
+    """Return the device to compute on.
 
     Args:
-        name: "auto" (a GPU if there is one), "cpu" or "cuda"; under `torchrun` each process has a GPU of its own.
+        name: "auto" (a GPU if there is one), "cpu" or "cuda"; under `torchrun`, each process gets its own GPU.
 
     Raises:
-        UsageError: "cuda" is asked for and there is none.
+        UsageError: "cuda" was requested and there is none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device here", where="--device cuda", hint="`dfer doctor` says what torch sees")
+        raise UsageError("no CUDA device found", where="--device cuda", hint="`dfer doctor` shows what torch finds")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return torch.device(name)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The number format of training's autocast.
+    """Return the number format of training's autocast.
 
     Args:
-        name: "float32", "bf16", or "auto": bf16 where the device computes in it, else float32.
-        device: where.
+        name: "float32", "bf16", or "auto": bf16 if the device computes in it natively, else float32.
+        device: the device to compute on.
     """
     if name != "auto":
         return torch.bfloat16 if name == "bf16" else torch.float32
@@ -44,17 +44,17 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def free_device_memory(device: torch.device) -> int:
-    """Bytes of the device's own memory that are free; 0 for a CPU, which has none."""
+    """Return the free memory of a GPU, in bytes; 0 for a CPU, which has no memory of its own."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 def used_memory(device: torch.device) -> int:
-    """Bytes taken: by tensors on a GPU, at most so far; in main memory by this process, now."""
+    """Return the bytes in use: the peak of all tensors on a GPU, or this process's main memory now."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else used_memory_bytes()
 
 
 def describe_machine(device: torch.device | None = None) -> str:
-    """One line on the hardware, for records and tables: device or processor, cores, torch."""
+    """Return one line for records and tables: GPU or processor, cores, version of torch."""
     if device is not None and device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
     return f"{cpu_name()}, {usable_cores()} cores, torch {torch.__version__}"
