@@ -27,7 +27,7 @@ MAX_PAGE_BYTES = 3_000_000
 
 
 class Parsed(HTMLParser):
-    """What a page says: tables as text, captions, headings, tiles, and every address in it."""
+    """The content of a page: tables as text, captions, headings, tiles, and every address in it."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ def test_the_page_needs_nothing_else(store: Store) -> None:
     assert (store.root / "manifest.csv").is_file()
 
 
-def test_the_notice_and_what_was_noted_of_the_lists_are_shown(store: Store) -> None:
+def test_the_notice_and_the_remarks_on_the_lists_are_shown(store: Store) -> None:
     text, _ = report_of(store.root, notices=("not the official split sizes",))
     assert "drawings only" in text[text.index('<p class="warning">') :][:200]
     assert "not the official split sizes" in text
@@ -191,7 +191,7 @@ def test_names_and_reasons_are_text_not_markup(store: Store) -> None:
 # ---- the same store gives the same report
 
 
-def test_the_report_depends_on_the_store_alone(store: Store) -> None:
+def test_the_report_depends_only_on_the_store(store: Store) -> None:
     report_of(store.root)
     first = files_of(store.root)
     assert sorted(first) == [
@@ -262,7 +262,7 @@ def test_forty_thousand_clips_read_few_files(tmp_path: Path, monkeypatch: pytest
     assert len(read) == NUM_RANDOM + 12
 
 
-def test_damaged_crops_are_said_to_be(store: Store) -> None:
+def test_damaged_crops_are_reported(store: Store) -> None:
     clip_path(store.root, "c17").write_bytes(b"no zip")
     text, page = report_of(store.root)
     assert "damaged or missing crops" in text
@@ -299,7 +299,7 @@ def test_failed_clips_are_shown_where_they_can_be_read(raw: Path, store: Store) 
     assert {(tone,) * 3 for tone in (0, 60, 100, 160)} <= tones
 
 
-def test_a_source_that_hangs_its_reader_costs_its_pictures_alone(
+def test_a_source_that_hangs_its_reader_loses_only_its_pictures(
     raw: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dfer.reports.shown_clips, "PREVIEW_TIMEOUT_S", 0.5)

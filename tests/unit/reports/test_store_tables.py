@@ -35,7 +35,7 @@ def test_status_bars_are_shares_of_all() -> None:
     ]
 
 
-def test_frame_rates_are_told_where_they_differ() -> None:
+def test_frame_rates_are_shown_where_they_differ() -> None:
     assert rate_bars(clip_frame([row_of("a"), row_of("b")])) == []
     rows = [row_of(f"c{n}", fps=10.0 + n) for n in range(12)] + [row_of("d", fps=29.97), row_of("e", fps=29.97)]
     bars = rate_bars(clip_frame(rows))
