@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -35,3 +36,21 @@ def _anchors(page: Path) -> set[str]:
     """The anchors that Markdown gives the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_name)
+def test_source_files_and_modules_exist(page: Path) -> None:
+    text = prose(page)
+    files = re.findall(r"`((?:dfer|docs|recipes|tests)/[a-z0-9_/.]+)`", text)
+    missing = [file for file in files if not (CHECKOUT / file).exists()]
+    missing += [name for name in re.findall(r"`(dfer(?:\.\w+)+)`", text) if not _is_importable(name)]
+    assert not missing
+
+
+def _is_importable(name: str) -> bool:
+    """Whether a dotted name is a module, or an attribute of one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
