@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfer.batches.loaders import DEVICE_SHARE, ClipLoader, choose_location, crop_bytes
+from dfer.batches.loaders import DEVICE_SHARE, ClipLoader, CropLocation, choose_location, crop_bytes
 from dfer.errors import DferError
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.build import build_model
 from dfer.model.video_model import VideoModel
-from dfer.recipe import OptimSection, Recipe
+from dfer.recipe import OptimSection, Recipe, TrainSection
 from dfer.runtime.device import free_device_memory
 from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
@@ -191,10 +192,48 @@ def open_loaders(
     Raises:
         DferError: the device has no room for the crops that the recipe puts there.
     """
-    settings, local, world_size = recipe.train, distributed.local_world_size(), distributed.world_size()
-    rows = [*train_rows, *val_rows]
-    needed, total = crop_bytes(store, rows), sum(row.num_frames for row in rows)
-    memory = (settings.memory_gb * 1e9 or free_memory_bytes() / 3) / local  # each process holds its own copy
+    settings, world_size = recipe.train, distributed.world_size()
+    location, description = _choose_location(store, [*train_rows, *val_rows], settings, device)
+    train_crops, val_crops = (sum(row.num_frames for row in rows) for rows in (train_rows, val_rows))
+    opened = partial(
+        ClipLoader,
+        store,
+        num_frames=recipe.model.num_frames,
+        segments=recipe.data.segments,
+        device=device,
+        location=location,
+        workers=settings.workers or max(1, usable_cores() // distributed.local_world_size()),
+    )
+    try:
+        train = opened(
+            train_rows,
+            batch_size=settings.batch_size,
+            epoch_share=settings.epoch_share,
+            accumulate=recipe.optim.accumulate,
+            unit=unit,
+            rank=distributed.rank(),
+            world_size=world_size,
+            on_load=lambda done, _: on_load(done, train_crops + val_crops),
+        )
+        val = opened(
+            val_rows,
+            batch_size=max(1, settings.batch_size // world_size),
+            on_load=lambda done, _: on_load(train_crops + done, train_crops + val_crops),
+        )
+    except torch.OutOfMemoryError as error:
+        raise DferError(
+            f"out of memory: {description}", where=str(device), hint="train.feed=auto chooses a place that has room"
+        ) from error
+    return train, val, description
+
+
+def _choose_location(
+    store: Store, rows: Sequence[ManifestRow], settings: TrainSection, device: torch.device
+) -> tuple[CropLocation, str]:
+    """Return where the decoded crops of clips will lie, and a line that says so."""
+    needed = crop_bytes(store, rows)
+    memory = settings.memory_gb * 1e9 or free_memory_bytes() / 3
+    memory /= distributed.local_world_size()  # each process holds its own copy
     # All processes must choose the same location, or the slowest would silently set the pace.
     memory = min(distributed.all_gather(memory))
     device_memory = min(distributed.all_gather(DEVICE_SHARE * free_device_memory(device)))
@@ -202,40 +241,6 @@ def open_loaders(
     if location == "auto":
         most = max(distributed.all_gather(needed))
         location = choose_location(most, device_bytes=device_memory, memory_bytes=memory)
-
-    def opened(rows: Sequence[ManifestRow], batch_size: int, before: int, **split: Any) -> ClipLoader:
-        return ClipLoader(
-            store,
-            rows,
-            num_frames=recipe.model.num_frames,
-            segments=recipe.data.segments,
-            batch_size=batch_size,
-            device=device,
-            location=location,
-            workers=settings.workers or max(1, usable_cores() // local),
-            on_load=lambda done, _total: on_load(before + done, total),
-            **split,
-        )
-
-    try:
-        train = opened(
-            train_rows,
-            settings.batch_size,
-            0,
-            epoch_share=settings.epoch_share,
-            accumulate=recipe.optim.accumulate,
-            unit=unit,
-            rank=distributed.rank(),
-            world_size=world_size,
-        )
-        loaded = sum(row.num_frames for row in train_rows)
-        val = opened(val_rows, max(1, settings.batch_size // world_size), loaded)
-    except torch.OutOfMemoryError as error:
-        raise DferError(
-            f"out of memory: the decoded crops need {needed / 1e9:.1f} GB, which the device does not have",
-            where=str(device),
-            hint="train.feed=auto chooses a place that has room",
-        ) from error
     room = f"{memory / 1e9:.1f} GB of main memory"
     room += f" and {device_memory / 1e9:.1f} GB of the device" if device_memory else ""
-    return train, val, f"{_LOCATIONS[location]}: {needed / 1e9:.1f} GB decoded, room for {room}"
+    return location, f"{_LOCATIONS[location]}: {needed / 1e9:.1f} GB decoded, room for {room}"

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from dfer.errors import DferError
 from dfer.model import LogoFormer
 from dfer.recipe import OptimSection
 from dfer.training import distributed
 from dfer.training.loop import FoldTrainer
-from dfer.training.setup import Compiled, build_optimizer, use_compile
+from dfer.training.setup import Compiled, build_optimizer, open_loaders, use_compile
 from tests.stores import small_store
 from tests.unit.training.test_loop import tiny_recipe
 
@@ -95,3 +96,30 @@ def test_full_memory_is_not_a_compilers_failure(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch, "compile", lambda _function, **_options: full)
     with pytest.raises(torch.OutOfMemoryError):
         Compiled(lambda clips: clips)(torch.zeros(1))
+
+
+# ---- loaders
+
+
+def test_loaders_report_one_progress_and_where_the_crops_lie(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "data", clips_per_class=2, num_frames=9)
+    reported: list[tuple[int, int]] = []
+    train, val, description = open_loaders(
+        store, store.rows[:4], store.rows[4:], tiny_recipe(store.root, train={"memory_gb": 0.5}),
+        unit=1, device=torch.device("cpu"), on_load=lambda *counts: reported.append(counts),
+    )  # fmt: skip
+    assert reported == [(9 * number, 54) for number in range(1, 7)]
+    assert (len(train.rows), len(val.rows)) == (4, 2)
+    assert description == "decoded in memory: 0.0 GB decoded, room for 0.5 GB of main memory"
+
+
+def test_a_device_without_room_for_the_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    store = small_store(tmp_path / "data", clips_per_class=1)
+    monkeypatch.setattr("dfer.training.setup.ClipLoader", full)
+    recipe = tiny_recipe(store.root, train={"feed": "device"})
+    with pytest.raises(DferError, match=r"out of memory: decoded on the device: 0.0 GB decoded, .* \(cpu\)") as caught:
+        open_loaders(store, store.rows, [], recipe, unit=1, device=torch.device("cpu"))
+    assert caught.value.hint == "train.feed=auto chooses a place that has room"
