@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dfer.batches.loaders import ClipLoader
 from dfer.errors import CheckpointError, DferError
 from dfer.evaluation.evaluate import FoldTask, evaluate, plan_evaluation
 from dfer.evaluation.inference import ClipOutputs
@@ -17,7 +17,6 @@ from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.records import Selection
 from dfer.runtime.files import write_json
 from dfer.store import Store
-from dfer.store.manifest import ManifestRow
 from dfer.training import train
 from tests.stores import LABELS, SIZE, small_store
 from tests.unit.training.test_loop import tiny_recipe
@@ -39,8 +38,8 @@ def untrained(path: Path, store: Store, fold: int, selection: Selection) -> Fold
     return FoldTask(fold, path, store.root)
 
 
-def fixed_outputs(_model: object, _feed: object, rows: Sequence[ManifestRow], **_: object) -> ClipOutputs:
-    place = np.arange(len(rows))
+def fixed_outputs(_model: object, loader: ClipLoader, **_: object) -> ClipOutputs:
+    place = np.arange(len(loader.rows))
     logits = np.stack([np.cos(place * number) for number in (1, 2, 3)], 1).round(2).astype(np.float32)
     return ClipOutputs(logits, np.stack([place % 3, place // 3], 1).astype(np.float32))
 
