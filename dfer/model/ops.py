@@ -35,8 +35,8 @@ def padding_mask(grid: Grid, window: Grid, *, device: torch.device) -> Tensor | 
     return split_windows(torch.ones(1, *grid, 1, dtype=torch.bool, device=device), window)[:, :, 0]
 
 
-# With at most this many keys, training on a CPU uses plain products: there torch's fused attention takes up to six
-# times as long backward and in bf16, and saves hardly any memory.
+# With at most this many keys, training in half precision on a CPU uses plain products: there torch's fused attention
+# takes about six times as long, and saves hardly any memory.
 FEW_KEYS = 128
 
 
@@ -52,12 +52,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     Returns:
         The weighted mean of the values for each query, [..., N, D/M].
     """
-    if q.device.type != "cpu" or not q.requires_grad or k.shape[-2] > FEW_KEYS:
+    is_half = q.dtype in (torch.bfloat16, torch.float16)
+    if q.device.type != "cpu" or not (is_half and q.requires_grad) or k.shape[-2] > FEW_KEYS:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
-    weights: Tensor = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(v.dtype)
+    weights: Tensor = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
     return weights @ v
 
 

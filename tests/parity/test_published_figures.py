@@ -92,7 +92,7 @@ def test_the_counter_sees_everything_attention_does(frames: int) -> None:
 
 
 def test_the_trap_is_real_and_not_ours() -> None:
-    """Counted naively on a CPU, the fused attention costs nothing, and attention over all tokens looks cheapest."""
+    """Counted naively on a CPU, the fused attention counts as 0, and attention over all tokens looks cheapest."""
     model = logo_former_s(attention="joint", stem_width=8, depth=1).eval()
     naive = FlopCounterMode(display=False)
     with torch.inference_mode(), naive:

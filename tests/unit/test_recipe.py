@@ -1,4 +1,4 @@
-"""Recipes: typed, all errors at once, hostile YAML refused; and every shipped one loads and means what it says."""
+"""Recipes: typed, all errors at once, hostile YAML refused."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_gmacs_by_hand() -> None:
 
 @pytest.mark.parametrize("pool", ["mean", "class_token"])
 @pytest.mark.parametrize("attention", ["local_global", "local", "global", "joint"])
-def test_shapes_alone_tell_what_a_real_run_costs(attention: Any, pool: Any) -> None:
+def test_counting_by_shapes_equals_counting_in_a_real_run(attention: Any, pool: Any) -> None:
     model = LogoFormer(**SMALL, attention=attention, pool=pool).eval().requires_grad_(False)
     counter = FlopCounterMode(display=False)
     with sdpa_kernel(SDPBackend.MATH), counter:
@@ -57,7 +57,7 @@ def test_shapes_alone_tell_what_a_real_run_costs(attention: Any, pool: Any) -> N
     assert count_gmacs(model, 4, 64) * 2e9 == pytest.approx(counter.get_total_flops())
 
 
-def test_counting_leaves_the_model_alone() -> None:
+def test_counting_does_not_change_the_model() -> None:
     model = LogoFormer(**SMALL, dropout=0.5).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     count_gmacs(model, 4, 64)

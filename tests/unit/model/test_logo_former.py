@@ -104,8 +104,8 @@ def test_wrong_axes_are_named() -> None:
     ("window", "frames", "size"),
     [
         pytest.param((2, 2, 2), 4, 64, id="divides"),
-        pytest.param((2, 3, 3), 4, 64, id="divides-time-alone"),
-        pytest.param((3, 2, 3), 5, 64, id="divides-height-alone"),
+        pytest.param((2, 3, 3), 4, 64, id="divides-only-time"),
+        pytest.param((3, 2, 3), 5, 64, id="divides-only-height"),
         pytest.param((1, 1, 1), 4, 64, id="single-tokens"),
         pytest.param((9, 9, 9), 4, 64, id="beyond-the-grid"),
         pytest.param((2, 3, 3), 1, 64, id="one-frame"),
@@ -158,8 +158,8 @@ def windows_of(grid: Tensor, window: tuple[int, int, int]) -> list[tuple[slice, 
 
 
 @pytest.mark.parametrize("window", [(2, 4, 4), (5, 3, 6), (3, 7, 5), (8, 8, 8)], ids=str)
-def test_each_window_is_attended_to_as_if_alone(grid: Tensor, window: tuple[int, int, int]) -> None:
-    """What a window at the edge holds is computed without padding when it comes alone, cut to its real tokens."""
+def test_each_window_is_attended_to_by_itself(grid: Tensor, window: tuple[int, int, int]) -> None:
+    """The expected values need no padding: each window is computed by itself, reduced to its real tokens."""
     layer = LocalAttention(dim=32, heads=4, dropout=0.0, window=window)
     together = layer(grid)
     for place in windows_of(grid, window):
@@ -243,7 +243,7 @@ def test_the_order_of_the_frames_matters(attention: Any) -> None:
     assert (model(x) - model(x.flip(1))).abs().max() > 1e-3
 
 
-def test_the_temporal_positions_alone_tell_joint_attention_the_order() -> None:
+def test_joint_attention_knows_the_order_only_from_temporal_positions() -> None:
     model, x = small(attention="joint").eval(), clips()
     nn.init.zeros_(model.temporal_positions)
     torch.testing.assert_close(model(x), model(x.flip(1)))
@@ -269,8 +269,8 @@ def test_evaluation_is_the_same_in_any_batch(attention: Any, pool: Any) -> None:
     assert torch.equal(model(x), together)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     torch.testing.assert_close(model(x[order]), together[order])
-    alone = torch.cat([model(clip[None]) for clip in x])
-    torch.testing.assert_close(alone, together)
+    one_by_one = torch.cat([model(clip[None]) for clip in x])
+    torch.testing.assert_close(one_by_one, together)
 
 
 @pytest.mark.parametrize("name", ["dropout", "drop_path"])

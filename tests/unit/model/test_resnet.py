@@ -1,4 +1,4 @@
-"""The stem's start from files in circulation, and from files that are damaged, foreign or hostile."""
+"""Weights for the stem from files in circulation, and from files that are damaged, foreign or hostile."""
 
 from __future__ import annotations
 
@@ -129,10 +129,10 @@ def test_the_face_recognition_checkpoint(model: LogoFormer, tmp_path: Path, repo
 
 
 def test_the_stem_of_a_checkpoint_of_ours(model: LogoFormer, tmp_path: Path) -> None:
-    alone = LogoFormer(num_classes=7, num_frames=1, image_size=48, dim=16, depth=0, heads=2, stem_width=WIDTH)
-    save_file(alone.state_dict(), tmp_path / "best.safetensors")
+    only_stem = LogoFormer(num_classes=7, num_frames=1, image_size=48, dim=16, depth=0, heads=2, stem_width=WIDTH)
+    save_file(only_stem.state_dict(), tmp_path / "best.safetensors")
     model.load_backbone(tmp_path / "best.safetensors")
-    assert_stem_is(model, alone.stem.state_dict())
+    assert_stem_is(model, only_stem.stem.state_dict())
 
 
 def test_only_the_stem_changes(model: LogoFormer, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def without(name: str) -> dict[str, Tensor]:
         pytest.param([1, 2], "expected a dict of tensors, got list", id="list"),
     ],
 )
-def test_what_is_no_resnet18_is_refused_and_changes_nothing(
+def test_other_weights_are_refused_and_change_nothing(
     model: LogoFormer, tmp_path: Path, content: Any, message: str
 ) -> None:
     before = {name: tensor.clone() for name, tensor in model.stem.state_dict().items()}

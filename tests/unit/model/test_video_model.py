@@ -1,4 +1,4 @@
-"""What every architecture gives its caller: named groups of parameters."""
+"""The interface of every architecture: its groups of parameters."""
 
 from __future__ import annotations
 

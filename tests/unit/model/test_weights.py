@@ -85,7 +85,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path, suffix: str) -> N
         read_weights(folder)
 
 
-def test_all_differences_are_told_at_once_and_long_lists_cut() -> None:
+def test_all_differences_are_listed_at_once_and_long_lists_shortened() -> None:
     expected = {f"a{index}": torch.zeros(2) for index in range(9)} | {"b": torch.zeros(2, 3)}
     found = {"b": torch.zeros(3, 2), "c": torch.zeros(1)}
     with pytest.raises(CheckpointError) as caught:
