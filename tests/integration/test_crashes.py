@@ -77,7 +77,7 @@ def test_a_worker_that_hangs_costs_its_clip_and_no_more_than_its_time(
         if "14 ok" not in outcome.err:
             break
     assert "13 ok, 1 unreadable" in outcome.err
-    (late,) = [row for row in open_store(store).rows if row.status != "ok"]
+    (late,) = [row for row in open_store(store).rows if not row.ok]
     assert late.detail.startswith("took more than ")
     assert "14 ok (1 in this run)" in dfer(*command(small_raw, store, 1)).succeeded().err
     assert tree(store) == tree(small_drawn)

@@ -67,7 +67,7 @@ def test_every_file_has_a_row_and_a_reason(videos: tuple[Path, list[Mutation]], 
     assert len(rows) == len(videos[1])
     for mutation in videos[1]:
         row = row_of(mutation, rows)
-        assert (row.status == "ok") == (row.detail == ""), row
+        assert row.ok == (row.detail == ""), row
         assert len(row.detail.splitlines()) <= 1
         assert len(row.detail) < 200, row
         assert "Error:" not in row.detail, "nobody has thought of this one"
@@ -76,14 +76,14 @@ def test_every_file_has_a_row_and_a_reason(videos: tuple[Path, list[Mutation]], 
 def test_sound_videos_are_ok_in_every_form(videos: tuple[Path, list[Mutation]], rows: dict[str, ManifestRow]) -> None:
     assert sum(mutation.sound for mutation in videos[1]) >= 50
     lost = [row_of(mutation, rows) for mutation in videos[1] if mutation.sound]
-    assert [row for row in lost if row.status != "ok"] == []
+    assert [row for row in lost if not row.ok] == []
 
 
 def test_what_is_no_video_gives_no_crops(videos: tuple[Path, list[Mutation]], rows: dict[str, ManifestRow]) -> None:
     hopeless = ("zero bytes", "text that poses as video", "noise", "audio only", "zero frames", "8K")
     found = [row_of(mutation, rows) for mutation in videos[1] if mutation.kind in hopeless]
     assert len(found) >= 25
-    assert [row for row in found if row.status == "ok"] == []
+    assert [row for row in found if row.ok] == []
 
 
 def test_a_decoder_that_really_crashes_costs_one_clip(rows: dict[str, ManifestRow]) -> None:
@@ -95,8 +95,8 @@ def test_crops_of_damaged_videos_are_whole(videos: tuple[Path, list[Mutation]], 
     store = open_store(videos[0].parent / "two" / "store")
     for row in rows.values():
         path = store.clip_path(row.clip_id)
-        assert path.exists() == (row.status == "ok")
-        if row.status == "ok":
+        assert path.exists() == row.ok
+        if row.ok:
             assert hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256
             assert len(read_clip(path)) == row.num_frames == len(read_clip_record(path).frames)
 

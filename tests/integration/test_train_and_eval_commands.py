@@ -102,11 +102,11 @@ def test_eval_json_is_what_the_contract_says(workspace: Path, drawn: Path) -> No
     rows, lost = open_store(drawn).rows, []
     for name, fold in result["folds"].items():
         tested = [row for row in rows if row.folds[int(name)] == "test"]
-        unread = [sum(row.label == n and row.status != "ok" for row in tested) for n in range(7)]
+        unread = [sum(row.label == n and not row.ok for row in tested) for n in range(7)]
         lost.append(unread)
         confusion = np.array(fold["confusion"])
         assert fold["num_clips"] == len(tested) == confusion.sum() + sum(unread)
-        truth = [sum(row.label == n and row.status == "ok" for row in tested) for n in range(7)]
+        truth = [sum(row.label == n and row.ok for row in tested) for n in range(7)]
         assert confusion.shape == (7, 7)
         assert confusion.sum(axis=1).tolist() == truth
         assert fold["war"] == pytest.approx(recomputed_war(fold))

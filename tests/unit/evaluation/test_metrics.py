@@ -84,7 +84,7 @@ def test_unread_clips_are_errors() -> None:
     assert per_class_recall(CONFUSION, unread=unread) == pytest.approx([0.8, 0.2, 0.8])
 
 
-def test_a_class_of_unread_clips_alone_counts_as_zero() -> None:
+def test_a_class_of_only_unread_clips_counts_as_zero() -> None:
     confusion = [[3, 1], [0, 0]]
     assert uar(confusion) == pytest.approx(0.75)
     assert uar(confusion, unread=[0, 2]) == pytest.approx(0.375)

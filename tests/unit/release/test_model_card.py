@@ -94,7 +94,7 @@ def test_stability_counts_the_predictions_that_change(
     model, info = load_checkpoint(checkpoint)
     tested = evaluate_fold(model, info, store, 1, checkpoint=checkpoint)
     found = measure_stability(model, info, store, tested, clips=1000)
-    rows = [row for row in store.select(1, "test") if row.status == "ok"]
+    rows = [row for row in store.select(1, "test") if row.ok]
     recoloured = run_clips(
         model,
         evaluation_loader(store, rows, model, segments=info.segments, batch_size=4),
@@ -186,7 +186,7 @@ def test_the_training_stands_in_a_table_where_it_is_known(measured: dict[str, An
         pytest.param(None, id="no file"),
     ],
 )
-def test_a_card_without_a_place_for_figures_is_left_alone(text: str | None, tmp_path: Path) -> None:
+def test_a_card_without_a_place_for_figures_is_not_changed(text: str | None, tmp_path: Path) -> None:
     card = tmp_path / "card.md"
     if text is not None:
         card.write_text(text)

@@ -43,7 +43,7 @@ def test_published_weights_are_half_calibrated_and_documented(shipped: Path, tra
     assert np.abs(second - first).max() < 1e-2 * np.abs(first).max()
 
 
-def test_the_temperature_is_fitted_on_validation_clips_alone(trained: Path, tmp_path: Path, split_store: Store) -> None:
+def test_the_temperature_is_fitted_on_validation_clips_only(trained: Path, tmp_path: Path, split_store: Store) -> None:
     published = publish_weights(trained, split_store.root, tmp_path / "a.safetensors", described="", device="cpu")
     model, info = load_checkpoint(trained)
     rows = [row for row in split_store.rows if row.folds[1] == "val"]

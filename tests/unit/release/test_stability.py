@@ -34,7 +34,7 @@ def video(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", CROP_CHANGES)
-def test_a_change_keeps_the_form_and_changes_the_crops_alone(name: str) -> None:
+def test_a_change_keeps_shape_and_type_and_its_input(name: str) -> None:
     frames = torch.randint(0, 256, (2, 3, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     before = frames.clone()
     changed = CROP_CHANGES[name](frames)

@@ -116,7 +116,7 @@ def store(tmp_path: Path) -> Store:
 def test_the_figures_are_the_manifests(store: Store) -> None:
     _, page = report_of(store.root)
     rows = read_manifest(store.root / "manifest.csv")
-    ok = [row for row in rows if row.status == "ok"]
+    ok = [row for row in rows if row.ok]
     assert page.tiles[:5] == ["22", "18", "81.82 %", "4", "180"]
     assert sum(row.num_frames for row in ok) == 180
 
@@ -138,7 +138,7 @@ def test_the_figures_are_the_manifests(store: Store) -> None:
         listed = [row for row in rows if row.folds[int(fold)] == split]
         assert cells["clips"] == str(len(listed))
         for name in LABELS:
-            assert cells[name] == str(sum(row.label_name == name and row.status == "ok" for row in listed))
+            assert cells[name] == str(sum(row.label_name == name and row.ok for row in listed))
 
 
 def test_failures_come_by_reason_with_examples(store: Store) -> None:
@@ -168,7 +168,7 @@ def test_the_notice_and_the_remarks_on_the_lists_are_shown(store: Store) -> None
 
 def test_clips_are_shown_with_their_names(store: Store) -> None:
     _, page = report_of(store.root)
-    ok = [row for row in store.rows if row.status == "ok"]
+    ok = [row for row in store.rows if row.ok]
     random, worst, failed = page.captions[:18], page.captions[18:30], page.captions[30:]
     assert sorted(caption.split()[0] for caption in random) == sorted(row.clip_id for row in ok)
     assert [caption.split()[1] for caption in random] == [name for name in LABELS for _ in range(6)]
@@ -212,7 +212,7 @@ def test_a_notice_loses_the_place_of_the_raw_data(store: Store, tmp_path: Path) 
 
 def test_contact_sheets_that_would_be_empty_are_removed(store: Store) -> None:
     report_of(store.root)
-    mended = change_rows(store, lambda rows: [row for row in rows if row.status == "ok"])
+    mended = change_rows(store, lambda rows: [row for row in rows if row.ok])
     text, page = report_of(mended.root)
     assert sorted(path.name for path in (mended.root / "contact_sheets").iterdir()) == ["random.png", "worst.png"]
     assert "Failed clips" not in page.headings

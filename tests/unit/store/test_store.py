@@ -52,7 +52,7 @@ def test_a_clip_is_read_without_dfer(tmp_path: Path) -> None:
         assert json.loads(archive.read("clip.json"))["times_s"] == RECORD.times_s
 
 
-def test_the_bytes_depend_on_the_crops_alone(tmp_path: Path) -> None:
+def test_the_bytes_depend_only_on_the_crops(tmp_path: Path) -> None:
     first = write_clip(tmp_path / "a" / "c.zip", _crops(), RECORD)
     second = write_clip(tmp_path / "b" / "other.zip", _crops(), RECORD)
     assert first == second == hashlib.sha256((tmp_path / "a" / "c.zip").read_bytes()).hexdigest()
