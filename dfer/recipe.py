@@ -22,7 +22,7 @@ from dfer.settings import Count, Fraction, NonNegative, Positive, Settings, desc
 
 
 class DataSection(Settings):
-    """Which store, and how clips become frames."""
+    """The store, and the frames that are taken of a clip."""
 
     path: str = Field(description="store folder, as `dfer preprocess` wrote it")
     val_fraction: Annotated[float, Field(ge=0.0, lt=0.9)] = Field(
@@ -85,7 +85,7 @@ class AugmentSection(Settings):
 
     @property
     def has_effects(self) -> bool:
-        """Whether anything of `dfer.batches.effects` is asked for."""
+        """True if the recipe asks for any effect of `dfer.batches.effects`."""
         return any((self.motion, self.light, self.tint, self.sharpness, self.noise, self.cover, self.onset))
 
     @model_validator(mode="after")

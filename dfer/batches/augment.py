@@ -69,7 +69,7 @@ class Augmenter:
 
     @property
     def mixes(self) -> bool:
-        """Whether clips and their targets are mixed in pairs."""
+        """True if clips and their targets are mixed in pairs."""
         return self.settings.mixup > 0 or self.settings.cutmix > 0
 
     @property

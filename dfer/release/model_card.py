@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dfer.errors import DferError
 from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import expected_calibration_error
@@ -192,4 +194,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DferError as error:
+        sys.exit(f"error: {error}")

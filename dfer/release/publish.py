@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dfer.errors import CheckpointError, DataError
+from dfer.errors import CheckpointError, DataError, DferError
 from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import load_weights
@@ -191,4 +192,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DferError as error:
+        sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""What a container or a batch job may use: limits of Linux control groups, version 1 and 2.
+"""Limits on a container or a batch job, from Linux control groups, versions 1 and 2.
 
 Every group from this process's own up to the root may set a limit, and the tightest one counts. Version 1 keeps a tree
 of groups per resource, version 2 one for all; inside a container, groups of the host that it cannot see are skipped.

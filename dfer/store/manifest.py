@@ -52,7 +52,7 @@ class ManifestRow:
 
     @property
     def ok(self) -> bool:
-        """Whether the clip has crops in the store."""
+        """True if the clip has crops in the store."""
         return self.status == "ok"
 
 

@@ -1,4 +1,4 @@
-"""What the training of a fold leaves in its folder: recipe, checkpoints, metrics, events, state and run record.
+"""The files that training leaves in a fold's folder: recipe, checkpoints, metrics, events, state and run record.
 
 Frames, augmentation and dropout are drawn from (seed, epoch, step), so no random generator has to be saved: the
 weights, the optimizer and the place in the epoch are the whole training state.
@@ -49,7 +49,7 @@ _EVENTS = {
 
 @dataclass
 class TrainingState:
-    """How far the training of a fold has come.
+    """The progress of a fold's training.
 
     Attributes:
         epoch: epochs finished.
@@ -84,7 +84,7 @@ class FoldFolder:
 
     @property
     def selection(self) -> Selection:
-        """How the epoch of best.safetensors is chosen."""
+        """The rule by which the epoch of best.safetensors is chosen."""
         return "best on test" if self._recipe.train.select == "test" else "best on validation"
 
     def begin(self) -> None:

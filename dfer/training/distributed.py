@@ -162,7 +162,7 @@ def _in_group() -> bool:
 
 
 def _is_lost_connection(error: BaseException) -> bool:
-    """Whether a message failed because another process has ended; gloo has no exception class of its own."""
+    """True if a message failed because another process has ended; gloo has no exception class of its own."""
     return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 

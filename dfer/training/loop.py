@@ -266,7 +266,7 @@ class FoldTrainer:
 
     @property
     def _stops(self) -> bool:
-        """Whether to stop now. Several processes must stop at the same step: each learns of it with the losses."""
+        """True if training must stop now; several processes agree on the step, as each learns of it with the losses."""
         return self._interrupt.requested if distributed.world_size() == 1 else self._stop_agreed
 
     def _out_of_memory(self) -> DferError:

@@ -1,4 +1,4 @@
-"""What a training run reports while it runs."""
+"""The events that a training run reports while it runs."""
 
 from __future__ import annotations
 

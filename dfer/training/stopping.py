@@ -1,4 +1,4 @@
-"""What can end a run before its last epoch: Ctrl-C, a loss that diverges, full memory."""
+"""Reasons to end a run before its last epoch: Ctrl-C, a loss that diverges, full memory."""
 
 from __future__ import annotations
 
