@@ -171,7 +171,7 @@ def test_bench_train_measures_the_engine_beside_a_plain_loop() -> None:
     assert [case["name"] for case in result["cases"]] == ["stream", "memory", "plain loop"]
     for word in ("stream", "plain loop", "23 clips", "32 pixels"):
         assert word in outcome.out
-    assert "the engine, clips from: memory" in outcome.err
+    assert "dfer's own training, clips from: memory" in outcome.err
     assert sorted(path.name for path in Path().iterdir()) == ["bench.json"]
     dfer(*command, "model.dims=3").failed(2, "did you mean 'model.dim'?")
     dfer("bench", "train", "--scale", 2).failed(2, "a share of the clips")

@@ -60,7 +60,7 @@ def test_doctor_says_whether_they_are_there_and_whole(
     shipped.write_bytes(shipped.read_bytes()[:-1] + b"?")
     assert "damaged" in _doctor()
     monkeypatch.setattr("dfer.pretrained.FOLDER", tmp_path)
-    assert "none are shipped" in _doctor()
+    assert "this installation contains none" in _doctor()
 
 
 def _doctor() -> str:
