@@ -1,4 +1,4 @@
-"""Small stores for tests: real files in the real format, of flat patterned crops."""
+"""Small stores for tests, real files in the real format with flat patterned crops, and a recipe that trains on them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dfer.faces.align import alignment_settings
+from dfer.recipe import Recipe
 from dfer.store import CropRecord, DatasetInfo, Store, clip_path, open_store, write_clip, write_info
 from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
@@ -55,6 +56,24 @@ def row_of(clip_id: str, status: str = "ok", label: int = 0, **more: object) -> 
     """A manifest row of ten crops, all detected; `more` replaces further fields."""
     row = ManifestRow(clip_id, label, LABELS[label], status, {1: "train"}, num_frames=10, fps=25.0, detected=1.0)
     return replace(row, **more)  # type: ignore[arg-type]
+
+
+def tiny_recipe(store: Path, **sections: dict[str, object]) -> Recipe:
+    """A model of some thousand parameters on 4 frames of 32 pixels."""
+    values: dict[str, dict[str, object]] = {
+        "data": {"path": str(store), "segments": 2, "val_fraction": 0.2},
+        "model": {
+            "num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2,
+            "stem_width": 8, "dropout": 0.1, "drop_path": 0.1,
+        },
+        "augment": {"jitter": 0.1, "flip": 0.5},
+        "loss": {"compact_weight": 0.1},
+        "optim": {"lr": 3e-3},
+        "train": {"epochs": 2, "batch_size": 4, "precision": "float32", "ema_decay": 0.9},
+    }  # fmt: skip
+    for name, section in sections.items():
+        values[name] = values[name] | section
+    return Recipe.model_validate({"name": "tiny", **values})
 
 
 def _crops(number: int, label: int, num_frames: int) -> list[np.ndarray]:

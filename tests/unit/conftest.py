@@ -13,8 +13,7 @@ from dfer.release.publish import publish_weights
 from dfer.store import Store, open_store
 from dfer.store.manifest import write_manifest
 from dfer.training import train
-from tests.stores import small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import small_store, tiny_recipe
 
 SPLITS: tuple[Split, ...] = ("train", "train", "val", "test")
 

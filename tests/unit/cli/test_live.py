@@ -13,8 +13,7 @@ from rich.console import Console
 from dfer.cli import console, live, progress
 from dfer.cli.progress import Progress
 from dfer.training import StepProgress, train
-from tests.stores import small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import small_store, tiny_recipe
 
 STEP = StepProgress(
     epoch=3, epochs=10, step=40, steps=50, loss=1.2345, lr=5e-4, clips_per_s=812.4, data_wait=0.02, step_ms=78.3,

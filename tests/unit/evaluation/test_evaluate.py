@@ -18,8 +18,7 @@ from dfer.records import Selection
 from dfer.runtime.files import write_json
 from dfer.store import Store
 from dfer.training import train
-from tests.stores import LABELS, SIZE, small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import LABELS, SIZE, small_store, tiny_recipe
 
 
 @pytest.fixture(scope="module")

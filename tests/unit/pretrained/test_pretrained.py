@@ -22,8 +22,7 @@ from dfer.pretrained import find_pretrained, pretrained_name, pretrained_names, 
 from dfer.release.publish import MAX_BYTES
 from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.store import Store, read_clip
-from tests.stores import LABELS
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import LABELS, tiny_recipe
 
 
 def test_a_name_is_a_verified_file(shipped: Path) -> None:

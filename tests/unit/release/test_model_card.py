@@ -26,8 +26,7 @@ from dfer.release.stability import (
 from dfer.reports.model_card import BEGIN, END, model_card_markdown, update_model_card
 from dfer.store import Store, read_clip
 from dfer.training import train
-from tests.stores import LABELS, small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import LABELS, small_store, tiny_recipe
 
 
 @pytest.fixture(scope="module")

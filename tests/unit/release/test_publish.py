@@ -19,8 +19,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoi
 from dfer.release.publish import MAX_BYTES, publish_weights, to_half, training_history
 from dfer.store import Store
 from dfer.training import train
-from tests.stores import small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import small_store, tiny_recipe
 
 
 def test_published_weights_are_half_calibrated_and_documented(shipped: Path, trained: Path, split_store: Store) -> None:

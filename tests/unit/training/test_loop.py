@@ -14,30 +14,11 @@ from dfer.evaluation.evaluate import evaluate, plan_evaluation
 from dfer.model import LogoFormer
 from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
-from dfer.recipe import Recipe
 from dfer.store import Store, open_store
 from dfer.store.manifest import write_manifest
 from dfer.training import StepProgress, TrainingObserver, distributed, train
 from dfer.training.loop import FoldTrainer
-from tests.stores import LABELS, small_store
-
-
-def tiny_recipe(store: Path, **sections: dict[str, object]) -> Recipe:
-    """A model of some thousand parameters on 4 frames of 32 pixels."""
-    values: dict[str, dict[str, object]] = {
-        "data": {"path": str(store), "segments": 2, "val_fraction": 0.2},
-        "model": {
-            "num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2,
-            "stem_width": 8, "dropout": 0.1, "drop_path": 0.1,
-        },
-        "augment": {"jitter": 0.1, "flip": 0.5},
-        "loss": {"compact_weight": 0.1},
-        "optim": {"lr": 3e-3},
-        "train": {"epochs": 2, "batch_size": 4, "precision": "float32", "ema_decay": 0.9},
-    }  # fmt: skip
-    for name, section in sections.items():
-        values[name] = values[name] | section
-    return Recipe.model_validate({"name": "tiny", **values})
+from tests.stores import LABELS, small_store, tiny_recipe
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from dfer.recipe import OptimSection
 from dfer.training import distributed
 from dfer.training.loop import FoldTrainer
 from dfer.training.setup import Compiled, build_optimizer, open_loaders, use_compile
-from tests.stores import small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import small_store, tiny_recipe
 
 
 @pytest.mark.parametrize("decayed", ["weights", "all"])

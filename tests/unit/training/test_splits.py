@@ -9,8 +9,7 @@ import pytest
 
 from dfer.store.manifest import ManifestRow
 from dfer.training.splits import fold_rows, split_validation
-from tests.stores import small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import small_store, tiny_recipe
 
 
 def _rows(counts: list[int], subjects: int = 0) -> list[ManifestRow]:

@@ -15,7 +15,7 @@ from dfer.recipe import OptimSection, Recipe
 from dfer.store.manifest import ManifestRow
 from dfer.training.setup import Learner, build_optimizer
 from dfer.training.step import Stepper, class_targets, lr_factor
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import tiny_recipe
 
 CPU = torch.device("cpu")
 

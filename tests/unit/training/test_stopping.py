@@ -17,8 +17,7 @@ from dfer.errors import DferError
 from dfer.store import Store
 from dfer.training.loop import FoldTrainer
 from dfer.training.stopping import PATIENCE, DivergenceWatch, largest_fitting, out_of_memory
-from tests.stores import small_store
-from tests.unit.training.test_loop import tiny_recipe
+from tests.stores import small_store, tiny_recipe
 
 CPU = torch.device("cpu")
 
