@@ -46,3 +46,4 @@ def test_the_model_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names = _run("docs/model.md", 1)
     assert names["features"].shape == (2, 256)
     assert names["logits"].shape == (2, 7)
+    assert _run("docs/model.md", 2)["model"].config.dim == 512
