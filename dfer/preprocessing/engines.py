@@ -94,7 +94,7 @@ def retry_crashed(
     When memory runs out, the clip that crashed may not be the one that took it.
 
     Args:
-        run: processes some clips, at most so many at once.
+        run: processes some clips, with a limit on how many at once.
         clips: the clips.
         at_once: the number in the first round.
     """
