@@ -18,8 +18,8 @@ def synth(
 ) -> None:
     """Generate a raw data set of drawn faces, in DFEW's layout.
 
-    It lets you try the whole pipeline without a licence. Faces are drawn: a model trained on them knows nothing of
-    real ones.
+    It lets you try the whole pipeline without a licence. The faces are drawn: a model trained on them knows nothing
+    about real ones.
     """
     from dfer.cli.console import note
     from dfer.cli.progress import Progress

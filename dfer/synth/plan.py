@@ -1,4 +1,4 @@
-"""Which clips there are: emotions with DFEW's imbalance, people, and folds that share nobody."""
+"""The list of clips: emotions with DFEW's imbalance, people, and folds that share nobody."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import numpy as np
 from dfer.labels import DFEW_LABELS
 
 # DFEW's single-labelled clips of each emotion, over its five test folds (Jiang et al., 2020).
-DFEW_CLIPS = {
-    "happy": 2445,
-    "sad": 1894,
-    "neutral": 2669,
-    "angry": 2173,
-    "surprise": 1469,
-    "disgust": 145,
-    "fear": 902,
-}
+DFEW_CLIPS = dict(zip(DFEW_LABELS, (2445, 1894, 2669, 2173, 1469, 145, 902), strict=True))
 NUM_FOLDS = 5
 CLIPS_PER_PERSON = 3
 _ENOUGH_TO_TEST_ALL = 200  # from here on every fold tests every emotion
@@ -45,7 +37,7 @@ class ClipPlan:
 
 
 def count_per_emotion(num_clips: int) -> dict[str, int]:
-    """Clips per emotion in DFEW's proportions, by largest remainder.
+    """Return clips per emotion in DFEW's proportions, by largest remainder.
 
     Rare emotions get at least one clip, and from 200 clips on one for each fold.
     """
@@ -64,61 +56,38 @@ def count_per_emotion(num_clips: int) -> dict[str, int]:
 
 
 def plan_clips(num_clips: int, seed: int) -> list[ClipPlan]:
-    """All clips, in the order of their numbers.
-
-    Args:
-        num_clips: at least one for each emotion.
-        seed: fixes everything.
-    """
+    """Return all clips, at least one of each emotion, in the order of their numbers; the seed fixes everything."""
     rng = np.random.default_rng([seed, 0])
     emotions = [name for name, count in count_per_emotion(num_clips).items() for _ in range(count)]
     # Dealt like cards, class after class, so that folds differ by at most one clip of an emotion.
     folds = (np.arange(num_clips) + int(rng.integers(NUM_FOLDS))) % NUM_FOLDS + 1
     people = _cast(folds, rng)
-    order = rng.permutation(num_clips)
-    plans = []
-    for number, place in enumerate(order.tolist(), start=1):
-        strength, num_frames = _draw_strength_and_length(rng)
-        emotion = emotions[place]
-        plans.append(
-            ClipPlan(
-                number=number,
-                emotion=emotion,
-                person=int(people[place]),
-                fold=int(folds[place]),
-                strength=0.0 if emotion == "neutral" else strength,
-                num_frames=num_frames,
-            )
-        )
-    return plans
+    order = rng.permutation(num_clips).tolist()
+    strengths = rng.uniform(0.55, 1.0, num_clips).round(3).tolist()
+    short, usual = rng.integers(9, 16, num_clips), 16 + (33 * rng.beta(1.3, 2.9, num_clips)).astype(int)
+    lengths = np.where(rng.random(num_clips) < 0.04, short, usual).tolist()
+    made = []
+    for number, i in enumerate(order, start=1):
+        strength = 0.0 if emotions[i] == "neutral" else strengths[i]
+        made.append(ClipPlan(number, emotions[i], int(people[i]), int(folds[i]), strength, lengths[i]))
+    return made
 
 
 def clip_rng(seed: int, number: int) -> np.random.Generator:
-    """The clip's own source of chance: no clip depends on which others were made, or where."""
+    """Return the clip's own source of chance: no clip depends on which others were made, or where."""
     return np.random.default_rng([seed, number])
 
 
 def person_rng(seed: int, person: int) -> np.random.Generator:
-    """The person's own source of chance; clip numbers start at 1, so the streams differ."""
+    """Return the person's own source of chance; clip numbers start at 1, so the streams differ."""
     return np.random.default_rng([seed, 0, person])
 
 
 def _cast(folds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Numbers of the people in the clips; each plays in one fold only, about three clips."""
+    """Return the number of the person in each clip; each plays in one fold only, about three clips."""
     people = np.zeros(len(folds), int)
-    first = 1
     for fold in range(1, NUM_FOLDS + 1):
         clips = np.flatnonzero(folds == fold)
-        if not len(clips):
-            continue
         troupe = max(1, round(len(clips) / CLIPS_PER_PERSON))
-        people[rng.permutation(clips)] = first + np.arange(len(clips)) % troupe
-        first += troupe
+        people[rng.permutation(clips)] = people.max() + 1 + np.arange(len(clips)) % troupe
     return people
-
-
-def _draw_strength_and_length(rng: np.random.Generator) -> tuple[float, int]:
-    strength = round(float(rng.uniform(0.55, 1.0)), 3)
-    if rng.random() < 0.04:
-        return strength, int(rng.integers(9, 16))
-    return strength, 16 + int(33 * rng.beta(1.3, 2.9))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dfer.model import LogoFormer
 from dfer.synth.expression import TIME_REVERSED_PAIR, perform
-from dfer.synth.identity import draw_identity
+from dfer.synth.identity import draw_person
 from dfer.synth.plan import clip_rng, person_rng
 from dfer.synth.render import Puppet
 from dfer.synth.scene import draw_scene
@@ -36,14 +36,9 @@ def one_thread() -> Iterator[None]:
 def _small_clip(number: int, emotion: str) -> NDArray[np.uint8]:
     """Frames of one clip around the mouth-to-brow square, grey uint8 [T, SIZE, SIZE], without a codec."""
     rng = clip_rng(77, number)
-    person = draw_identity(person_rng(77, 1 + number // CLIPS_PER_PERSON))
+    person = draw_person(person_rng(77, 1 + number // CLIPS_PER_PERSON))
     scene = draw_scene(rng)
-    scene = replace(
-        scene,
-        size_hw=(96, 96),
-        unit=scene.unit * 96 / scene.size_hw[0],
-        place_xy=(48.0, 44.0),
-    )
+    scene = replace(scene, size_hw=(96, 96), unit=scene.unit * 96 / scene.size_hw[0], place_xy=(48.0, 44.0))
     play = perform(emotion, strength=float(rng.uniform(0.7, 1.0)), num_frames=NUM_FRAMES, rng=rng)
     puppet = Puppet(person, scene)
     crops = []
