@@ -76,20 +76,23 @@ def _newest_run(runs: Path, fold: int | None = None) -> Path | None:
 def find_checkpoint(named: str | Path) -> Path:
     """Return the file that a user means by a path, or by the name of shipped weights such as "default".
 
-    A file of that name in the working folder comes first.
+    A file or folder of that name in the working folder comes first. A fold's folder means its best checkpoint, a run's
+    folder the fold that was trained last.
 
     Raises:
-        CheckpointError: the name's weights are not in this installation, or damaged.
+        CheckpointError: the folder has no checkpoint, or the named weights are damaged or not in this installation.
     """
     path, name = Path(named), str(named)
+    if path.is_dir():
+        return _run_checkpoint(path) if folds_of(path) else fold_checkpoint(path)
     is_name = name in (DEFAULT, *pretrained_names()) and not path.is_file()
     return find_pretrained(name) if is_name else path
 
 
 def default_checkpoint() -> Path:
-    """Return the checkpoint to use when none is named: $DFER_CHECKPOINT, else the newest run's, else the shipped one.
+    """Return the checkpoint to use when none is named: $DFER_CHECKPOINT, else the shipped default weights.
 
-    The demo's model, which has seen only drawings, is used where no weights are shipped.
+    An installation without shipped weights uses the newest run's checkpoint, and without a run the demo's.
 
     Raises:
         CheckpointError: there is none.
@@ -97,16 +100,26 @@ def default_checkpoint() -> Path:
     named = os.environ.get(CHECKPOINT_VARIABLE)
     if named:
         return find_checkpoint(named)
-    run = _newest_run(RUNS)
-    if run is None and DEFAULT in pretrained_names():
+    if DEFAULT in pretrained_names():
         return find_pretrained(DEFAULT)
-    run = run or _newest_run(DEMO_RUNS)
+    run = _newest_run(RUNS) or _newest_run(DEMO_RUNS)
     if run is None:
         raise CheckpointError(
             "no checkpoint to predict with",
             where=f"--checkpoint, ${CHECKPOINT_VARIABLE}, {RUNS}/, {DEMO_RUNS}/",
             hint="train one with `dfer train RECIPE`, or try `dfer demo`",
         )
+    return _run_checkpoint(run)
+
+
+def newer_run(checkpoint: Path) -> Path | None:
+    """Return the newest run if it was trained after `checkpoint` was written, else None."""
+    run = _newest_run(RUNS)
+    newer = run is not None and _run_checkpoint(run).stat().st_mtime > checkpoint.stat().st_mtime
+    return run if newer else None
+
+
+def _run_checkpoint(run: Path) -> Path:
     folders = [fold_folder(run, fold) for fold in folds_of(run)]
     return fold_checkpoint(max(folders, key=lambda folder: (folder / "last.safetensors").stat().st_mtime))
 

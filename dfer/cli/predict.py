@@ -39,8 +39,8 @@ def predict(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="A .safetensors file of dfer, or [bold]default[/bold] for the shipped weights.",
-            show_default="$DFER_CHECKPOINT, else the newest run's, else the shipped weights",
+            help="A .safetensors file, the folder of a fold or run, or [bold]default[/bold] for the shipped weights.",
+            show_default="$DFER_CHECKPOINT, else the shipped weights",
         ),
     ] = None,
     json: Annotated[
@@ -87,6 +87,7 @@ def predict(
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table, write_prediction_csv
+    from dfer.runs import newer_run
     from dfer.video.writer import WRITABLE_SUFFIXES
 
     if len(inputs) > 1 and (video or plot):
@@ -108,6 +109,8 @@ def predict(
         window=window,
     )
     note(describe_checkpoint(predictor.checkpoint, predictor.info))
+    if checkpoint is None and (run := newer_run(predictor.checkpoint)):
+        note(f"{run} is newer; --checkpoint {run} uses it")
     results: list[dict[str, Any]] = []
     answered: list[Analysis] = []
     for source in inputs:

@@ -48,8 +48,8 @@ class Predictor:
     """Predicts which emotions the faces in a video show, over time.
 
     Args:
-        checkpoint: a `.safetensors` file that `dfer train` wrote, or the name of shipped weights, "default"; None for
-            $DFER_CHECKPOINT, else the newest run's, else the shipped ones.
+        checkpoint: a `.safetensors` file that `dfer train` wrote, the folder of a fold or run, or the name of shipped
+            weights, "default"; None for $DFER_CHECKPOINT, else the shipped default weights.
         detector: "auto", or a key of `dfer.faces.detectors.DETECTORS`.
         detector_weights: file or folder of the detector's weights.
         device: "auto", "cpu" or "cuda".

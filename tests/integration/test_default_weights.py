@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -35,10 +36,14 @@ def test_predict_takes_them_and_says_so(shipped: Path, clip: Path) -> None:
     assert json.loads(outcome.out)["model"]["checkpoint"] == "default"
 
 
-def test_a_run_comes_before_them_unless_they_are_named(shipped: Path, workspace: Path, clip: Path) -> None:
-    assert dfer("predict", clip, *HAAR).succeeded().err.startswith("runs/cpu_smoke/")
-    named = dfer("predict", clip, *HAAR, "--checkpoint", "default").succeeded()
-    assert named.err.startswith("the default weights: ")
+def test_a_run_answers_only_where_it_is_named(shipped: Path, workspace: Path, clip: Path) -> None:
+    os.utime(shipped, (1e9, 1e9))
+    unnamed = dfer("predict", clip, *HAAR).succeeded()
+    assert unnamed.err.startswith("the default weights: ")
+    assert "runs/cpu_smoke is newer; --checkpoint runs/cpu_smoke uses it" in unnamed.err
+    named = dfer("predict", clip, *HAAR, "--checkpoint", "runs/cpu_smoke").succeeded()
+    assert named.err.startswith("runs/cpu_smoke/fold")
+    assert "is newer" not in named.err
 
 
 def test_eval_export_and_train_take_the_name(shipped: Path, drawn: Path) -> None:

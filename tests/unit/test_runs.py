@@ -9,7 +9,7 @@ import pytest
 
 from dfer.errors import CheckpointError
 from dfer.pretrained import write_checksum
-from dfer.runs import default_checkpoint, fold_checkpoint, folds_of, newest_run
+from dfer.runs import default_checkpoint, find_checkpoint, fold_checkpoint, folds_of, newer_run, newest_run
 
 
 def _fold(run: Path, fold: int, age: int, names: tuple[str, ...] = ("last", "best")) -> Path:
@@ -54,6 +54,8 @@ def test_the_checkpoint_that_predict_takes(runs: Path, monkeypatch: pytest.Monke
         default_checkpoint()
     _fold(Path("demo/runs/demo"), 1, age=0)
     assert default_checkpoint() == Path("demo/runs/demo/fold1/best.safetensors")
+    _fold(runs / "smoke", 1, age=50)
+    assert default_checkpoint() == runs / "smoke" / "fold1" / "best.safetensors"
     shipped = Path("shipped") / "default.safetensors"
     shipped.parent.mkdir()
     shipped.write_bytes(b"weights")
@@ -61,6 +63,25 @@ def test_the_checkpoint_that_predict_takes(runs: Path, monkeypatch: pytest.Monke
     assert default_checkpoint().resolve() == shipped.resolve()  # the demo's model has seen drawings only
     _fold(runs / "mine", 1, age=30)
     _fold(runs / "mine", 2, age=20)
-    assert default_checkpoint() == runs / "mine" / "fold2" / "best.safetensors"
+    assert default_checkpoint().resolve() == shipped.resolve()  # a run is used where it is named
     monkeypatch.setenv("DFER_CHECKPOINT", "elsewhere.safetensors")
     assert default_checkpoint() == Path("elsewhere.safetensors")
+
+
+def test_a_folder_means_its_checkpoint(runs: Path) -> None:
+    older, newer = _fold(runs / "mine", 1, age=30), _fold(runs / "mine", 2, age=20)
+    assert find_checkpoint(older) == older / "best.safetensors"
+    assert find_checkpoint(runs / "mine") == newer / "best.safetensors"
+    with pytest.raises(CheckpointError, match="no checkpoint here yet"):
+        find_checkpoint(runs)
+
+
+def test_a_run_is_mentioned_only_if_it_is_newer(runs: Path) -> None:
+    weights = Path("weights.safetensors")
+    weights.touch()
+    os.utime(weights, (1e9 - 25, 1e9 - 25))
+    assert newer_run(weights) is None
+    _fold(runs / "old", 1, age=30)
+    assert newer_run(weights) is None
+    _fold(runs / "new", 1, age=20)
+    assert newer_run(weights) == runs / "new"

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfer.cli.options import EngineKind
 from dfer.video import VideoWriter
 from tests.unit.docs.pages import CHECKOUT, code_blocks
 
@@ -37,7 +36,6 @@ def toyset(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.skipif("inline" not in EngineKind.__members__, reason="the engine of the example is being built")
 def test_the_four_examples_run_as_one_pipeline(toyset: Path) -> None:
     commands = [block for block in code_blocks(PAGE, "") if block.startswith("dfer ")][-1].splitlines()
     arguments = [shlex.split(command)[1:] for command in commands]

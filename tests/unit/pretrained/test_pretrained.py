@@ -70,16 +70,16 @@ def test_checksums_of_other_files_are_kept(tmp_path: Path) -> None:
     assert "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce" in (tmp_path / "SHA256SUMS").read_text()
 
 
-def test_a_run_and_the_environment_come_before_the_shipped_weights(
+def test_only_a_named_checkpoint_replaces_the_shipped_weights(
     shipped: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert default_checkpoint() == shipped
     run = Path("runs/mine/fold1")
     run.mkdir(parents=True)
     (run / "last.safetensors").write_bytes(trained.read_bytes())
-    assert default_checkpoint() == run / "last.safetensors"
-    monkeypatch.setenv("DFER_CHECKPOINT", "default")
     assert default_checkpoint() == shipped
+    monkeypatch.setenv("DFER_CHECKPOINT", "runs/mine")
+    assert default_checkpoint() == run / "last.safetensors"
 
 
 # ---- used by name
