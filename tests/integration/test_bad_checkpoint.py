@@ -100,7 +100,7 @@ def missing_file(path: Path, _good: Path) -> None:
 BAD_CHECKPOINTS = [
     pytest.param(missing_file, "a.safetensors", "no such checkpoint", id="missing"),
     pytest.param(empty_file, "a.safetensors", "not a safetensors checkpoint", id="empty"),
-    pytest.param(a_folder, "a.safetensors", "not a safetensors checkpoint", id="folder"),
+    pytest.param(a_folder, "a.safetensors", "no checkpoint here yet", id="folder"),
     pytest.param(cut_off, "a.safetensors", "not a safetensors checkpoint", id="cut off"),
     pytest.param(pickled, "a.safetensors", "not a safetensors checkpoint", id="pickle named .safetensors"),
     pytest.param(pickled, "a.pt", "not a safetensors checkpoint", id="pickle named .pt"),

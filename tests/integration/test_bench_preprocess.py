@@ -49,4 +49,4 @@ def test_memory_is_measured(
 def test_memory_of_a_video_without_a_face_is_an_error(real_clips: Path, scrfd_weights: Path) -> None:
     arguments = ("--detector-weights", scrfd_weights, "--memory", "--minutes", 0.2)
     outcome = dfer("bench", "preprocess", real_clips / "no_face.mp4", *arguments)
-    outcome.failed(1, "no_face", hint="give a video with a face")
+    outcome.failed(1, "no_face", hint="name a video that shows a face")
