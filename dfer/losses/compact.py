@@ -66,7 +66,7 @@ class CompactLoss(nn.Module):
         """Return the weighted loss of a batch.
 
         Args:
-            logits: float [B, C].
+            logits: float [B, C]; B may be 0, in a process that has no clip of its own.
             labels: int64 [B], or probabilities float [B, C].
             features: float [B, D], what the head classified; the center form needs them.
 
@@ -78,7 +78,7 @@ class CompactLoss(nn.Module):
         # Autocast would take the sums over clips in half precision.
         with torch.autocast(logits.device.type, enabled=False):
             if self.centers is None:
-                return self.weight * logit_compactness(logits, labels)
+                return self.weight * logit_compactness(logits, labels) if len(logits) else logits.sum()
             if features is None:
                 raise ValueError("the center form needs the pooled features")
             hard = labels.argmax(dim=1) if labels.is_floating_point() else labels

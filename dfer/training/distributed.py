@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.distributed.rendezvous import rendezvous
 
 from dfer.errors import DferError
@@ -48,6 +48,14 @@ def all_reduce(tensors: Sequence[Tensor]) -> None:
     pieces = flat.split([tensor.numel() for tensor in tensors])
     for tensor, piece in zip(tensors, pieces, strict=True):
         tensor.copy_(piece.view_as(tensor))
+
+
+def total(tensor: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes, in its own number format."""
+    summed = tensor.clone()
+    if world_size() > 1:
+        distributed.all_reduce(summed)
+    return summed
 
 
 def broadcast(value: Value) -> Value:
@@ -102,59 +110,6 @@ def process_group(device: torch.device) -> Iterator[None]:
             ) from error
         raise
     distributed.destroy_process_group()
-
-
-def synchronize_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return the model with batch-norm statistics over the clips of all processes; names and weights stay."""
-    if world_size() == 1:
-        return model
-    if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return converted
-    for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = _SharedBatchNorm  # differs in what it computes, not in what it holds
-    return model
-
-
-class _SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over all processes by plain sums: torch's own needs a GPU."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(input)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        axes = (0, 2, 3)
-        count = input.new_full((1,), input.numel() / self.num_features)
-        sums: Tensor = _SumOverProcesses.apply(torch.cat([input.sum(axes), input.square().sum(axes), count]))
-        total = sums[-1]
-        mean, square = (sums[:-1] / total).chunk(2)
-        variance = (square - mean.square()).clamp(min=0)
-        with torch.no_grad():
-            momentum = self.momentum or 0.1
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * total / (total - 1), momentum)
-            self.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return input * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """Sum over all processes. Each process's loss depends on every summand, so gradients are summed too."""
-
-    @staticmethod
-    def forward(_context: Any, summand: Tensor) -> Tensor:
-        total = summand.clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(_context: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        distributed.all_reduce(total)
-        return total
 
 
 def _in_group() -> bool:

@@ -23,6 +23,7 @@ from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
+from dfer.training.batch_norm import share_batch_norm
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,8 @@ def build_learner(
     Raises:
         DferError: the sizes fit no model, or a file of weights cannot be loaded.
     """
-    model = distributed.synchronize_batch_norm(build_model(recipe.model, labels).to(device), device)
-    assert isinstance(model, VideoModel)
+    model = build_model(recipe.model, labels).to(device)
+    share_batch_norm(model)
     counts = torch.bincount(torch.tensor([row.label for row in rows]), minlength=len(labels))
     loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
     average: AveragedModel | None = None

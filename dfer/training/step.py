@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from dfer.batches.augment import AugmentDraw, Augmenter, mix_targets
 from dfer.recipe import OptimSection, Recipe
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
+from dfer.training.batch_norm import uncounted
 from dfer.training.setup import Compiled, Learner, use_compile
 
 
@@ -80,14 +82,13 @@ class Stepper:
         totals[2] = float(stop)
         optimizer.zero_grad(set_to_none=True)
         for clips, frames in parts:
-            # Without clips of its own a process computes others and counts them zero times, as batch norm exchanges
-            # messages in every part.
+            # Batch norm exchanges messages in every part, so a process without clips of its own computes others, which
+            # count in neither its statistics nor the loss.
             idle = clips.start == clips.stop
             used = slice(0, len(frames)) if idle else clips
-            losses = self._losses(frames, draw.part(used), targets[used], targets, progress)
-            if idle:
-                losses = 0.0 * losses
-            losses.sum().backward()
+            with uncounted(self.model) if idle else nullcontext():
+                losses = self._losses(frames, draw.part(used), targets[clips], targets, progress)
+                losses.sum().backward()
             totals[:2] += losses.detach()
         distributed.all_reduce([*self._gradients(), totals])
         if self.recipe.optim.clip_grad_norm:
@@ -120,10 +121,12 @@ class Stepper:
         return draw, mix_targets(targets, draw) if self.augment.mixes else targets
 
     def _losses(self, frames: Tensor, draw: AugmentDraw, targets: Tensor, batch: Tensor, epoch: float) -> Tensor:
-        """Return the part's share of the batch's losses, float [2]."""
+        """Return the part's share of the batch's losses, float [2]; without targets, no clip counts."""
         clips = self.augment.apply(frames, draw)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             features = self._features(clips)
+            if not len(targets):
+                features = features[:0]
             logits = self.model.head(features)
         return torch.stack(self.learner.loss(logits, targets, features, batch=batch, epoch=epoch))
 

@@ -13,14 +13,16 @@ from dfer.losses.training_loss import TrainingLoss
 from dfer.model import LogoFormer
 from dfer.recipe import OptimSection, Recipe
 from dfer.store.manifest import ManifestRow
+from dfer.training.batch_norm import share_batch_norm
 from dfer.training.setup import Learner, build_optimizer
 from dfer.training.step import Stepper, class_targets, lr_factor
 from tests.stores import tiny_recipe
+from tests.unit.training.group import in_group
 
 CPU = torch.device("cpu")
 
 
-def stepper(recipe: Recipe) -> Stepper:
+def stepper(recipe: Recipe, dtype: torch.dtype = torch.float32) -> Stepper:
     """Steps of a model whose batch norm has fixed statistics: it does not see which clips are computed together."""
     torch.manual_seed(0)
     sizes = {"num_frames": 4, "image_size": 32, "dim": 16, "depth": 1, "heads": 2, "stem_width": 8}
@@ -30,7 +32,7 @@ def stepper(recipe: Recipe) -> Stepper:
             module.eval()
     loss = TrainingLoss(recipe.loss, counts=torch.tensor([5, 3, 9]), dim=16)
     learner = Learner(model, loss, build_optimizer(model, recipe.optim), None)
-    return Stepper(recipe, learner, device=CPU, dtype=torch.float32, fold=1)
+    return Stepper(recipe, learner, device=CPU, dtype=dtype, fold=1)
 
 
 def gradients_of_a_step(recipe: Recipe, size: int) -> tuple[Tensor, Tensor]:
@@ -66,18 +68,35 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(parts: int, sections: 
     assert torch.allclose(losses, summed, rtol=1e-4, atol=1e-6)
 
 
-def test_a_part_without_clips_is_computed_and_does_not_count() -> None:
-    recipe = tiny_recipe(Path(), model={"dropout": 0.0, "drop_path": 0.0})
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["float32", "bf16"])
+@pytest.mark.parametrize("form", ["logit", "center"])
+def test_a_process_without_clips_changes_nothing(
+    precision: torch.dtype, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stand-in clips count neither in batch norm nor in the centres of classes."""
+    recipe = tiny_recipe(Path(), model={"dropout": 0.0, "drop_path": 0.0}, loss={"compact_form": form})
     frames = torch.randint(0, 256, (3, 4, 48, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     rows = [ManifestRow(f"{n}", n, "happy", "ok", {}) for n in range(3)]
-    found = []
-    for idle in ([], [(slice(3, 3), frames[:1])]):
-        step = stepper(recipe)
-        totals = step.run(rows, [(slice(0, 3), frames), *idle], epoch=1, step=2, steps=5)
-        found.append((gradients(step), totals))
-    (alone, losses), (beside, summed) = found
-    assert torch.equal(alone, beside)
-    assert torch.equal(losses, summed)
+
+    def run(step: Stepper, parts: list[tuple[slice, Tensor]]) -> tuple[Tensor, ...]:
+        share_batch_norm(step.model.train())
+        totals = step.run(rows, parts, epoch=1, step=2, steps=5)
+        buffers = torch.cat([value.flatten().float() for value in step.model.buffers()])
+        centers = torch.cat([torch.zeros(1), *(value.flatten() for value in step.learner.loss.compact.buffers())])
+        return gradients(step), totals, buffers, centers
+
+    own = [(slice(0, 3), frames)]
+    for other in ([(slice(3, 3), frames[:1])], [(slice(3, 3), 255 - frames)]):
+        work = [(stepper(recipe, precision), own), (stepper(recipe, precision), other)]
+        with monkeypatch.context() as patch:
+            one, two = in_group(patch, 2, lambda rank, work=work: run(*work[rank]))
+        assert isinstance(one, tuple), one
+        assert isinstance(two, tuple), two
+        for found, expected in zip(one, run(stepper(recipe, precision), own), strict=True):
+            assert found.isfinite().all()
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 if precision == torch.float32 else 2e-2)
+        assert all(torch.equal(found, same) for found, same in zip(one[:3], two[:3], strict=True))
+        assert not two[3].any(), "what the process adds to the centres"
 
 
 @pytest.mark.parametrize(
