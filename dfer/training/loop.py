@@ -124,7 +124,7 @@ class FoldTrainer:
             self.state = TrainingState(**{name: saved[name] for name in vars(self.state)})
         self._interrupt = Interrupt()
         self._watch = DivergenceWatch(len(store.info.labels))
-        self._stop_agreed = False
+        self._stop_agreed = self._save_agreed = False
 
     def train(self) -> dict[str, Any]:
         """Train to the recipe's last epoch, or find it done.
@@ -174,28 +174,31 @@ class FoldTrainer:
         """Do the remaining steps of an epoch.
 
         A step's losses are read after the next step has been started, so that a GPU need not wait for Python; the
-        state is only ever saved with all losses read and found good.
+        state is only ever saved with all losses read and found good. Several processes learn with the losses whether
+        to save or to stop, so that all of them read, save and leave at the same step.
         """
         state, settings, steps = self.state, self.recipe.train, len(loader)
         self._clock = EpochClock()
-        saved = time.monotonic()
+        self._saved_at = time.monotonic()
         unread: tuple[int, Sequence[ManifestRow], Tensor, float] | None = None
         self.learner.model.train()
         batches = loader.shuffled((settings.seed, self.fold, state.epoch), start=state.step)
         for number, (rows, parts) in enumerate(batches, state.step):
             totals = self.stepper.run(
-                rows, parts, epoch=state.epoch, step=number, steps=steps, stop=self._interrupt.requested
-            )
+                rows, parts, epoch=state.epoch, step=number, steps=steps,
+                stop=self._interrupt.requested, save=self._save_due,
+            )  # fmt: skip
             if unread is not None:
                 self._read_losses(*unread, loader)
             unread = number, rows, totals, self.learner.lr
             stop = self._stops
-            due = distributed.rank() == 0 and time.monotonic() - saved > 60 * settings.save_minutes
-            if (stop or due) and number + 1 < steps:
+            save = self._save_due if distributed.world_size() == 1 else self._save_agreed
+            if (stop or save) and number + 1 < steps:
                 self._read_losses(*unread, loader)
                 unread = None
+                self._check_weights()
                 self._save_state()
-                saved = time.monotonic()
+                self._saved_at, self._save_agreed = time.monotonic(), False
                 if stop:
                     raise KeyboardInterrupt
         if unread is not None:
@@ -206,7 +209,7 @@ class FoldTrainer:
     ) -> None:
         """Add a step's losses to the epoch's, or end the run if they are not usable."""
         state = self.state
-        entropy, compact, stops = totals.tolist()
+        entropy, compact, stops, saves = totals.tolist()
         loss = entropy + compact
         if self._watch.diverged(loss):
             what = "NaN" if math.isnan(loss) else "infinite" if math.isinf(loss) else f"{loss:.3g} in step after step"
@@ -220,6 +223,7 @@ class FoldTrainer:
             state.sums[name] = state.sums.get(name, 0.0) + value * len(rows)
         state.step = step + 1
         self._stop_agreed |= stops > 0
+        self._save_agreed = saves > 0
         self._clock.count(len(rows))
         self.observer.on_step(
             StepProgress(
@@ -237,9 +241,7 @@ class FoldTrainer:
     def _finish_epoch(self, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
         """Validate, and save the checkpoints and then the state."""
         state = self.state
-        if not self.learner.is_finite():
-            what = f"weights are NaN or infinite at the end of epoch {state.epoch + 1}"
-            raise diverged(what, where=str(self.folder.path), folder=self.folder.path)
+        self._check_weights()
         clips, seconds, speed = state.sums["clips"], self._clock.seconds, self._clock.speed(train_loader.waited_s)
         record = {
             "epoch": state.epoch + 1,
@@ -264,10 +266,20 @@ class FoldTrainer:
         if distributed.rank() == 0:
             self.folder.save_state(self.learner, self.state)
 
+    def _check_weights(self) -> None:
+        """End the run rather than save a state that is of no use."""
+        if not self.learner.is_finite():
+            what = f"weights are NaN or infinite after step {self.state.step} of epoch {self.state.epoch + 1}"
+            raise diverged(what, where=str(self.folder.path), folder=self.folder.path)
+
     @property
     def _stops(self) -> bool:
         """True if training must stop now; several processes agree on the step, as each learns of it with the losses."""
         return self._interrupt.requested if distributed.world_size() == 1 else self._stop_agreed
+
+    @property
+    def _save_due(self) -> bool:
+        return time.monotonic() - self._saved_at > 60 * self.recipe.train.save_minutes
 
     def _out_of_memory(self) -> DferError:
         world_size = distributed.world_size()

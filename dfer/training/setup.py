@@ -60,8 +60,15 @@ class Learner:
         return lr
 
     def is_finite(self) -> bool:
-        """Return whether no weight is NaN or infinite."""
-        return all(bool(torch.isfinite(value).all()) for value in self.model.parameters())
+        """Return whether nothing that is saved is NaN or infinite."""
+        modules = [self.model, self.loss, *([] if self.average is None else [self.average])]
+        saved = [value for module in modules for value in module.state_dict().values()]
+        saved += [
+            value for state in self.optimizer.state.values() for value in state.values() if torch.is_tensor(value)
+        ]
+        # The flags are read in one transfer: a GPU must not be waited for once per tensor.
+        flags = [torch.isfinite(value).all().to(self.model.head.weight.device) for value in saved]
+        return bool(torch.stack(flags).all())
 
     def state_dicts(self) -> dict[str, Any]:
         """Return what the training state keeps of model, optimizer, loss and average."""

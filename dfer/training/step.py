@@ -53,6 +53,7 @@ class Stepper:
         step: int,
         steps: int,
         stop: bool = False,
+        save: bool = False,
     ) -> Tensor:
         """Do one step.
 
@@ -63,10 +64,11 @@ class Stepper:
             step: steps finished in this one.
             steps: steps in an epoch.
             stop: whether this process was asked to stop.
+            save: whether this process wants the state to be saved.
 
         Returns:
-            float [3] on the device, to be read later so that nobody waits for it now: the classification loss and the
-            compact loss of the whole batch, and the number of processes that were asked to stop.
+            float [4] on the device, to be read later so that nobody waits for it now: the classification loss and the
+            compact loss of the whole batch, and the numbers of processes that were asked to stop and that want to save.
 
         Raises:
             torch.OutOfMemoryError: the device's memory is full.
@@ -78,8 +80,8 @@ class Stepper:
             group["lr"] = group["base_lr"] * factor
         targets = class_targets(rows, self.model.head.out_features, soft=self.recipe.loss.soft_labels)
         draw, targets = self._draw(targets, epoch, step)
-        totals = torch.zeros(3, device=self.device)
-        totals[2] = float(stop)
+        totals = torch.zeros(4, device=self.device)
+        totals[2], totals[3] = float(stop), float(save)
         optimizer.zero_grad(set_to_none=True)
         for clips, frames in parts:
             # Batch norm exchanges messages in every part, so a process without clips of its own computes others, which

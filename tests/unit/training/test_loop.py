@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +18,12 @@ from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
 from dfer.store import Store, open_store
 from dfer.store.manifest import write_manifest
-from dfer.training import StepProgress, TrainingObserver, distributed, train
+from dfer.training import StepProgress, TrainingObserver, train
 from dfer.training.loop import FoldTrainer
 from tests.stores import LABELS, small_store, tiny_recipe
+from tests.unit.training.group import in_group
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -86,24 +91,55 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(store: Store, tmp_path: Path, s
         assert (tmp_path / "killed" / "fold2" / name).read_bytes() == undisturbed
 
 
-def test_processes_stop_at_the_same_step_though_only_one_of_them_saves(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("save_minutes", [1e-9, 60.0], ids=["on a timed save", "between saves"])
+def test_processes_leave_at_the_same_step(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_minutes: float, precision: str
 ) -> None:
-    """What two processes do in turn, each asked to stop in its first step; messages between them are left out."""
-    monkeypatch.setattr(distributed, "world_size", lambda: 2)
-    monkeypatch.setattr(distributed, "all_reduce", lambda _tensors: None)
-    monkeypatch.setattr(distributed, "broadcast", lambda value: value)
-    monkeypatch.setattr(distributed, "all_gather", lambda value: [value, value])
-    monkeypatch.setattr(distributed, "total", torch.clone)
-    recipe, stopped_at = tiny_recipe(store.root, train={"save_minutes": 1e-9}), []
-    for rank in (0, 1):
-        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        trainer = FoldTrainer(recipe, store, 1, tmp_path, device=torch.device("cpu"), resume=False)
-        trainer._interrupt.requested = True
+    """One process is asked to stop; the other has a slower clock, and wants to save later."""
+    settings: dict[str, object] = {"save_minutes": save_minutes, "precision": precision}
+    trainers = [
+        FoldTrainer(tiny_recipe(store.root, train=settings), store, 1, tmp_path, device=CPU, resume=False)
+        for _ in range(2)
+    ]
+    trainers[1]._interrupt.requested = True
+    monkeypatch.setattr(FoldTrainer, "_save_due", property(lambda trainer: trainer is trainers[0]))
+    saved: list[int] = []
+    monkeypatch.setattr(FoldTrainer, "_save_state", lambda trainer: saved.append(trainer.state.step))
+
+    def leave(rank: int) -> int:
         with pytest.raises(KeyboardInterrupt):
-            trainer.train()
-        stopped_at.append(trainer.state.step)
-    assert stopped_at == [2, 2]
+            trainers[rank].train()
+        return trainers[rank].state.step
+
+    assert in_group(monkeypatch, 2, leave) == [2, 2]
+    assert saved == [2, 2]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_processes_read_a_bad_loss_at_the_same_step(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Only one of them finds it time to save, which makes it read its losses."""
+    recipe = tiny_recipe(store.root, train={"save_minutes": 60.0, "precision": precision})
+    trainers = [FoldTrainer(recipe, store, 1, tmp_path, device=CPU, resume=False) for _ in range(2)]
+    monkeypatch.setattr(FoldTrainer, "_save_due", property(lambda trainer: trainer is trainers[0]))
+    trainers[0].learner.model.head.bias.data.fill_(math.nan)
+    steps = [0, 0]
+
+    def fail(rank: int) -> int:
+        run = trainers[rank].stepper.run
+
+        def counting(*arguments: Any, **options: Any) -> Any:
+            steps[rank] += 1
+            return run(*arguments, **options)
+
+        monkeypatch.setattr(trainers[rank].stepper, "run", counting)
+        with pytest.raises(DferError, match="the loss is NaN"):
+            trainers[rank].train()
+        return steps[rank]
+
+    assert in_group(monkeypatch, 2, fail) == [2, 2]
 
 
 def test_a_finished_fold_is_not_trained_again(store: Store, tmp_path: Path) -> None:
@@ -124,7 +160,7 @@ def test_another_recipe_or_other_data_do_not_resume(store: Store, tmp_path: Path
     other = small_store(tmp_path / "other", clips_per_class=7)
     changed = tiny_recipe(store.root, train={"epochs": 1})
     with pytest.raises(UsageError, match="data have changed"):
-        FoldTrainer(changed, other, 1, run, device=torch.device("cpu"))
+        FoldTrainer(changed, other, 1, run, device=CPU)
     (run / "fold1" / "state.pt").write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match="damaged training state"):
         train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=run, device="cpu")
@@ -148,7 +184,7 @@ def test_without_a_validation_split_only_last_is_kept(store: Store, tmp_path: Pa
 
 def test_a_diverging_loss_stops_and_keeps_the_last_good_state(store: Store, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.root, train={"epochs": 3, "ema_decay": 0.0})
-    trainer = FoldTrainer(recipe, store, 1, tmp_path, device=torch.device("cpu"), observer=Poison(epoch=2))
+    trainer = FoldTrainer(recipe, store, 1, tmp_path, device=CPU, observer=Poison(epoch=2))
     trainer.observer.model = trainer.learner.model  # type: ignore[attr-defined]
     with pytest.raises(DferError, match=r"the loss is NaN at epoch 2, step \d") as caught:
         trainer.train()
@@ -156,6 +192,39 @@ def test_a_diverging_loss_stops_and_keeps_the_last_good_state(store: Store, tmp_
     model, info = load_checkpoint(tmp_path / "fold1" / "last.safetensors")
     assert info.epoch == 1
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("what", ["weight", "batch norm", "moving average", "optimizer"])
+def test_a_state_in_the_middle_of_an_epoch_is_saved_only_if_it_is_good(
+    store: Store, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of a step is computed before its update, and tells nothing of it."""
+    recipe = tiny_recipe(store.root, train={"save_minutes": 1e-9})
+    trainer = FoldTrainer(recipe, store, 1, tmp_path, device=CPU)
+    learner, run, steps = trainer.learner, trainer.stepper.run, 0
+    assert learner.average is not None
+    average = learner.average
+
+    def poisoned(*arguments: Any, **options: Any) -> Any:
+        nonlocal steps
+        totals, steps = run(*arguments, **options), steps + 1
+        if steps == 3:
+            value = {
+                "weight": lambda: learner.model.head.bias,
+                "batch norm": lambda: learner.model.stem.bn1.running_var,
+                "moving average": lambda: next(average.module.parameters()),
+                "optimizer": lambda: learner.optimizer.state[learner.model.head.bias]["exp_avg"],
+            }[what]()
+            value.data.fill_(math.nan)
+        return totals
+
+    monkeypatch.setattr(trainer.stepper, "run", poisoned)
+    with pytest.raises(DferError, match="NaN or infinite after step 3 of epoch 1"):
+        trainer.train()
+    state = torch.load(tmp_path / "fold1" / "state.pt", weights_only=True)
+    assert state["step"] == 2
+    saved = [*state["model"].values(), *state["average"].values()]
+    assert all(value.isfinite().all() for value in saved)
 
 
 class Poison(TrainingObserver):
@@ -175,7 +244,7 @@ def test_starting_from_a_checkpoint(store: Store, tmp_path: Path) -> None:
     train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1], out=tmp_path / "first", device="cpu")
     start = tmp_path / "first" / "fold1" / "last.safetensors"
     recipe = tiny_recipe(store.root, model={"init": str(start), "num_frames": 8}, train={"epochs": 1})
-    trainer = FoldTrainer(recipe, store, 1, tmp_path / "second", device=torch.device("cpu"))
+    trainer = FoldTrainer(recipe, store, 1, tmp_path / "second", device=CPU)
     weights, _ = load_checkpoint(start)
     assert torch.equal(trainer.learner.model.stem.conv1.weight, weights.stem.conv1.weight)
     assert trainer.learner.model.temporal_positions.shape[0] == 8
