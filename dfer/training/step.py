@@ -89,7 +89,7 @@ class Stepper:
             idle = clips.start == clips.stop
             used = slice(0, len(frames)) if idle else clips
             with uncounted(self.model) if idle else nullcontext():
-                losses = self._losses(frames, draw.part(used), targets[clips], targets, progress)
+                losses = self._losses(frames, draw.part(used), targets[clips], targets, progress, self._features)
                 losses.sum().backward()
             totals[:2] += losses.detach()
         distributed.all_reduce([*self._gradients(), totals])
@@ -110,7 +110,8 @@ class Stepper:
         shape = (clips, self.recipe.model.num_frames, crop_size, crop_size, 3)
         frames = torch.zeros(shape, dtype=torch.uint8, device=self.device)
         draw, targets = self._draw(torch.eye(self.model.head.out_features)[[0] * clips], 0, 0)
-        self._losses(frames, draw, targets, targets, 0.0).sum().backward()
+        # A compiler would take longer than the attempt, once for each size.
+        self._losses(frames, draw, targets, targets, 0.0, self.model.forward_features).sum().backward()
         self.learner.optimizer.zero_grad(set_to_none=True)
 
     def _draw(self, targets: Tensor, epoch: int, step: int) -> tuple[AugmentDraw, Tensor]:
@@ -122,11 +123,19 @@ class Stepper:
         targets = targets.to(self.device)
         return draw, mix_targets(targets, draw) if self.augment.mixes else targets
 
-    def _losses(self, frames: Tensor, draw: AugmentDraw, targets: Tensor, batch: Tensor, epoch: float) -> Tensor:
+    def _losses(
+        self,
+        frames: Tensor,
+        draw: AugmentDraw,
+        targets: Tensor,
+        batch: Tensor,
+        epoch: float,
+        features_of: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         """Return the part's share of the batch's losses, float [2]; without targets, no clip counts."""
         clips = self.augment.apply(frames, draw)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            features = self._features(clips)
+            features = features_of(clips)
             if not len(targets):
                 features = features[:0]
             logits = self.model.head(features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,6 +98,23 @@ def test_a_process_without_clips_changes_nothing(
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 if precision == torch.float32 else 2e-2)
         assert all(torch.equal(found, same) for found, same in zip(one[:3], two[:3], strict=True))
         assert not two[3].any(), "what the process adds to the centres"
+
+
+def test_an_attempt_whether_a_batch_fits_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+
+    def compile_it(function: Any, **_options: Any) -> Any:
+        return lambda clips: compiled.append(len(clips)) or function(clips)
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    step = stepper(tiny_recipe(Path(), train={"compile": "on"}))
+    for clips in (2, 3):
+        step.probe(clips, 48)
+    assert not compiled
+    frames = torch.zeros(2, 4, 48, 48, 3, dtype=torch.uint8)
+    rows = [ManifestRow(f"{n}", n, "happy", "ok", {}) for n in range(2)]
+    step.run(rows, [(slice(0, 2), frames)], epoch=0, step=0, steps=1)
+    assert compiled == [2]
 
 
 @pytest.mark.parametrize(

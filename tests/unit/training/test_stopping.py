@@ -46,13 +46,15 @@ def test_the_largest_batch_that_fits_is_found_to_an_eighth(room: int, monkeypatc
 def test_a_full_device_says_what_would_fit(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe(store.root, train={"batch_size": 8})
     trainer = FoldTrainer(recipe, store, 1, tmp_path, device=CPU)
-    features = trainer.stepper._features
+    model = trainer.learner.model
+    features = model.forward_features
 
     def small_device(clips: Tensor) -> Tensor:
         if len(clips) > 3:
             raise torch.OutOfMemoryError("full")
         return features(clips)
 
+    monkeypatch.setattr(model, "forward_features", small_device)  # not what may be compiled
     monkeypatch.setattr(trainer.stepper, "_features", small_device)
     before = copy.deepcopy(dict(trainer.learner.model.named_parameters()))
     with pytest.raises(
