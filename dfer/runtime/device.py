@@ -44,8 +44,14 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def free_device_memory(device: torch.device) -> int:
-    """Return the free memory of a GPU, in bytes; 0 for a CPU, which has no memory of its own."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    """Return the free memory of a GPU, in bytes; 0 for a CPU, which has no memory of its own.
+
+    Blocks that torch has kept from tensors that are gone count as free: it gives them to the next ones.
+    """
+    if device.type != "cuda":
+        return 0
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def used_memory(device: torch.device) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
 from dfer.store import Store, open_store
 from dfer.store.manifest import write_manifest
-from dfer.training import StepProgress, TrainingObserver, train
+from dfer.training import StepProgress, TrainingObserver, loop, train
 from dfer.training.loop import FoldTrainer
 from tests.stores import LABELS, small_store, tiny_recipe
 from tests.unit.training.group import in_group
@@ -150,6 +152,35 @@ def test_a_finished_fold_is_not_trained_again(store: Store, tmp_path: Path) -> N
     assert (tmp_path / "run" / "fold1" / "last.safetensors").stat().st_mtime_ns == before
     with pytest.raises(ConnectionAbortedError):
         train(recipe, folds=[1], out=tmp_path / "run", device="cpu", resume=False, observer=StopAfter(1))
+
+
+def test_a_fold_releases_its_crops_before_the_next_one_takes_room(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    opened, build = loop.open_loaders, loop.build_learner
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        alive.append(sum(thing() is not None for thing in held))
+        loaders = opened(*arguments, **options)
+        held.extend(weakref.ref(loader) for loader in loaders[:2])
+        return loaders
+
+    def built(*arguments: Any, **options: Any) -> Any:
+        alive.append(sum(thing() is not None for thing in held))
+        learner = build(*arguments, **options)
+        held.append(weakref.ref(learner.model.head.weight))
+        return learner
+
+    monkeypatch.setattr(loop, "open_loaders", watched)
+    monkeypatch.setattr(loop, "build_learner", built)
+    gc.disable()
+    try:
+        train(tiny_recipe(store.root, train={"epochs": 1}), folds=[1, 2], out=tmp_path, device="cpu")
+    finally:
+        gc.enable()
+    assert alive == [0, 1, 0, 1], "only the weights of the fold that begins"
 
 
 def test_another_recipe_or_other_data_do_not_resume(store: Store, tmp_path: Path) -> None:
