@@ -21,6 +21,7 @@ from torch import Tensor
 from dfer.batches.prefetch import prefetch
 from dfer.batches.sampling import Sample, fixed_order, shuffled_order, split_batch
 from dfer.errors import DataError
+from dfer.runtime.device import use_device
 from dfer.store import Store, read_clip
 from dfer.store.manifest import ManifestRow
 
@@ -67,7 +68,8 @@ class ResidentCrops:
             return len(crops)
 
         done = 0
-        with ThreadPoolExecutor(max(1, workers)) as pool:  # JPEG decoding releases the GIL
+        # JPEG decoding releases the GIL.
+        with ThreadPoolExecutor(max(1, workers), initializer=use_device, initargs=(device,)) as pool:
             try:
                 for count in pool.map(load, range(len(rows))):
                     done += count

@@ -28,6 +28,12 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def use_device(device: torch.device) -> None:
+    """Make a GPU the current one of this thread, which begins with GPU 0; pinning memory takes room on that one."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the number format of training's autocast.
 

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -19,8 +20,12 @@ from torch import Tensor, distributed
 from torch.distributed.rendezvous import rendezvous
 
 from dfer.errors import DferError
+from dfer.runtime.device import use_device
+from dfer.training.peers import PeerWatch, end_process, lost_process
 
 Value = TypeVar("Value")
+# Loading a data set takes minutes, on a slow file system perhaps an hour, and not the same time in all processes.
+TIMEOUT = timedelta(hours=4)
 _FAILED = "dfer/failed"
 
 
@@ -81,34 +86,44 @@ def all_gather(value: Value) -> list[Value]:
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the process group if `torchrun` started this process: over NCCL on GPUs, over gloo on CPUs.
 
+    A message may take as long as TIMEOUT, so that one process can wait while another one loads its clips. That another
+    one has ended is noticed much earlier: at once over gloo, and within `PATIENCE_S` of `peers` over NCCL.
+
     Raises:
-        DferError: another process has ended. Only one of those that notice reports it.
+        DferError: another process has ended, or the body raised it. Only one process reports it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    use_device(device)
     store, number, count = next(rendezvous("env://"))
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=store, rank=number, world_size=count)
+    on_gpu = device.type == "cuda"
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo", store=store, rank=number, world_size=count, timeout=TIMEOUT,
+        device_id=device if on_gpu else None,
+    )  # fmt: skip
+    error_of_all = lost_process(number, count)
+    watch = PeerWatch(
+        store, number, count, lambda _peer: end_process(error_of_all if _is_first_to_fail(store) else None)
+    )
     try:
         yield
         distributed.barrier()
     except BaseException as error:
+        watch.stop(leaves=isinstance(error, KeyboardInterrupt))
+        if isinstance(error, KeyboardInterrupt):
+            raise  # all processes end with this step
         lost = _is_lost_connection(error)
-        if lost and threading.current_thread() is threading.main_thread():
+        reports = lost or isinstance(error, DferError)
+        if reports and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's; the error line must come first
         first = _is_first_to_fail(store)
-        if lost and not first:
+        if reports and not first:
             raise SystemExit(1) from error  # another process has reported it
         if lost:
-            raise DferError(
-                "another process of this training job has ended",
-                where=f"seen by rank {number} of {count}",
-                hint="run the same command again: it continues from the last saved state",
-            ) from error
+            raise error_of_all from error
         raise
+    watch.stop(leaves=True)
     distributed.destroy_process_group()
 
 

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from dfer.training.peers import PATIENCE_S
 from tests.integration.program import Outcome, dfer, environment, finish, wait_until
 
 SETTINGS = [
@@ -95,6 +97,27 @@ def test_a_process_that_dies_ends_the_job_and_the_next_one_goes_on(command: list
     for name in ("last.safetensors", "best.safetensors"):
         ours, theirs = (run / "fold1" / name for run in (killed, tmp_path / "undisturbed"))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_an_error_of_all_processes_is_reported_once(command: list[object], tmp_path: Path) -> None:
+    outcome = finish(torchrun(2, *command[:-1], "optim.lr=1e30", "--out", tmp_path / "run"))
+    assert outcome.code == 1
+    assert one_error(outcome).startswith("error: training diverged")
+
+
+def test_a_process_that_hangs_ends_the_job(command: list[object], tmp_path: Path) -> None:
+    """No message fails, as over NCCL when a process has ended."""
+    launcher = torchrun(2, *command[:-1], "train.epochs=5000", "--out", tmp_path / "run")
+    wait_until(lambda: len(history(tmp_path / "run")) >= 1, launcher)
+    waiting, hung = (Path(f"/proc/{worker(launcher, rank)}") for rank in (0, 1))
+    os.kill(int(hung.name), signal.SIGSTOP)
+    end = time.monotonic() + 3 * PATIENCE_S
+    while (waiting / "cmdline").exists() and (waiting / "cmdline").read_bytes() and time.monotonic() < end:
+        time.sleep(0.1)
+    os.kill(int(hung.name), signal.SIGKILL)
+    outcome = finish(launcher)
+    assert outcome.code == 1
+    assert one_error(outcome).startswith("error: another process of this training job has ended")
 
 
 def one_error(outcome: Outcome) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dfer.batches.loaders import ClipLoader, CropLocation, choose_location, crop_bytes
+from dfer.batches.loaders import ClipLoader, CropLocation, ResidentCrops, choose_location, crop_bytes
 from dfer.batches.sampling import sample_frames
 from dfer.errors import DataError
 from dfer.store import Store, read_clip
 from tests.stores import small_store
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,20 @@ def test_loading_reports_how_far_it_is(store: Store) -> None:
     loader(store, on_load=lambda *counts: reported.append(counts))
     total = crop_bytes(store, store.rows) // (store.info.crop_size**2 * 3)
     assert reported == [(9 * (number + 1), total) for number in range(len(store.rows))]
+
+
+def test_threads_that_load_use_the_gpu_of_their_process(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The crops lie in main memory in place of a GPU that is not there."""
+    used: list[tuple[torch.device, bool]] = []
+    here = threading.current_thread()
+    monkeypatch.setattr(
+        torch.cuda, "set_device", lambda device: used.append((device, threading.current_thread() is here))
+    )
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, **options: empty(*size, **options | {"device": CPU}))
+    ResidentCrops(store, store.rows, torch.device("cuda", 3), workers=2)
+    assert used
+    assert set(used) == {(torch.device("cuda", 3), False)}
 
 
 @pytest.mark.parametrize("location", ["memory", "stream"])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
 
-from dfer.batches.prefetch import one_ahead
+from dfer.batches import prefetch as module
+from dfer.batches.prefetch import one_ahead, prefetch
 from dfer.errors import DataError
 
 
@@ -33,3 +36,47 @@ def test_an_error_of_the_thread_that_works_ahead_arrives() -> None:
 
     with pytest.raises(DataError, match="damaged"):
         list(one_ahead(iter([torch.zeros(1)]), fail))
+
+
+def test_a_run_copies_to_its_own_gpu_over_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is not there: torch.cuda is replaced, and tensors stay where they are."""
+    streams: list[FakeStream] = []
+    current: dict[str, Any] = {}
+
+    class FakeStream:
+        def __init__(self, device: torch.device) -> None:
+            streams.append(self)
+            self.device = device
+
+        def synchronize(self) -> None:
+            current[threading.current_thread().name + "/copied"] = True
+
+    class FakeTensor:
+        is_cuda = False
+
+        def pin_memory(self) -> FakeTensor:
+            assert current[threading.current_thread().name] == torch.device("cuda", 1), "pinned by way of GPU 0"
+            return self
+
+        def to(self, device: torch.device, *, non_blocking: bool) -> FakeTensor:
+            assert device == torch.device("cuda", 1)
+            assert non_blocking
+            return self
+
+        def record_stream(self, _stream: object) -> None:
+            pass
+
+    def set_device(device: torch.device) -> None:
+        current[threading.current_thread().name] = device
+
+    module._upload_stream.cache_clear()
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: None)
+    monkeypatch.setattr(torch.cuda, "set_device", set_device)
+    for _epoch in range(3):
+        batches: Any = iter([FakeTensor(), FakeTensor()])
+        assert len(list(prefetch(batches, torch.device("cuda", 1)))) == 2
+    module._upload_stream.cache_clear()
+    assert len(streams) == 1
+    assert threading.current_thread().name not in current
