@@ -1,7 +1,8 @@
 """The files that training leaves in a fold's folder: recipe, checkpoints, metrics, events, state and run record.
 
 Frames, augmentation and dropout are drawn from (seed, epoch, step), so no random generator has to be saved: the
-weights, the optimizer and the place in the epoch are the whole training state.
+weights, the optimizer and the place in the epoch are the whole training state. On one CPU, a resumed run ends with the
+bytes of one that was never stopped. A GPU adds in no fixed order: there the bytes may differ, as between any two runs.
 """
 
 from __future__ import annotations
