@@ -1,7 +1,7 @@
 """Measure the speed of training on this machine, at the true clip lengths of a data set, beside a plain PyTorch loop.
 
-The store is generated: as many clips and frames as the data set has, or a share of them, with random content. The
-measured code is that of training itself (loader, augmentation, step), with crops in memory and streamed.
+The store is generated: as many clips and frames as the data set has, or a share of them, with random content. What is
+measured is a run of training itself, with its losses, saved states and validation; only its screen is left out.
 """
 
 from __future__ import annotations
@@ -25,18 +25,15 @@ from dfer.errors import DferError
 from dfer.model.build import build_model
 from dfer.model.complexity import count_gmacs
 from dfer.recipe import Recipe, load_recipe, shipped_recipes
-from dfer.runtime.device import choose_device, choose_precision, describe_machine, free_device_memory
+from dfer.runtime.device import choose_device, describe_machine, free_device_memory
 from dfer.runtime.machine import load_average
 from dfer.store import Store
-from dfer.training.setup import build_learner, open_loaders
-from dfer.training.step import Stepper
-
-# The number format, and for each step its clips and the seconds it waited for them.
-Steps = tuple[str, Iterator[tuple[int, float]]]
+from dfer.training.loop import FoldTrainer
 
 SCHEMA = "dfer.bench.training/1"
 RECIPE = "dfew.yaml"
 PLAIN = "plain loop"
+_ENDLESS = 1_000_000  # epochs
 BUSY = 0.5  # load average from which other work disturbs the measurement
 TRAINING_FACTOR = 3  # a backward pass takes as many operations as two forward passes
 # Clips in a batch, and the share of DFEW's clips, by kind of device.
@@ -87,18 +84,19 @@ def bench_training(
     with tempfile.TemporaryDirectory(prefix="dfer-bench-") as temporary:
         root = folder or Path(temporary) / "store"
         changes = [f"model.image_size={image_size}", f"train.batch_size={batch_size}", *overrides]
-        changes += [f"data.path={root}", "data.val_fraction=0"]
+        changes.append(f"data.path={root}")
         recipe = load_recipe(shipped_recipes() / RECIPE, changes)
         on_step(f"generating {len(lengths):,} clips, {sum(lengths):,} crops of {image_size} pixels")
         store = generate_store(root, lengths, image_size)
-        measure = partial(_measure, recipe=recipe, device=chosen, seconds=seconds, on_step=on_step)
+        measure = partial(_measure, recipe=recipe, device=chosen, on_step=on_step)
+        options: dict[str, Any] = {"store": store, "device": chosen, "seconds": seconds}
         cases = []
         for location in feeds or _locations(store, chosen):
             on_step(f"dfer's own training, clips from: {location}")
-            start = partial(_engine_steps, store=store, device=chosen, location=location)
-            cases.append({"name": location, **measure(start)})
+            runs = Path(temporary) / location
+            cases.append({"name": location, **measure(partial(_engine_times, location=location, runs=runs, **options))})
         on_step("a plain float32 loop over DataLoader and PIL")
-        cases.append({"name": PLAIN, **measure(partial(_plain_steps, store=store, device=chosen))})
+        cases.append({"name": PLAIN, **measure(partial(_plain_times, **options))})
         model = build_model(recipe.model, store.info.labels)
         gmacs = count_gmacs(model, recipe.model.num_frames, recipe.model.image_size)
     on_step("the device's peak")
@@ -128,58 +126,54 @@ def _locations(store: Store, device: torch.device) -> list[CropLocation]:
     return ["stream", choose_location(crop_bytes(store, store.rows), memory_bytes=math.inf, device_bytes=room)]
 
 
-def _engine_steps(recipe: Recipe, *, store: Store, device: torch.device, location: CropLocation) -> Steps:
-    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"feed": location})})
-    rows = store.select(1, "train")
-    learner = build_learner(recipe, store.info.labels, rows, device=device)
-    dtype = choose_precision(recipe.train.precision, device)
-    stepper = Stepper(recipe, learner, device=device, dtype=dtype, fold=1)
-    loader, _, _ = open_loaders(store, rows, [], recipe, unit=stepper.augment.unit, device=device)
-    learner.model.train()
+def _engine_times(
+    recipe: Recipe, *, store: Store, device: torch.device, seconds: float, location: CropLocation, runs: Path
+) -> dict[str, Any]:
+    """Time the steps of a real run, with reading losses, saving and validation; see `time_steps`."""
+    settings = recipe.train.model_copy(update={"feed": location, "epochs": _ENDLESS})
+    recipe = recipe.model_copy(update={"train": settings})
+    trainer = FoldTrainer(recipe, store, 1, runs, device=device, resume=False)
+    train_loader, val_loader, _ = trainer.open_loaders()
 
-    def epoch_steps(epoch: int, start: int = 0) -> Iterator[tuple[int, float]]:
-        for number, (rows, parts) in enumerate(loader.shuffled([epoch], start=start), start):
-            waited = loader.waited_s
-            stepper.run(rows, parts, epoch=0, step=number, steps=len(loader))
-            yield len(rows), loader.waited_s - waited
+    def last_steps(start: int) -> Iterator[tuple[int, float]]:
+        trainer.state.step, waited = start, 0.0
+        for clips in trainer.steps(train_loader, val_loader):
+            yield clips, train_loader.waited_s - waited if clips else 0.0
+            waited = train_loader.waited_s if clips else 0.0
 
     def steps() -> Iterator[tuple[int, float]]:
-        # Each batch size is compiled separately: warm up with the first batch and the last, which may be smaller.
-        yield from itertools.islice(epoch_steps(0), 1)
-        yield from epoch_steps(0, len(loader) - 1)
-        for epoch in itertools.count(1):
-            yield from epoch_steps(epoch)
+        # Each batch size is compiled separately: warm up with the first batch, with the last, which may be smaller, and
+        # with validation. Then the end of an epoch comes early, so that it is measured in any case.
+        last = len(train_loader) - 1
+        yield from itertools.islice(last_steps(0), 1)
+        yield from itertools.islice(last_steps(last), 2)
+        yield from last_steps(last)
 
-    return "bfloat16" if dtype == torch.bfloat16 else "float32", steps()
+    epoch_clips = round(settings.epoch_share * len(trainer.train_rows))
+    times = time_steps(steps(), device, seconds, warm_up=3, epoch_clips=epoch_clips)
+    return {"dtype": "bfloat16" if trainer.dtype == torch.bfloat16 else "float32", **times}
 
 
-def _plain_steps(recipe: Recipe, *, store: Store, device: torch.device) -> Steps:
-    return "float32", plain_steps(recipe, store, device)
+def _plain_times(recipe: Recipe, *, store: Store, device: torch.device, seconds: float) -> dict[str, Any]:
+    return {"dtype": "float32", **time_steps(plain_steps(recipe, store, device), device, seconds)}
 
 
 def _measure(
-    start: Callable[[Recipe], Steps],
-    recipe: Recipe,
-    *,
-    device: torch.device,
-    seconds: float,
-    on_step: Callable[[str], None],
+    times: Callable[[Recipe], dict[str, Any]], recipe: Recipe, *, device: torch.device, on_step: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return a row of the result, with the largest batch that fits: the recipe's, halved as often as necessary.
 
     Args:
-        start: starts the case with a recipe.
+        times: measures the case with a recipe.
         recipe: training settings.
         device: the device to train on.
-        seconds: duration of the measurement.
         on_step: called with a line that says what is done next.
     """
     batch_size = recipe.train.batch_size
     while True:
         tried = recipe.model_copy(update={"train": recipe.train.model_copy(update={"batch_size": batch_size})})
         try:
-            dtype, times = _time(start, tried, device, seconds)
-            return {"dtype": dtype, "batch_size": batch_size, **times}
+            return {"batch_size": batch_size, **times(tried)}
         except torch.OutOfMemoryError as error:
             if batch_size == 1:
                 raise DferError("out of memory: not even one clip fits", where=str(device)) from error
@@ -187,10 +181,3 @@ def _measure(
             gc.collect()  # frees the crops and the model
         batch_size //= 2
         on_step(f"out of memory: trying batches of {batch_size}")
-
-
-def _time(
-    start: Callable[[Recipe], Steps], recipe: Recipe, device: torch.device, seconds: float
-) -> tuple[str, dict[str, Any]]:
-    dtype, steps = start(recipe)
-    return dtype, time_steps(steps, device, seconds)

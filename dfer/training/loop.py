@@ -1,6 +1,6 @@
 """A training run from top to bottom: its folds, the epochs of a fold, the steps of an epoch.
 
-`train` does the folds, `FoldTrainer.train` the epochs; `_train_epoch` the steps, and `_finish_epoch` validates and
+`train` does the folds, `FoldTrainer.steps` the epochs; `_train_epoch` the steps, and `_finish_epoch` validates and
 saves. What they work with is built in `setup`; what they leave behind is written by `artifacts`.
 """
 
@@ -10,7 +10,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,24 +141,15 @@ class FoldTrainer:
         if finished is not None:
             self.observer.on_end(self.fold, finished | {"already_trained": True})
             return finished
-        started = utc_now()
-        if distributed.rank() == 0:
-            self.folder.begin()
-        facts = self._facts()
+        started, facts = utc_now(), self._facts()
         self.observer.on_start(self.fold, facts)
-        train_loader, val_loader, facts["feed"] = open_loaders(
-            self.store, self.train_rows, own_share(self.val_rows), self.recipe,
-            unit=self.stepper.augment.unit, device=self.device, on_load=self.observer.on_load,
-        )  # fmt: skip
+        train_loader, val_loader, facts["feed"] = self.open_loaders()
         self.observer.on_feed(facts["feed"])
         full: torch.OutOfMemoryError | None = None
         try:
             with self._interrupt:
-                while self.state.epoch < epochs:
-                    self._train_epoch(train_loader)
-                    self._finish_epoch(train_loader, val_loader)
-                    if self._stop_agreed:
-                        raise KeyboardInterrupt
+                for _clips in self.steps(train_loader, val_loader):
+                    pass
         except torch.OutOfMemoryError as error:
             full = error.with_traceback(None)  # its frames hold the step's tensors
         if full is not None:
@@ -170,8 +161,33 @@ class FoldTrainer:
         self.observer.on_end(self.fold, record)
         return record
 
-    def _train_epoch(self, loader: ClipLoader) -> None:
-        """Do the remaining steps of an epoch.
+    def open_loaders(self) -> tuple[ClipLoader, ClipLoader, str]:
+        """Begin the fold's folder, and return loaders of training and validation clips, and where their crops lie."""
+        if distributed.rank() == 0:
+            self.folder.begin()
+        return open_loaders(
+            self.store, self.train_rows, own_share(self.val_rows), self.recipe,
+            unit=self.stepper.augment.unit, device=self.device, on_load=self.observer.on_load,
+        )  # fmt: skip
+
+    def steps(self, train_loader: ClipLoader, val_loader: ClipLoader) -> Iterator[int]:
+        """Do the remaining epochs, with all that belongs to them.
+
+        Yields:
+            The clips of each step when it has been started, and 0 when an epoch has been validated and saved.
+
+        Raises:
+            KeyboardInterrupt: the run was asked to stop; the state was saved first.
+        """
+        while self.state.epoch < self.recipe.train.epochs:
+            yield from self._train_epoch(train_loader)
+            self._finish_epoch(train_loader, val_loader)
+            yield 0
+            if self._stop_agreed:
+                raise KeyboardInterrupt
+
+    def _train_epoch(self, loader: ClipLoader) -> Iterator[int]:
+        """Do the remaining steps of an epoch, and yield the clips of each.
 
         A step's losses are read after the next step has been started, so that a GPU need not wait for Python; the
         state is only ever saved with all losses read and found good. Several processes learn with the losses whether
@@ -193,16 +209,17 @@ class FoldTrainer:
             unread = number, rows, totals, self.learner.lr
             stop = self._stops
             save = self._save_due if distributed.world_size() == 1 else self._save_agreed
-            if (stop or save) and number + 1 < steps:
+            last = number + 1 == steps
+            if last or stop or save:
                 self._read_losses(*unread, loader)
                 unread = None
+            if (stop or save) and not last:
                 self._check_weights()
                 self._save_state()
                 self._saved_at, self._save_agreed = time.monotonic(), False
                 if stop:
                     raise KeyboardInterrupt
-        if unread is not None:
-            self._read_losses(*unread, loader)
+            yield len(rows)
 
     def _read_losses(
         self, step: int, rows: Sequence[ManifestRow], totals: Tensor, lr: float, loader: ClipLoader

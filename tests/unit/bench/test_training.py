@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from dfer.bench.training import bench_training
 from dfer.errors import UsageError
 from dfer.reports.benchmarks import training_bench_table
 from dfer.store import open_store
+from dfer.training import loop
+from dfer.training.loop import FoldTrainer
 from dfer.training.step import Stepper
 
 SMALL = [
@@ -83,6 +87,45 @@ def test_the_benchmark_reports_every_case(tmp_path: Path, monkeypatch: pytest.Mo
         assert case["utilisation"] == pytest.approx(case["flops"] / result["peak_flops"][case["dtype"]])
         assert case["epoch_s"] == pytest.approx(9356 / case["clips_per_s"])
         assert case["relative"] == pytest.approx(case["clips_per_s"] / result["cases"][-1]["clips_per_s"])
+
+
+def test_the_benchmark_times_what_training_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses are read, states saved, epochs validated and recorded, and their time is part of the speed."""
+    done: Counter[str] = Counter()
+
+    def count(name: str, delay_s: float) -> None:
+        original = getattr(FoldTrainer, name)
+
+        def counted(self: FoldTrainer, *arguments: Any) -> Any:
+            done[name] += 1
+            time.sleep(delay_s)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(FoldTrainer, name, counted)
+
+    for name, delay_s in (("_read_losses", 0.02), ("_save_state", 0.1), ("_finish_epoch", 0.5)):
+        count(name, delay_s)
+    validated: list[int] = []
+    validate = loop.validate
+
+    def counted_validation(model: Any, loader: Any, rows: Any) -> dict[str, float]:
+        validated.append(len(rows))
+        return validate(model, loader, rows)
+
+    monkeypatch.setattr(loop, "validate", counted_validation)
+    result = bench_training(
+        device="cpu", batch_size=4, image_size=32, seconds=0.1, scale=0.003, feeds=["memory"],
+        folder=tmp_path / "store", overrides=[*SMALL, "train.save_minutes=60", "data.val_fraction=0.3"],
+    )  # fmt: skip
+    case, plain = result["cases"]
+    assert done["_finish_epoch"] == done["_save_state"] == len(validated) >= 2
+    assert validated[0] > 0
+    assert done["_read_losses"] >= case["steps"]
+    assert case["step_ms"] > 20
+    assert case["epoch_end_s"] >= 0.6
+    assert plain["epoch_end_s"] == 0
+    trained = sum("train" in row.folds.values() for row in open_store(tmp_path / "store").rows) - validated[0]
+    assert case["clips_per_s"] < trained / case["epoch_end_s"]
 
 
 def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
