@@ -282,6 +282,8 @@ class FoldTrainer:
     def _save_state(self) -> None:
         if distributed.rank() == 0:
             self.folder.save_state(self.learner, self.state)
+        # The others wait: torchrun would end this process with the first one that leaves.
+        distributed.broadcast(None)
 
     def _check_weights(self) -> None:
         """End the run rather than save a state that is of no use."""

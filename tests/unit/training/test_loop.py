@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
 from dfer.store import Store, open_store
 from dfer.store.manifest import write_manifest
 from dfer.training import StepProgress, TrainingObserver, loop, train
+from dfer.training.artifacts import FoldFolder
 from dfer.training.loop import FoldTrainer
 from tests.stores import LABELS, small_store, tiny_recipe
 from tests.unit.training.group import in_group
@@ -116,6 +118,27 @@ def test_processes_leave_at_the_same_step(
 
     assert in_group(monkeypatch, 2, leave) == [2, 2]
     assert saved == [2, 2]
+
+
+def test_no_process_leaves_before_the_state_is_saved(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainers = [FoldTrainer(tiny_recipe(store.root), store, 1, tmp_path, device=CPU, resume=False) for _ in range(2)]
+    trainers[1]._interrupt.requested = True
+    state, save = tmp_path / "fold1" / "state.pt", FoldFolder.save_state
+
+    def save_slowly(folder: FoldFolder, *arguments: Any) -> None:
+        time.sleep(0.5)
+        save(folder, *arguments)
+
+    monkeypatch.setattr(FoldFolder, "save_state", save_slowly)
+
+    def leave(rank: int) -> bool:
+        with pytest.raises(KeyboardInterrupt):
+            trainers[rank].train()
+        return state.exists()
+
+    assert in_group(monkeypatch, 2, leave) == [True, True]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
