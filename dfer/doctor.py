@@ -96,21 +96,17 @@ def _device() -> Check:
 
 
 def _detector() -> Check:
-    from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED
-    from dfer.faces.detectors.weights import WEIGHTS_ENV, find_detector_weights
+    from dfer.faces.detectors import FALLBACK, PREFERRED, build_detector
+    from dfer.faces.detectors.weights import WEIGHTS_HINT, find_detector_weights
 
     try:
         found = find_detector_weights(None)
+        if found is not None:
+            return Check("face detector", "ok", f"{PREFERRED}, {found}; others by name")
+        build_detector(FALLBACK)
     except DferError as error:
         return Check("face detector", "note", str(error), error.hint or "")
-    if found is None:
-        return Check(
-            "face detector",
-            "note",
-            f"no weights for {PREFERRED}: --detector {AUTO} tries insightface's download, then takes {FALLBACK}",
-            f"give them with --detector-weights or ${WEIGHTS_ENV}; {FALLBACK} is {DETECTORS[FALLBACK].help}",
-        )
-    return Check("face detector", "ok", f"{PREFERRED}, {found}")
+    return Check("face detector", "ok", f"{FALLBACK}, installed with dfer; no weights for {PREFERRED}", WEIGHTS_HINT)
 
 
 def _default_weights() -> Check:

@@ -13,12 +13,15 @@ from dfer.cli.options import OUTPUT, DetectorWeightsOption, DeviceKind, DeviceOp
 EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
     "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing, "
-    "[bold]dfer bench train[/bold] training."
+    "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, [bold]dfer bench train[/bold] training."
 )
 PREPROCESS_EXAMPLES = (
     "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or, with generated clips, "
     "[bold]dfer bench preprocess[/bold]\n\n"
     "[bold]dfer bench preprocess face.mp4 --memory --minutes 120[/bold] measures a worker's memory."
+)
+DETECTORS_EXAMPLES = (
+    "Example: [bold]dfer bench detectors clip.mp4 photos/*.jpg[/bold]; needs SCRFD's weights, as the reference."
 )
 TRAIN_EXAMPLES = (
     "Examples: [bold]dfer bench train[/bold], or, on a GPU with the clip lengths of your data set, "
@@ -103,6 +106,29 @@ def _generate_videos(folder: Path) -> list[Path]:
 
     generate_dataset(folder / "raw", num_clips=7)
     return sorted(folder.glob("raw/Clip/original/**/*.mp4"))
+
+
+@app.command("detectors", epilog=DETECTORS_EXAMPLES)
+def detectors(
+    sources: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, frame folders or images.")],
+    detector_weights: DetectorWeightsOption = None,
+    every: Annotated[int, typer.Option(min=1, help="Distance between the frames that are used.")] = 4,
+    json: JsonOption = None,
+) -> None:
+    """Measure the face detectors beside SCRFD at 640 pixels: faces found, landmarks and speed."""
+    from dfer.bench.detectors import bench_detectors
+    from dfer.cli.console import note, stdout
+    from dfer.cli.output import write_json_result
+    from dfer.faces.detectors import resolve_detector
+    from dfer.reports.benchmarks import detectors_bench_table
+
+    _, weights = resolve_detector("scrfd", detector_weights)
+    assert weights is not None  # SCRFD has them
+    result = bench_detectors(sources, weights, every=every, on_step=note if len(sources) < 20 else lambda _text: None)
+    if json:
+        write_json_result(json, [result])
+    if json != "-":
+        stdout.print(detectors_bench_table(result))
 
 
 @app.command("train", epilog=TRAIN_EXAMPLES)

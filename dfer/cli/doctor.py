@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-EXAMPLES = "Example: [bold]dfer doctor[/bold]. The exit code is 1 if something required is missing."
+from dfer.faces.detectors import DETECTORS, download_weights
+
+EXAMPLES = (
+    "Example: [bold]dfer doctor[/bold]. The exit code is 1 if something required is missing. "
+    "[bold]dfer doctor --get scrfd[/bold] downloads a detector's weights."
+)
 
 
-def doctor() -> None:
+def doctor(
+    get: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(name for name, entry in DETECTORS.items() if entry.download),
+            help="Download the weights of a detector, check them, and end. SCRFD's are for non-commercial research.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Check the installation, the device and the weights, and say how to get what is missing."""
     from dfer.cli.console import stdout
     from dfer.doctor import examine
     from dfer.errors import EXIT_FAILED
 
+    if get is not None:
+        stdout.print(str(download_weights(get)), highlight=False, soft_wrap=True)
+        return
     checks = examine()
     marks = {"ok": "[green]ok[/green]", "note": "[yellow]--[/yellow]", "missing": "[red]no[/red]"}
     for check in checks:

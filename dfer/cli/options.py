@@ -42,8 +42,8 @@ DetectorOption = Annotated[
     typer.Option(
         metavar="|".join((AUTO, *DETECTORS)),
         callback=require_detector_name,
-        help=f"Face detector. [bold]{AUTO}[/bold]: {PREFERRED} if its weights are found or can be downloaded, else "
-        f"{FALLBACK}. " + "".join(f"[bold]{name}[/bold]: {entry.help}. " for name, entry in DETECTORS.items()),
+        help=f"Face detector. [bold]{AUTO}[/bold]: {PREFERRED} if its weights are found, else {FALLBACK}. "
+        + "".join(f"[bold]{name}[/bold]: {entry.help}. " for name, entry in DETECTORS.items()),
         rich_help_panel=FACES,
     ),
 ]
@@ -51,8 +51,7 @@ DetectorWeightsOption = Annotated[
     Path | None,
     typer.Option(
         "--detector-weights",
-        help="The detector's weights, a folder or .onnx file; else $DFER_DETECTOR_WEIGHTS, dfer's and insightface's "
-        "cache, and a download are tried.",
+        help="SCRFD's weights, a folder or .onnx file; else $DFER_DETECTOR_WEIGHTS or dfer's or insightface's cache.",
         rich_help_panel=FACES,
     ),
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
-from dfer.faces.detectors import Detector, build_detector
+from dfer.faces.detectors import FALLBACK, Detector, build_detector
 from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
@@ -38,7 +38,7 @@ class Settings:
     """
 
     size: int = 128
-    detector: str = "haar"
+    detector: str = FALLBACK
     weights: Path | None = None
 
     def build_detector(self) -> Detector:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import dfer as package
+from dfer.faces.detectors import _say_choice
 from dfer.labels import DFEW_LABELS
 from dfer.model.checkpoint import read_checkpoint_info
-from tests.integration.program import dfer, dfer_process, environment, tree
+from tests.integration.program import dfer, tree
 
 # The options that users script against.
 CONTRACT = {
@@ -188,28 +189,58 @@ def test_doctor_says_what_is_there(workspace: Path, scrfd_weights: Path, monkeyp
     assert "drawings only" in found["checkpoint"]
 
 
-def test_doctor_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    text = " ".join(dfer("doctor").succeeded().out.split())
+    assert "face detector centerface, installed with dfer; no weights for scrfd" in text
+    assert "dfer doctor --get scrfd" in text
+    assert "non-commercial" in text
     monkeypatch.setenv("DFER_DETECTOR_WEIGHTS", "nowhere")
     text = " ".join(dfer("doctor").succeeded().out.split())
     assert "$DFER_DETECTOR_WEIGHTS does not exist" in text
-    assert "buffalo_sc.zip" in text
     assert "dfer train" in text
 
 
-def test_auto_falls_back_to_haar_loudly_where_no_weights_are_to_be_had(
-    checkpoint: Path, clip: Path, tmp_path: Path
+def test_default_detector_needs_no_weights_and_no_network(
+    checkpoint: Path, clip: Path, small_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An empty home, and a network that refuses.
-    env = environment(
-        HOME=str(tmp_path),
-        XDG_CACHE_HOME=str(tmp_path),
-        https_proxy="http://127.0.0.1:9",
-        http_proxy="http://127.0.0.1:9",
-    )
-    outcome = dfer_process("predict", clip, "--checkpoint", checkpoint, "--json", "-", env=env).succeeded()
-    (warning,) = outcome.lines("warning: no weights")
-    assert "Haar" in warning
-    assert json.loads(outcome.out)["faces"]
+    def refuse(*arguments: object, **_: object) -> None:
+        raise AssertionError(f"a connection was attempted: {arguments}")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("socket.getaddrinfo", "socket.create_connection", "urllib.request.urlopen"):
+        monkeypatch.setattr(name, refuse)
+    _say_choice.cache_clear()
+    outcome = dfer("predict", clip, "--checkpoint", checkpoint, "--json", "-").succeeded()
+    assert "face detector: centerface" in outcome.err
+    value = json.loads(outcome.out)
+    assert value["faces"]
+    assert "faces were found with centerface, in training with haar" in value["warnings"]
+    _say_choice.cache_clear()
+    outcome = dfer("preprocess", "dfew", small_raw, "--out", "store", "--workers", 0).succeeded()
+    assert "face detector: centerface" in outcome.err
+    assert json.loads(Path("store/dataset.json").read_text())["detector"] == "centerface"
+    dfer("preprocess", "dfew", small_raw, "--out", "store", "--workers", 0, "--detector", "haar").failed(2, "detector")
+
+
+def test_bench_detectors_compares_them_with_scrfd(real_clips: Path, scrfd_weights: Path) -> None:
+    videos = (real_clips / "single_face.mp4", real_clips / "no_face.mp4")
+    command = ("bench", "detectors", *videos, "--detector-weights", scrfd_weights, "--every", 24, "--json", "a.json")
+    outcome = dfer(*command).succeeded()
+    result = json.loads(Path("a.json").read_text())
+    assert result["schema"] == "dfer.bench.detectors/1"
+    assert (result["frames"], result["faces"]) == (7, 3)
+    rows = {row["name"]: row for row in result["detectors"]}
+    assert list(rows) == ["scrfd", "centerface", "haar"]
+    assert [row["recall"] for row in rows.values()] == [1, 1, 1]
+    assert [row["points"] for row in rows.values()] == [5, 5, 2]
+    assert rows["scrfd"]["landmarks"] < rows["centerface"]["landmarks"] < 0.1
+    assert rows["haar"]["close_ups_per_s"] is None
+    for word in ("faces", "close-ups", "centerface", "7 frames, 3 faces"):
+        assert word in outcome.out
+    dfer(*command[:2], real_clips / "no_face.mp4", *command[4:]).succeeded()
 
 
 @pytest.mark.slow

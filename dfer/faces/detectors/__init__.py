@@ -13,11 +13,15 @@ from pathlib import Path
 
 from dfer.errors import UsageError
 from dfer.faces.detectors.protocol import Detector
-from dfer.faces.detectors.weights import WeightsNotFoundError, find_detector_weights, require_detector_weights
+from dfer.faces.detectors.weights import (
+    download_detector_weights,
+    find_detector_weights,
+    require_detector_weights,
+)
 
 __all__ = [
     "AUTO", "DETECTORS", "FALLBACK", "PREFERRED", "Detector", "DetectorEntry", "build_detector",
-    "find_detector_weights", "require_detector_name", "resolve_detector",
+    "download_weights", "find_detector_weights", "require_detector_name", "resolve_detector",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -30,18 +34,27 @@ class DetectorEntry:
     Attributes:
         build: builds the detector for one thread, from its weight file where it needs one.
         help: one sentence for `--detector`, without its full stop.
-        find_weights: the weight file, from the path that the user gave or None; None for a detector without weights.
+        find_weights: the weight file, from the path that the user gave or None; None for a detector that needs none
+            but its own.
+        download: fetches the weights for `dfer doctor --get`; None where there is nothing to fetch.
     """
 
     build: Callable[[Path | None], Detector]
     help: str
     find_weights: Callable[[Path | None], Path] | None = None
+    download: Callable[[], Path] | None = None
 
 
 def _build_scrfd(weights: Path | None) -> Detector:
     from dfer.faces.detectors.scrfd import ScrfdDetector
 
     return ScrfdDetector(require_detector_weights(weights))
+
+
+def _build_centerface(_weights: Path | None) -> Detector:
+    from dfer.faces.detectors.centerface import CenterFaceDetector
+
+    return CenterFaceDetector()
 
 
 def _build_haar(_weights: Path | None) -> Detector:
@@ -58,15 +71,21 @@ def _build_none(_weights: Path | None) -> Detector:
 
 DETECTORS = {
     "scrfd": DetectorEntry(
-        _build_scrfd, "insightface's SCRFD, which finds five landmarks and needs weights", require_detector_weights
+        _build_scrfd,
+        "insightface's SCRFD, which finds five landmarks and needs weights",
+        require_detector_weights,
+        download_detector_weights,
+    ),
+    "centerface": DetectorEntry(
+        _build_centerface, "CenterFace, which finds five landmarks and whose weights are installed with dfer"
     ),
     "haar": DetectorEntry(
         _build_haar, "OpenCV's Haar cascade, which finds only the eyes and misses turned and small faces"
     ),
     "none": DetectorEntry(_build_none, "the frames are aligned face crops already"),
 }
-# "auto" is the preferred detector where its weights are found or can be downloaded, else the fallback.
-AUTO, PREFERRED, FALLBACK = "auto", "scrfd", "haar"
+# "auto" is the preferred detector where its weights are found on this machine, else the fallback.
+AUTO, PREFERRED, FALLBACK = "auto", "scrfd", "centerface"
 
 
 def require_detector_name(name: str) -> str:
@@ -84,13 +103,13 @@ def build_detector(name: str, weights: Path | None = None) -> Detector:
     """Build a detector that runs on one thread.
 
     Args:
-        name: a key of `DETECTORS`, or "auto", which logs a warning where it takes the fallback.
-        weights: weight file or folder; else `$DFER_DETECTOR_WEIGHTS`, insightface's cache, and insightface's
-            download are tried, in this order. Ignored by detectors without weights.
+        name: a key of `DETECTORS`, or "auto", which logs which one it takes.
+        weights: weight file or folder; else `$DFER_DETECTOR_WEIGHTS` and insightface's cache are searched, in this
+            order. Ignored by detectors that need none.
 
     Raises:
         UsageError: unknown name.
-        DferError: weights were named and are missing or unusable, or a detector that needs weights has none.
+        DferError: weights are missing or unusable.
     """
     name, file = _choose(name, weights)
     return DETECTORS[name].build(file)
@@ -115,20 +134,34 @@ def resolve_detector(name: str, weights: Path | None = None) -> tuple[str, Path 
     return name, file
 
 
+def download_weights(name: str) -> Path:
+    """Download the weights of a detector.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: the detector has none that can be downloaded.
+        DferError: the download failed.
+    """
+    download = DETECTORS[name].download if name in DETECTORS else None
+    if download is None:
+        known = ", ".join(key for key, entry in DETECTORS.items() if entry.download)
+        raise UsageError(f"no weights to download for {name!r}", where="--get", hint=f"there are some for: {known}")
+    return download()
+
+
 def _choose(name: str, weights: Path | None) -> tuple[str, Path | None]:
-    chosen = PREFERRED if require_detector_name(name) == AUTO else name
-    find_weights = DETECTORS[chosen].find_weights
-    try:
-        return chosen, find_weights(weights) if find_weights else None
-    except WeightsNotFoundError as error:
-        if name != AUTO:
-            raise
-        _warn_of_fallback(error.what, error.hint or "")
-        return FALLBACK, None
+    if require_detector_name(name) != AUTO:
+        find_weights = DETECTORS[name].find_weights
+        return name, find_weights(weights) if find_weights else None
+    found = find_detector_weights(weights)
+    chosen = FALLBACK if found is None else PREFERRED
+    _say_choice(chosen, found)
+    return chosen, found
 
 
 @cache
-def _warn_of_fallback(reason: str, hint: str) -> None:
-    """Warn once per process, not once per clip."""
-    fallback = DETECTORS[FALLBACK].help
-    logger.warning("%s. Falling back to %s: %s. To use %s, %s", reason, FALLBACK, fallback, PREFERRED, hint)
+def _say_choice(chosen: str, weights: Path | None) -> None:
+    """Log what "auto" means, once per process and not once per clip."""
+    logger.info("face detector: %s (%s)", chosen, weights or f"no weights for {PREFERRED}")

@@ -1,12 +1,12 @@
-"""The weights of the SCRFD detector: found on this machine, or downloaded."""
+"""The weights of the SCRFD detector: found on this machine, or downloaded when the user asks for it."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
 import zipfile
-from functools import cache
 from pathlib import Path
 
 from platformdirs import user_cache_dir
@@ -16,22 +16,22 @@ from dfer.runtime.files import write_bytes
 
 # insightface's smallest pack (15 MB) with a detector: SCRFD-500M.
 PACK = "buffalo_sc"
-PACK_URL = "https://github.com/deepinsight/insightface/releases/download/model-zoo/buffalo_sc.zip"
+PACK_URL = "https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_sc.zip"
+PACK_SHA256 = "57d31b56b6ffa911c8a73cfc1707c73cab76efe7f13b675a05223bf42de47c72"
+LICENCE = "licensed for non-commercial research only"
 TIMEOUT_S = 10.0  # to connect, and for each read
 WEIGHTS_ENV = "DFER_DETECTOR_WEIGHTS"
 WEIGHTS_HINT = (
-    f"download {PACK_URL}, unpack it, and give its folder with --detector-weights or in ${WEIGHTS_ENV}; "
-    "or use --detector haar"
+    f"`dfer doctor --get scrfd` downloads them ({LICENCE}); or give a folder with --detector-weights or ${WEIGHTS_ENV}"
+)
+DOWNLOAD_HINT = (
+    f"fetch {PACK_URL} by other means, unpack it, and give its folder with --detector-weights or ${WEIGHTS_ENV}"
 )
 
 # The larger the detector, the better; insightface's packs name it det_*.onnx.
 _PACKS_BY_QUALITY = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffalo_sc")
 
 logger = logging.getLogger(__name__)
-
-
-class WeightsNotFoundError(DferError):
-    """No weights were named, none are in the cache, and the download failed."""
 
 
 def insightface_models() -> Path:
@@ -66,44 +66,42 @@ def find_detector_weights(weights: Path | None = None) -> Path | None:
 
 
 def require_detector_weights(weights: Path | None = None) -> Path:
-    """Find SCRFD's .onnx file as `find_detector_weights` does, or else download it.
+    """Find SCRFD's .onnx file as `find_detector_weights` does.
 
     Raises:
-        DferError: weights were named and do not exist.
-        WeightsNotFoundError: none were named or cached, and the download failed.
+        DferError: weights were named and do not exist, or there are none.
     """
-    found, reason = find_detector_weights(weights), ""
+    found = find_detector_weights(weights)
     if found is None:
-        found, reason = download_detector_weights()
-    if found is None:
-        raise WeightsNotFoundError(f"no weights for the SCRFD detector: {reason}", hint=WEIGHTS_HINT)
+        raise DferError("no weights for the SCRFD detector", hint=WEIGHTS_HINT)
     return found
 
 
-@cache
-def download_detector_weights() -> tuple[Path | None, str]:
-    """Download insightface's smallest pack into dfer's cache; tried once per process.
+def download_detector_weights() -> Path:
+    """Download insightface's smallest pack, check it, and keep its detector in dfer's cache.
 
     Returns:
-        The detector's file and "", or None and the reason for the failure.
+        The detector's file.
+
+    Raises:
+        DferError: the download failed, or is not the file that it should be; nothing is kept.
     """
     from http.client import HTTPException  # slow to import
     from urllib.request import urlopen
 
-    folder = own_models() / PACK
-    logger.info("downloading the SCRFD detector (licensed for non-commercial research) from %s", PACK_URL)
+    logger.info("downloading %s, %s", PACK_URL, LICENCE)
     try:
         with urlopen(PACK_URL, timeout=TIMEOUT_S) as response:
-            archive = io.BytesIO(response.read())
-        with zipfile.ZipFile(archive) as pack:
-            member = next((name for name in pack.namelist() if Path(name).match("det_*.onnx")), None)
-            if member is None:
-                return None, "the downloaded pack contains no detector"
-            target = folder / Path(member).name
-            write_bytes(target, pack.read(member))
-    except (OSError, HTTPException, zipfile.BadZipFile, DferError) as error:
-        return None, f"the download failed: {error}"
-    return target, ""
+            content = response.read()
+    except (OSError, HTTPException) as error:
+        raise DferError(f"the download failed: {error}", where=PACK_URL, hint=DOWNLOAD_HINT) from error
+    if hashlib.sha256(content).hexdigest() != PACK_SHA256:
+        raise DferError("the download is damaged or not the expected file: its SHA-256 differs", where=PACK_URL)
+    with zipfile.ZipFile(io.BytesIO(content)) as pack:
+        member = next(name for name in pack.namelist() if Path(name).match("det_*.onnx"))
+        target = own_models() / PACK / Path(member).name
+        write_bytes(target, pack.read(member))
+    return target
 
 
 def _named(path: Path, by: str) -> Path:

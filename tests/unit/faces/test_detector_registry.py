@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import io
 import logging
@@ -40,11 +41,9 @@ def no_weights_about(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(weights, "PACK_URL", "http://127.0.0.1:9/none.zip")
-    for remembered in (weights.download_detector_weights, detectors._warn_of_fallback):
-        remembered.cache_clear()
+    detectors._say_choice.cache_clear()
     yield
-    for remembered in (weights.download_detector_weights, detectors._warn_of_fallback):
-        remembered.cache_clear()
+    detectors._say_choice.cache_clear()
 
 
 class TestRegistry:
@@ -70,12 +69,12 @@ class TestRegistry:
         assert isinstance(build_detector("blind"), Blind)
         with pytest.raises(UsageError) as caught:
             build_detector("blond")
-        assert "auto, scrfd, haar, none, blind" in str(caught.value.hint)
+        assert "auto, scrfd, centerface, haar, none, blind" in str(caught.value.hint)
 
     def test_the_command_line_takes_the_names_and_help_of_the_registry(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setenv("COLUMNS", "400")
+        monkeypatch.setenv("COLUMNS", "800")
         assert run(["predict", "--help"]) == 0
         shown = " ".join(capsys.readouterr().out.split())
         assert all(entry.help in shown for entry in DETECTORS.values())
@@ -90,7 +89,9 @@ class TestRegistry:
         assert (name, file) == ("scrfd", find_detector_weights(scrfd_weights))
         assert build_detector(name, file).name == "scrfd"
 
-    @pytest.mark.parametrize(("name", "resolved"), [("auto", "haar"), ("haar", "haar"), ("none", "none")])
+    @pytest.mark.parametrize(
+        ("name", "resolved"), [("auto", "centerface"), ("centerface", "centerface"), ("haar", "haar"), ("none", "none")]
+    )
     def test_detectors_without_weights_resolve_to_themselves(self, name: str, resolved: str) -> None:
         assert resolve_detector(name) == (resolved, None)
 
@@ -157,11 +158,28 @@ class TestWeights:
         with pytest.raises(DferError, match="no weights") as caught:
             build_detector("scrfd")
         assert weights.WEIGHTS_ENV in str(caught.value.hint)
+        assert "dfer doctor --get scrfd" in str(caught.value.hint)
 
-    def test_auto_falls_back_aloud_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        assert [build_detector("auto").name for _ in range(3)] == ["haar"] * 3
-        (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        assert "Haar" in record.getMessage()
+    @pytest.mark.parametrize("name", ["centerface", "scrfd"])
+    def test_auto_says_once_which_detector_it_takes(
+        self, name: str, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+    ) -> None:
+        given = request.getfixturevalue("scrfd_weights") if name == "scrfd" else None
+        with caplog.at_level(logging.INFO, logger="dfer"):
+            assert [build_detector("auto", given).name for _ in range(3)] == [name] * 3
+        (record,) = caplog.records
+        assert record.levelno == logging.INFO
+        assert f"face detector: {name} (" in record.getMessage()
+
+    def test_default_never_uses_the_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("a connection was attempted")
+
+        monkeypatch.setattr("socket.socket.connect", refuse)
+        monkeypatch.setattr("socket.getaddrinfo", refuse)
+        assert build_detector("auto").name == "centerface"
+        with pytest.raises(DferError, match="no weights"):
+            build_detector("scrfd")
 
     def test_haar_asks_for_no_weights(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(weights.WEIGHTS_ENV, str(tmp_path / "gone"))
@@ -208,38 +226,65 @@ def zipped(name: str, data: bytes) -> bytes:
 
 
 class TestDownload:
-    def test_pack_is_kept(self, server: dict[str, bytes], scrfd_weights: Path) -> None:
+    def serve(self, server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, pack: bytes) -> None:
+        server["pack"] = pack
+        monkeypatch.setattr(weights, "PACK_SHA256", hashlib.sha256(pack).hexdigest())
+
+    def test_command_keeps_the_detector_and_auto_then_takes_it(
+        self,
+        server: dict[str, bytes],
+        scrfd_weights: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
         original = find_detector_weights(scrfd_weights)
         assert original is not None
-        server["pack"] = zipped("det_500m.onnx", original.read_bytes())
+        self.serve(server, monkeypatch, zipped("det_500m.onnx", original.read_bytes()))
 
-        assert build_detector("auto").name == "scrfd"
+        assert run(["doctor", "--get", "scrfd"]) == 0
         kept = weights.own_models() / "buffalo_sc" / "det_500m.onnx"
+        shown = capsys.readouterr()
+        assert shown.out.strip() == str(kept)
+        assert "non-commercial" in shown.err
         assert kept.read_bytes() == original.read_bytes()
-        assert find_detector_weights() == kept
         assert [file.name for file in kept.parent.iterdir()] == [kept.name]
+        assert build_detector("auto").name == "scrfd"
 
-    @pytest.mark.parametrize(
-        "pack",
-        [b"no zip", zipped("other.txt", b"x"), zipped("det_500m.onnx", b"x" * 999)[:600], b"hang"],
-        ids=["no zip", "no detector in it", "cut off", "server hangs"],
-    )
-    def test_failure_leaves_nothing(
-        self, pack: bytes, server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    def test_wrong_checksum_is_an_error_and_leaves_nothing(
+        self, server: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        server["pack"] = zipped("det_500m.onnx", b"not the one")
+        assert run(["doctor", "--get", "scrfd"]) == 1
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert "SHA-256" in error
+        assert list(weights.own_models().rglob("*.*")) == []
+
+    @pytest.mark.parametrize("trouble", ["cut off", "server hangs", "no server"])
+    def test_failure_names_the_way_out_and_leaves_nothing(
+        self, trouble: str, server: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(weights, "TIMEOUT_S", 0.3)
-        server["pack"] = pack
-
-        file, reason = weights.download_detector_weights()
-
-        assert file is None
-        assert reason
+        self.serve(server, monkeypatch, zipped("det_500m.onnx", b"x" * 999))
+        if trouble == "cut off":
+            server["length"] = "99999"  # type: ignore[assignment]
+        elif trouble == "server hangs":
+            server["pack"] = b"hang"
+        else:
+            monkeypatch.setattr(weights, "PACK_URL", "http://127.0.0.1:9/none.zip")
+        with pytest.raises(DferError, match="the download failed") as caught:
+            weights.download_detector_weights()
+        assert "--detector-weights" in str(caught.value.hint)
         assert list(weights.own_models().rglob("*.*")) == []
-        assert build_detector("auto").name == "haar"
+        assert build_detector("auto").name == "centerface"
 
-    def test_unwritable_cache(self, server: dict[str, bytes], tmp_path: Path) -> None:
-        server["pack"] = zipped("det_500m.onnx", b"x")
+    def test_unwritable_cache(self, server: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.serve(server, monkeypatch, zipped("det_500m.onnx", b"x"))
         shutil.rmtree(tmp_path / "home", ignore_errors=True)
         (tmp_path / "home").write_text("a file where the folder should be")
+        with pytest.raises(DferError, match="home"):
+            weights.download_detector_weights()
 
-        assert weights.download_detector_weights()[0] is None
+    @pytest.mark.parametrize("name", ["haar", "centerface", "retina"])
+    def test_detector_without_a_download_is_bad_usage(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["doctor", "--get", name]) == 2
+        assert "scrfd" in capsys.readouterr().err.splitlines()[-1]

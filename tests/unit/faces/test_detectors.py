@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.faces.align import align_face, resize_crop
-from dfer.faces.detectors import build_detector, find_detector_weights, scrfd
+from dfer.faces.detectors import build_detector, find_detector_weights, network
 from dfer.faces.detectors.haar import HaarDetector
 from dfer.faces.detectors.none import AlignedFrames
 from dfer.faces.detectors.scrfd import ScrfdDetector
@@ -126,7 +126,7 @@ class TestScrfd:
     def test_input_follows_the_frames_shape(
         self, size_hw: tuple[int, int], side: int, expected_wh: tuple[int, int]
     ) -> None:
-        assert scrfd._input_wh(size_hw, side) == expected_wh
+        assert network.input_size_wh(size_hw, side) == expected_wh
 
     def test_runs_on_one_thread_and_prints_nothing(
         self, scrfd_weights: Path, face_frames: list[NDArray[np.uint8]], capfd: pytest.CaptureFixture[str]
