@@ -110,7 +110,7 @@ def _generate_videos(folder: Path) -> list[Path]:
 
 @app.command("detectors", epilog=DETECTORS_EXAMPLES)
 def detectors(
-    sources: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, frame folders or images.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, frame folders or images.")],
     detector_weights: DetectorWeightsOption = None,
     every: Annotated[int, typer.Option(min=1, help="Distance between the frames that are used.")] = 4,
     json: JsonOption = None,

@@ -18,7 +18,7 @@ from dfer.faces.detectors.scrfd import ScrfdDetector
 from dfer.labels import DFEW_LABELS
 from dfer.records import Face
 from dfer.synth.expression import perform
-from dfer.synth.identity import draw_identity
+from dfer.synth.identity import draw_person
 from dfer.synth.plan import clip_rng, person_rng
 from dfer.synth.render import Puppet, Shot
 from dfer.synth.scene import draw_scene
@@ -36,7 +36,7 @@ def shots() -> list[Shot]:
 
     def draw(number: int) -> Shot:
         rng = clip_rng(5, number)
-        puppet = Puppet(draw_identity(person_rng(5, number)), draw_scene(rng))
+        puppet = Puppet(draw_person(person_rng(5, number)), draw_scene(rng))
         play = perform(DFEW_LABELS[number % len(DFEW_LABELS)], strength=0.9, num_frames=24, rng=rng)
         return puppet.draw(play, 10, rng)
 
