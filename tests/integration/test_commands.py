@@ -175,7 +175,7 @@ def test_bench_train_measures_the_engine_beside_a_plain_loop() -> None:
     assert "dfer's own training, clips from: memory" in outcome.err
     assert sorted(path.name for path in Path().iterdir()) == ["bench.json"]
     dfer(*command, "model.dims=3").failed(2, "did you mean 'model.dim'?")
-    dfer("bench", "train", "--scale", 2).failed(2, "a share of the clips")
+    dfer("bench", "train", "--scale", 2).failed(2, "the share of the clips")
 
 
 def test_doctor_says_what_is_there(workspace: Path, scrfd_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
