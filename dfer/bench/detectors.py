@@ -26,7 +26,7 @@ SAME_FACE = 0.3  # intersection over union with the reference's box
 
 @dataclass
 class _Tally:
-    """What was measured of one detector: seconds of each run, and for each face found the landmarks' errors [K, 2]."""
+    """The measurements of one detector: seconds of each run, and for each face found the landmarks' errors [K, 2]."""
 
     whole_s: list[float] = field(default_factory=list)
     close_up_s: list[float] = field(default_factory=list)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from dfer.cli.console import note, stderr
 from dfer.cli.progress import Progress
-from dfer.runtime.formatting import format_bytes, format_eta
+from dfer.runtime.formatting import format_bytes, format_eta, pluralize
 from dfer.training import StepProgress, TrainingObserver
 
 _SEPARATOR = Text("   ")
@@ -84,7 +84,8 @@ class TrainingScreen(TrainingObserver):
         self._reset(fold)
         resumed = f", resuming after epoch {facts['epochs_done']}" if facts["epochs_done"] else ""
         note(
-            f"fold {fold}: {facts['num_train']:,} training clips, {facts['num_val']:,} validation clips; "
+            f"fold {fold}: {pluralize(facts['num_train'], 'training clip')}, "
+            f"{pluralize(facts['num_val'], 'validation clip')}; "
             f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['precision']}, "
             f"on {facts['machine']}{resumed}"
         )

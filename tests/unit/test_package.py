@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -79,3 +80,15 @@ def test_every_module_names_its_logger_alike(checkout: Path) -> None:
     ]
     assert len(found) > 5
     assert set(found) == {"logger = logging.getLogger(__name__)"}
+
+
+def test_docstrings_begin_with_what_a_thing_is_or_does(checkout: Path) -> None:
+    """A docstring that begins with a question word is a fragment; "Return ..." and "The ..." are not."""
+    questions = {"What", "Where", "How", "Which", "Whether", "When", "Why"}
+    found = []
+    for path in (checkout / "dfer").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                words = (ast.get_docstring(node) or "").split()
+                found += [f"{path.name}: {' '.join(words[:8])}"] if words and words[0] in questions else []
+    assert not found
