@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ def _shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"the shared assets are not beside this checkout: {'/'.join(parts)}")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _same_logging() -> Iterator[None]:
+    """A command that a test runs in this process configures logging; the next test must not see its handlers."""
+    logger = logging.getLogger("dfer")
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
