@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import VideoError
 from dfer.faces.detectors import DETECTORS, Detector, build_detector
+from dfer.faces.detectors.network import box_overlap
 from dfer.faces.detectors.scrfd import ScrfdDetector
 from dfer.records import Face
 from dfer.runtime.device import describe_machine
@@ -68,7 +69,7 @@ def bench_detectors(
         frames = faces = 0
         for source in sources:
             on_step(str(source))
-            for _, frame in _frames(source, every):
+            for frame in _iter_frames(source, every):
                 expected = reference.detect(frame)
                 frames, faces = frames + 1, faces + len(expected)
                 for detector, tally in tallies.items():
@@ -85,12 +86,13 @@ def bench_detectors(
     }
 
 
-def _frames(source: Path, every: int) -> list[tuple[int, NDArray[np.uint8]]]:
-    opened = open_frames(source)
-    frames = list(opened.iter_frames(range(0, opened.num_frames, every)))
-    if not frames:
+def _iter_frames(source: Path, every: int) -> Iterator[NDArray[np.uint8]]:
+    opened, decoded = open_frames(source), False
+    for _, frame in opened.iter_frames(range(0, opened.num_frames, every)):
+        decoded = True
+        yield frame
+    if not decoded:
         raise VideoError("no frame can be decoded", where=source)
-    return frames
 
 
 def _run(detector: Detector, frame: NDArray[np.uint8], expected: list[Face], tally: _Tally) -> None:
@@ -114,10 +116,7 @@ def _run(detector: Detector, frame: NDArray[np.uint8], expected: list[Face], tal
 
 
 def _overlap(one: Face, other: Face) -> float:
-    """Return the intersection over union of two boxes."""
-    a, b = one.box_xyxy.astype(np.float64), other.box_xyxy.astype(np.float64)
-    common = float(np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)))
-    return common / (float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - common)
+    return float(box_overlap(one.box_xyxy.astype(np.float64), other.box_xyxy.astype(np.float64)[None])[0])
 
 
 def _errors(found: Face, expected: Face) -> NDArray[np.float64]:

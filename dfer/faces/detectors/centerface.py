@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
-from dfer.faces.detectors.network import INPUT_SIDES, NetworkDetector
+from dfer.faces.detectors.network import INPUT_SIDES, NetworkDetector, box_overlap
 from dfer.records import Face
 
 # The package is installed for this one file (MIT, 7.3 MB); its program is not imported.
@@ -103,19 +103,11 @@ def _merge(scores: _Array, points: _Array) -> Iterator[tuple[_Array, float]]:
     more exact than the best, and free of most of its constant offset from SCRFD's landmarks.
     """
     while len(scores):
-        best = int(scores.argmax())
-        overlap = _overlap(points[best], points)
+        best, boxes_xyxy = int(scores.argmax()), points[:, :2].reshape(-1, 4)
+        overlap = box_overlap(boxes_xyxy[best], boxes_xyxy)
         same, other = overlap >= SAME_ANSWER, overlap < OTHER_FACE
         yield np.average(points[same], axis=0, weights=scores[same]).astype(np.float32), float(scores[best])
         scores, points = scores[other], points[other]
-
-
-def _overlap(one: _Array, points: _Array) -> _Array:
-    """Return the intersection over union [N] of the box of `one`, [7, 2], with those of `points`, [N, 7, 2]."""
-    low, high = np.maximum(one[0], points[:, 0]), np.minimum(one[1], points[:, 1])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    areas = np.prod(points[:, 1] - points[:, 0], axis=1)
-    return np.asarray(common / (areas + np.prod(one[1] - one[0]) - common), np.float32)
 
 
 def _is_plausible(points: _Array) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ INPUT_SIDES = (320, 640, 224, 128)
 # found at 640x640.
 CLOSE_UP = 1.4
 FACE_SIDES = (96, 256)
+
+Floats = NDArray[np.floating[Any]]
 
 _STRIDE = 32  # the networks halve their input five times
 
@@ -99,6 +102,14 @@ def input_size_wh(size_hw: tuple[int, ...], side: int) -> tuple[int, int]:
     scale = side / max(size_hw)
     height, width = (max(_STRIDE, -(-round(length * scale) // _STRIDE) * _STRIDE) for length in size_hw)
     return width, height
+
+
+def box_overlap(box_xyxy: Floats, others_xyxy: Floats) -> Floats:
+    """Return the intersection over union [N] of a box [4] with others [N, 4]."""
+    low, high = np.maximum(box_xyxy[:2], others_xyxy[:, :2]), np.minimum(box_xyxy[2:], others_xyxy[:, 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = np.prod(others_xyxy[:, 2:] - others_xyxy[:, :2], axis=1)
+    return np.asarray(common / (areas + np.prod(box_xyxy[2:] - box_xyxy[:2]) - common))
 
 
 def _transform(face: Face, scale: float | NDArray[np.float64], shift: tuple[float, float] = (0.0, 0.0)) -> Face:
