@@ -68,8 +68,7 @@ def _newest_run(runs: Path, fold: int | None = None) -> Path | None:
         folds = folds_of(run)
         wanted = folds if fold is None else [fold] if fold in folds else []
         if wanted:
-            newest = max((fold_folder(run, number) / "last.safetensors").stat().st_mtime for number in wanted)
-            found.append((newest, run))
+            found.append((max(_trained_at(fold_folder(run, number)) for number in wanted), run))
     return max(found)[1] if found else None
 
 
@@ -120,8 +119,12 @@ def newer_run(checkpoint: Path) -> Path | None:
 
 
 def _run_checkpoint(run: Path) -> Path:
-    folders = [fold_folder(run, fold) for fold in folds_of(run)]
-    return fold_checkpoint(max(folders, key=lambda folder: (folder / "last.safetensors").stat().st_mtime))
+    return fold_checkpoint(max((fold_folder(run, fold) for fold in folds_of(run)), key=_trained_at))
+
+
+def _trained_at(folder: Path) -> float:
+    """Return when the last epoch of a fold was saved, as a file's time."""
+    return (folder / "last.safetensors").stat().st_mtime
 
 
 def read_run(folder: Path) -> dict[str, Any]:

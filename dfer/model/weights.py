@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dfer.errors import CheckpointError
+from dfer.errors import CheckpointError, os_reason
 from dfer.model.video_model import VideoModel
 
 
@@ -30,8 +30,7 @@ def read_weights(path: Path) -> dict[str, Any]:
             return dict(load_file(path, device="cpu"))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CheckpointError(f"cannot read the weights: {reason}", where=path) from error
+        raise CheckpointError(f"cannot read the weights: {os_reason(error)}", where=path) from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "refused to load the weights: the file holds more than tensors, or is damaged",

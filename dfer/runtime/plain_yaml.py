@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dfer.errors import UsageError
+from dfer.errors import UsageError, os_reason
 
 MAX_BYTES = 1_000_000
 
@@ -31,7 +31,7 @@ def read_mapping(path: Path, kind: str, *, hint: str) -> dict[str, Any]:
     except IsADirectoryError as error:
         raise UsageError(f"this is a folder, not a {kind}", where=path) from error
     except OSError as error:
-        raise UsageError(f"cannot read the {kind}: {(error.strerror or str(error)).lower()}", where=path) from error
+        raise UsageError(f"cannot read the {kind}: {os_reason(error)}", where=path) from error
     except ValueError as error:
         raise UsageError(f"not a valid YAML {kind}: {error}", where=path) from error
     if values is None:
