@@ -10,6 +10,7 @@ from pathlib import Path
 from dfer.datasets import dfew, ferplus, ferv39k, folder, mafw
 from dfer.datasets.media import Report
 from dfer.datasets.merge import OfficialSizes, RawDataset
+from dfer.datasets.outputs import refuse_store
 from dfer.errors import UsageError
 
 __all__ = ["DATASETS", "DatasetEntry", "RawDataset", "official_sizes", "read_dataset"]
@@ -62,9 +63,11 @@ def read_dataset(name: str, raw: Path, *, report: Report | None = None) -> RawDa
 
     Raises:
         UsageError: unknown data set.
-        DataError: `raw` does not contain this data set, or its lists contradict themselves.
+        DataError: `raw` does not contain this data set or is a store, or its lists contradict themselves.
     """
-    return _entry(name).read(Path(raw), report or (lambda _line: None))
+    entry = _entry(name)
+    refuse_store(Path(raw))
+    return entry.read(Path(raw), report or (lambda _line: None))
 
 
 def _entry(name: str) -> DatasetEntry:

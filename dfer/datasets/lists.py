@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dfer.errors import DataError, os_reason
 from dfer.records import Split
+from dfer.runtime.filenames import is_visible
 
 Slot = tuple[int, Split]  # a list's place in the protocol; folds are 1-based
 TRAIN_AND_TEST: tuple[Split, ...] = ("train", "test")
@@ -33,11 +34,6 @@ class Row:
     def where(self) -> str:
         """The file and line, for an error message."""
         return f"{self.file}, line {self.line}"
-
-
-def is_visible(name: str) -> bool:
-    """Return whether a file or folder is neither hidden nor an archiver's leftover."""
-    return not name.startswith(".") and name != "__MACOSX"
 
 
 def require_folder(raw: Path, *, looked_for: str, hint: str) -> None:

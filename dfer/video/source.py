@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError, os_reason
 from dfer.records import IMAGE_SUFFIXES
+from dfer.runtime.filenames import is_visible, sort_frames
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
 from dfer.video.probe import MIN_SIDE, NOMINAL_FPS, Probe, probe_video
 
@@ -153,11 +153,10 @@ def _choose_decoder(probe: Probe, num_threads: int) -> Decode:
 
 
 def _open_folder(path: Path) -> FrameSource:
-    # Hidden files are leftovers, such as macOS's "._0001.jpg".
-    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
+    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and is_visible(file.name)]
     if not files:
         raise VideoError("no images in the folder", where=path, hint="give a folder of numbered .jpg or .png frames")
-    return _image_source(path, sorted(files, key=lambda file: _natural_key(file.stem)))
+    return _image_source(path, sort_frames(files))
 
 
 def _image_source(path: Path, files: list[Path]) -> FrameSource:
@@ -195,8 +194,3 @@ def _read_image(path: Path) -> Frame | None:
     except (OSError, cv2.error):
         return None
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """Return a sort key that puts frame2 before frame10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

@@ -13,7 +13,7 @@ from dfer.datasets import DATASETS, DatasetEntry, RawDataset, official_sizes, re
 from dfer.errors import DataError, UsageError
 from dfer.labels import DFEW_LABELS, FERV39K_LABELS, MAFW_LABELS
 from dfer.records import IMAGE_SUFFIXES, STATUSES, VIDEO_SUFFIXES
-from tests.unit.datasets.raw_datasets import DFEW_TRAIN, write, write_mafw
+from tests.unit.datasets.raw_datasets import DFEW_TRAIN, touch, write, write_mafw
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +174,20 @@ class TestRaw:
         with pytest.raises(UsageError, match="unknown data set") as caught:
             read_dataset(name, tmp_path)
         assert hint in str(caught.value.hint)
+
+    @pytest.mark.parametrize("name", sorted(DATASETS))
+    @pytest.mark.parametrize("part", ["", "crops", "contact_sheets", "manifest.csv"])
+    def test_a_store_is_never_raw_data(self, name: str, part: str, tmp_path: Path) -> None:
+        touch(tmp_path, "store/crops/happy/1.mp4", "store/contact_sheets/worst.png")
+        write(tmp_path / "store/manifest.csv", "path,label\n1.mp4,happy\n")
+        write(tmp_path / "store/dataset.json", '{"format": "dfer.store/1"}')
+        with pytest.raises(DataError, match="this is a store"):
+            read_dataset(name, tmp_path / "store" / part)
+
+    def test_raw_data_may_lie_in_the_folder_of_a_store(self, tmp_path: Path) -> None:
+        touch(tmp_path, "store/raw/happy/1.mp4", "store/raw/sad/1.mp4")
+        write(tmp_path / "store/dataset.json", '{"format": "dfer.store/1"}')
+        assert len(read_dataset("folder", tmp_path / "store/raw").clips) == 2
 
     def test_progress_is_reported(self, tmp_path: Path) -> None:
         write_mafw(tmp_path)
