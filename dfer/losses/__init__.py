@@ -13,7 +13,7 @@ from dfer.losses.compact import CompactLoss
 if TYPE_CHECKING:
     from dfer.losses.training_loss import LossSection
 
-# (logits [B, C], the recipe's `loss` section, training clips of each class int [C]) -> per-class losses [B, C]
+# (logits [B, C], the recipe's `loss` section, training clips of each class [C]) -> per-class losses [B, C]
 PerClassLoss = Callable[[Tensor, "LossSection", Tensor], Tensor]
 
 LOSSES: dict[str, PerClassLoss] = {

@@ -49,9 +49,10 @@ def ldam_margins(counts: Tensor, largest: float) -> Tensor:
     """Return the margin of each class, float32 [C]: proportional to n_c^(-1/4), `largest` for the rarest.
 
     Args:
-        counts: int [C], training clips of each class; a class without any, which is never the true one, has margin 0.
+        counts: [C], training clips of each class, or sums of soft labels; a class without any, which is never the true
+            one, has margin 0.
         largest: the margin of the rarest class.
     """
     present = counts > 0
     rarest = torch.where(present, counts, torch.inf).min()
-    return torch.where(present, largest * (rarest / counts.clamp(min=1)) ** 0.25, 0.0)
+    return torch.where(present, largest * (rarest / counts.clamp(min=1e-9)) ** 0.25, 0.0).float()

@@ -45,6 +45,12 @@ class LossSection(Settings):
     reweight_epoch: int = Field(
         0, ge=0, description="epochs before `class_weights` take effect (deferred re-weighting)"
     )
+    logit_adjustment: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
+        0.0,
+        description="τ: τ · log(share of the class in the training targets) is added to the logits in the "
+        "classification loss, so that they learn rare classes as if they were less rare. 1 is balanced softmax: the "
+        "logits are those of equally frequent classes",
+    )
     compact_weight: NonNegative = Field(0.1, description="λ of the compact loss; 0 turns it off")
     compact_form: CompactForm = Field(
         "logit", description="whether the compact loss acts on logits or on class centres"
@@ -55,7 +61,7 @@ def class_weights(counts: Tensor, settings: LossSection) -> Tensor | None:
     """Return the weights of the classes, 1 on average over the clips; None for equal ones.
 
     Args:
-        counts: int [C], training clips of each class; a class without any has weight 0.
+        counts: [C], training clips of each class, or sums of soft labels; a class without any has weight 0.
         settings: `class_weights` "balanced" is 1 / frequency, "sqrt" its square root, "effective" 1 / effective number.
 
     Returns:
@@ -76,13 +82,27 @@ def class_weights(counts: Tensor, settings: LossSection) -> Tensor | None:
     return (weights * n.sum() / (weights * n).sum()).float()
 
 
+def log_shares(shares: Tensor) -> Tensor:
+    """Return the logarithms of classes' shares, [C]; 0 for a class without any, which can be learnt only as absent.
+
+    Such a class then counts as frequent: the loss pushes its logit down, as far below the others as it can.
+    """
+    return torch.where(shares > 0, shares, 1.0).log()
+
+
 class TrainingLoss(nn.Module):
     """The classification loss + λ · compact loss; `forward` returns them separately, the second one weighted.
 
+    The classification loss sees the logits + τ · log π, where π is `prior` and τ `settings.logit_adjustment`. The
+    logits themselves are then those of a model for the prior π^(1 - τ).
+
     Args:
         settings: the recipe's `loss` section.
-        counts: int [C], training clips of each class.
+        counts: [C], training clips of each class, or sums of soft labels.
         dim: D; the center form of the compact loss needs it.
+
+    Source of the adjustment: A. K. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, arXiv
+        2007.07314; τ = 1 is J. Ren et al., "Balanced Meta-Softmax", NeurIPS 2020, arXiv 2007.10740.
     """
 
     counts: Tensor
@@ -92,11 +112,20 @@ class TrainingLoss(nn.Module):
         super().__init__()
         self.settings = settings
         weights = class_weights(counts, settings)
-        self.register_buffer("counts", counts, persistent=False)
+        self.register_buffer("counts", counts.float(), persistent=False)
         self.register_buffer("weights", torch.ones(len(counts)) if weights is None else weights, persistent=False)
         self.compact = CompactLoss(
             weight=settings.compact_weight, form=settings.compact_form, num_classes=len(counts), dim=dim
         )
+
+    def prior(self, epoch: float = 0.0) -> Tensor:
+        """Return the shares of the classes as the loss weighs them, float32 [C]: with class weights, their product.
+
+        Args:
+            epoch: epochs done, with fractions; class weights may begin later.
+        """
+        shares = self.counts * self._weights_at(epoch)
+        return shares / shares.sum()
 
     def forward(
         self, logits: Tensor, targets: Tensor, features: Tensor, *, batch: Tensor | None = None, epoch: float = 0.0
@@ -116,10 +145,19 @@ class TrainingLoss(nn.Module):
             Two scalars.
         """
         batch = targets if batch is None else batch
-        weights = self.weights if epoch >= self.settings.reweight_epoch else torch.ones_like(self.weights)
+        weights = self._weights_at(epoch)
         smoothing = self.settings.label_smoothing
         smooth = (1 - smoothing) * targets + smoothing / targets.shape[1]
-        per_class = LOSSES[self.settings.name](logits.float(), self.settings, self.counts)  # B C
+        adjusted = logits.float() + self._adjustment(epoch)
+        per_class = LOSSES[self.settings.name](adjusted, self.settings, self.counts)  # B C
         classification = (smooth * weights * per_class).sum() / (batch * weights).sum()
         compact = self.compact(logits.float(), targets, features.float()) * (len(targets) / len(batch))
         return classification, compact
+
+    def _weights_at(self, epoch: float) -> Tensor:
+        return self.weights if epoch >= self.settings.reweight_epoch else torch.ones_like(self.weights)
+
+    def _adjustment(self, epoch: float) -> Tensor:
+        adjustment = self.settings.logit_adjustment * log_shares(self.prior(epoch))
+        # LDAM multiplies its logits, and would multiply the adjustment with them.
+        return adjustment / self.settings.ldam_scale if self.settings.name == "ldam" else adjustment

@@ -53,6 +53,8 @@ class CheckpointInfo:
         format: of these settings.
         temperature: divides the logits before the softmax; see `dfer.model.calibration`.
         licence: of the weights, or "".
+        prior: share of each label in training, as the loss weighed them; None in checkpoints of earlier versions.
+        logit_adjustment: τ; the logits are those of a model for the prior π^(1 - τ), with π = `prior`.
     """
 
     model_name: str
@@ -73,6 +75,8 @@ class CheckpointInfo:
     format: str = CHECKPOINT_FORMAT
     temperature: float = 1.0
     licence: str = ""
+    prior: dict[str, float] | None = None
+    logit_adjustment: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:

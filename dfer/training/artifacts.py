@@ -12,7 +12,7 @@ import importlib.util
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -96,10 +96,11 @@ class FoldFolder:
     def write_epoch(self, learner: Learner, state: TrainingState) -> None:
         """Write checkpoints, metrics.jsonl and events of the last epoch. The state must be saved after them."""
         weights, config, record = learner.evaluated.state_dict(), learner.model.config, state.history[-1]
-        save_checkpoint(self.path / "last.safetensors", weights, self.checkpoint_info(config, "last", record))
+        prior = learner.loss.prior(record["epoch"] - 1)  # during the epoch
+        info = self.checkpoint_info(config, "last", record, prior=prior.tolist())
+        save_checkpoint(self.path / "last.safetensors", weights, info)
         if record is state.best:
-            info = self.checkpoint_info(config, self.selection, record)
-            save_checkpoint(self.path / "best.safetensors", weights, info)
+            save_checkpoint(self.path / "best.safetensors", weights, replace(info, selection=self.selection))
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in state.history))
         write_events(self.path / TENSORBOARD, record)
 
@@ -166,13 +167,21 @@ class FoldFolder:
             "data": data | {"notice": info.notice},
         }
 
-    def checkpoint_info(self, config: ModelConfig, selection: Selection, record: Mapping[str, float]) -> CheckpointInfo:
+    def checkpoint_info(
+        self,
+        config: ModelConfig,
+        selection: Selection,
+        record: Mapping[str, float],
+        *,
+        prior: Sequence[float] | None = None,
+    ) -> CheckpointInfo:
         """Return the metadata of a checkpoint.
 
         Args:
             config: the model's settings.
             selection: how this epoch was chosen.
             record: the epoch's line of metrics.jsonl.
+            prior: share of each label in training; None if it is not known.
         """
         info = self._store.info
         origin = {"name": info.name, "fingerprint": self._fingerprint, "fold": self._fold, "detector": info.detector}
@@ -190,6 +199,8 @@ class FoldFolder:
             epoch=int(record["epoch"]),
             metrics={name: value for name, value in record.items() if name.startswith(("train_", "val_"))},
             dfer_version=__version__,
+            prior=None if prior is None else dict(zip(info.labels, prior, strict=True)),
+            logit_adjustment=self._recipe.loss.logit_adjustment,
         )
 
 

@@ -24,6 +24,7 @@ from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.batch_norm import share_batch_norm
+from dfer.training.targets import class_targets
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def build_learner(
     """
     model = build_model(recipe.model, labels).to(device)
     share_batch_norm(model)
-    counts = torch.bincount(torch.tensor([row.label for row in rows]), minlength=len(labels))
+    counts = class_targets(rows, len(labels), soft=recipe.loss.soft_labels).double().sum(dim=0)
     loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
     average: AveragedModel | None = None
     if recipe.train.ema_decay:

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dfer.batches.augment import AugmentDraw, Augmenter, mix_targets
@@ -17,6 +16,7 @@ from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.batch_norm import uncounted
 from dfer.training.setup import Compiled, Learner, use_compile
+from dfer.training.targets import class_targets
 
 
 class Stepper:
@@ -146,22 +146,6 @@ class Stepper:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-
-
-def class_targets(rows: Sequence[ManifestRow], num_classes: int, *, soft: bool) -> Tensor:
-    """Return the target probabilities of clips, float [B, C].
-
-    Args:
-        rows: the clips.
-        num_classes: C.
-        soft: use the shares of the annotators' votes, where they are known, in place of the label.
-    """
-    targets = F.one_hot(torch.tensor([row.label for row in rows]), num_classes).float()
-    for number, row in enumerate(rows):
-        if soft and any(row.votes):
-            votes = torch.tensor(row.votes, dtype=torch.float32)
-            targets[number] = votes / votes.sum()
-    return targets
 
 
 def lr_factor(settings: OptimSection, epoch: float, epochs: int) -> float:

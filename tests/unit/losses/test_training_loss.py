@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -85,3 +86,87 @@ def test_loss_is_cross_entropy_plus_the_compact_part() -> None:
     assert entropy == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item())
     assert compact > 0
     assert without(logits, targets, torch.zeros(6, 4))[1] == 0
+
+
+SHARES = [0.5, 0.3, 0.2, 0.0]
+
+
+def adjusted_by_a_loop(row: list[float], tau: float, shares: list[float]) -> list[float]:
+    """Return the logits of a clip + τ · log share; a class without clips is left as it is."""
+    return [z + (tau * math.log(share) if share else 0.0) for z, share in zip(row, shares, strict=True)]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("tau", [0.0, 0.5, 1.0, 2.0])
+def test_the_adjustment_equals_a_plain_loop(name: Any, tau: float) -> None:
+    logits, labels, features = batch()
+    settings = LossSection(name=name, logit_adjustment=tau, ldam_margin=0, ldam_scale=3, focal_gamma=2)
+    loss = TrainingLoss(settings, counts=torch.tensor(SHARES) * 70, dim=8)
+    losses = []
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        scaled = [3 * z for z in row] if name == "ldam" else row
+        powers = [math.exp(z) for z in adjusted_by_a_loop(scaled, tau, SHARES)]
+        q = powers[label] / sum(powers)
+        losses.append(-math.log(q) * ((1 - q) ** 2 if name == "focal" else 1))
+    found = loss(logits, F.one_hot(labels, 4).float(), features)
+    assert found[0].item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    plain = TrainingLoss(settings.model_copy(update={"logit_adjustment": 0.0}), counts=torch.ones(4), dim=8)
+    assert found[1] == plain(logits, F.one_hot(labels, 4).float(), features)[1]  # the compact part is not adjusted
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("counts", [[40, 5, 0], [0.2, 7.5, 0.1], [0, 0, 3]])
+def test_no_adjustment_is_infinite(name: Any, counts: list[float]) -> None:
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    settings = LossSection(name=name, logit_adjustment=2, class_weights="sqrt", label_smoothing=0.1)
+    loss = TrainingLoss(settings, counts=torch.tensor(counts), dim=8)
+    entropy, _ = loss(logits, torch.eye(3)[[2] * 6] + 1e-6, torch.zeros(6, 8))
+    entropy.backward()
+    assert torch.isfinite(entropy)
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_the_prior_is_the_shares_as_the_loss_weighs_them() -> None:
+    counts = torch.tensor([60, 30, 10, 0])
+    plain = TrainingLoss(LossSection(), counts=counts, dim=8)
+    assert plain.prior().tolist() == pytest.approx([0.6, 0.3, 0.1, 0.0])
+    settings = LossSection(class_weights="balanced", reweight_epoch=2)
+    deferred = TrainingLoss(settings, counts=counts, dim=8)
+    assert deferred.prior(1.5).tolist() == pytest.approx([0.6, 0.3, 0.1, 0.0])
+    assert deferred.prior(2).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0.0])
+
+
+def recalls_of_a_linear_model(tau: float) -> list[float]:
+    """Return the recalls on balanced clips of a head trained on 300, 60 and 12 overlapping ones of three classes."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+
+    def clips(counts: list[int]) -> tuple[Tensor, Tensor]:
+        labels = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
+        return centres[labels] + torch.randn(len(labels), 2, generator=generator), labels
+
+    features, labels = clips([300, 60, 12])
+    settings = LossSection(logit_adjustment=tau, compact_weight=0)
+    loss = TrainingLoss(settings, counts=torch.bincount(labels), dim=2)
+    head = torch.nn.Linear(2, 3)
+    torch.nn.init.zeros_(head.weight)
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        total, _ = loss(head(features), F.one_hot(labels, 3).float(), features)
+        total.backward()
+        return total
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    features, labels = clips([1000, 1000, 1000])
+    predicted = head(features).argmax(1)
+    return [float((predicted[labels == label] == label).float().mean()) for label in range(3)]
+
+
+def test_the_adjustment_raises_the_recall_of_rare_classes() -> None:
+    plain, half, balanced = (recalls_of_a_linear_model(tau) for tau in (0.0, 0.5, 1.0))
+    assert plain[2] + 0.1 < half[2] < balanced[2] - 0.05
+    assert plain[2] < 0.5 < 0.7 < balanced[2]
+    assert sum(plain) < sum(half) < sum(balanced)

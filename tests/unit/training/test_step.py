@@ -16,7 +16,7 @@ from dfer.recipe import OptimSection, Recipe
 from dfer.store.manifest import ManifestRow
 from dfer.training.batch_norm import share_batch_norm
 from dfer.training.setup import Learner, build_optimizer
-from dfer.training.step import Stepper, class_targets, lr_factor
+from dfer.training.step import Stepper, lr_factor
 from tests.stores import tiny_recipe
 from tests.unit.training.group import in_group
 
@@ -131,14 +131,3 @@ def test_an_attempt_whether_a_batch_fits_compiles_nothing(monkeypatch: pytest.Mo
 )
 def test_learning_rate_schedule(settings: dict[str, object], epoch: float, expected: float) -> None:
     assert lr_factor(OptimSection(**settings), epoch, 10) == pytest.approx(expected)  # type: ignore[arg-type]
-
-
-def test_soft_labels_are_the_shares_of_the_votes() -> None:
-    rows = [
-        ManifestRow("voted", 1, "sad", "ok", {}, votes=(0, 6, 2)),
-        ManifestRow("unknown", 2, "neutral", "ok", {}),
-        ManifestRow("slips", 0, "happy", "ok", {}, votes=(0, 0, 0)),
-    ]
-    soft = class_targets(rows, 3, soft=True)
-    assert soft.tolist() == [[0.0, 0.75, 0.25], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    assert class_targets(rows, 3, soft=False).argmax(1).tolist() == [1, 2, 0]
