@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, WrapValidator, field_validator, model_validator
 
 from dfer.errors import UsageError
 from dfer.losses.training_loss import LossSection
@@ -21,10 +21,40 @@ from dfer.runtime.plain_yaml import parse_yaml, read_mapping
 from dfer.settings import Count, Fraction, NonNegative, Positive, Settings, describe_problems, unknown_key
 
 
-class DataSection(Settings):
-    """The store, and the frames that are taken of a clip."""
+class StoreSection(Settings):
+    """One of several stores to train on."""
 
     path: str = Field(description="store folder, as `dfer preprocess` wrote it")
+    weight: Positive = Field(
+        1.0, description="how often an epoch sees each clip: 0.5 is half of the clips, drawn again for each epoch"
+    )
+    labels: dict[str, str | None] = Field(
+        {}, description="other names for the store's classes; null leaves a class out"
+    )
+    targets: str | None = Field(
+        None, description="CSV of target probabilities, used in place of label and votes for the clips it names"
+    )
+
+
+def _read_paths(values: Any, _of_union: object) -> str | list[StoreSection]:
+    """Return a folder as it is, and stores of a list with every key spelled out."""
+    if isinstance(values, str):
+        return values
+    if not isinstance(values, list | tuple) or not values:
+        raise ValueError("input should be a store folder, or a list of them")
+    # A union's own errors would name its members as if they were keys.
+    return _STORES.validate_python([{"path": item} if isinstance(item, str) else item for item in values])
+
+
+_STORES = TypeAdapter(list[StoreSection])
+
+
+class DataSection(Settings):
+    """The stores, and the frames that are taken of a clip."""
+
+    path: Annotated[str | list[StoreSection], WrapValidator(_read_paths)] = Field(
+        description="store folder, as `dfer preprocess` wrote it, or a list of several"
+    )
     val_fraction: Annotated[float, Field(ge=0.0, lt=0.9)] = Field(
         0.1,
         description="share of the train list held out to choose `best` by; with 0 there is only `last`. Not used where "
@@ -227,7 +257,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        problems += describe_problems(error, list(recipe_keys()))
+        problems += describe_problems(error, [*recipe_keys(), *_store_keys(values)])
     if problems:
         raise UsageError("; ".join(problems), where=found, hint="docs/recipes.md lists every key")
     return recipe
@@ -248,6 +278,14 @@ def recipe_keys() -> Iterator[str]:
                 yield from (f"{name}.{key}" for key in section.model_fields)
             else:
                 yield name
+
+
+def _store_keys(values: dict[str, Any]) -> Iterator[str]:
+    """Yield the dotted keys of each of several stores, as errors spell them."""
+    data = values.get("data")
+    paths = data.get("path") if isinstance(data, dict) else None
+    for number in range(len(paths) if isinstance(paths, list) else 0):
+        yield from (f"data.path.{number}.{key}" for key in StoreSection.model_fields)
 
 
 def shipped_recipes() -> Path:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfer.batches.prefetch import prefetch
-from dfer.batches.sampling import Sample, fixed_order, shuffled_order, split_batch
+from dfer.batches.sampling import Portion, Sample, fixed_order, portion_size, shuffled_order, split_batch
 from dfer.errors import DataError
 from dfer.runtime.device import use_device
 from dfer.store import Store, read_clip
@@ -139,6 +139,7 @@ class ClipLoader:
         location: where the decoded crops lie, see `choose_location`.
         workers: number of decoding threads.
         epoch_share: share of the clips in a shuffled epoch.
+        portions: how often a shuffled epoch sees which clips; None for every clip once.
         accumulate: number of parts in which a process computes a batch of a shuffled epoch.
         unit: clips that stay together in a part, 2 where clips are mixed in pairs.
         rank: this process among those that share each batch of a shuffled epoch, from 0.
@@ -165,6 +166,7 @@ class ClipLoader:
         location: CropLocation,
         workers: int,
         epoch_share: float = 1.0,
+        portions: Sequence[Portion] | None = None,
         accumulate: int = 1,
         unit: int = 1,
         rank: int = 0,
@@ -174,7 +176,9 @@ class ClipLoader:
         self.rows, self.waited_s = rows, 0.0
         self._lengths, self._num_frames, self._segments = [row.num_frames for row in rows], num_frames, segments
         self._batch_size, self._device = batch_size, device
-        self._epoch_clips = max(1, round(epoch_share * len(rows)))
+        self._portions = portions
+        epoch_clips = len(rows) if portions is None else sum(map(portion_size, portions))
+        self._epoch_clips = max(1, round(epoch_share * epoch_clips))
         self._accumulate, self._unit, self._rank, self._world_size = accumulate, unit, rank, world_size
         self._crops: ResidentCrops | StreamedCrops
         if location == "stream":
@@ -198,8 +202,8 @@ class ClipLoader:
             start: number of batches to skip.
         """
         self.waited_s = 0.0
-        order = shuffled_order(self._lengths, self._num_frames, self._segments, seed)[: self._epoch_clips]
-        batches = self._batches(order)[start:]
+        order = shuffled_order(self._lengths, self._num_frames, self._segments, seed, self._portions)
+        batches = self._batches(order[: self._epoch_clips])[start:]
         splits = [
             split_batch(len(batch), self._accumulate, self._unit, rank=self._rank, world_size=self._world_size)
             for batch in batches

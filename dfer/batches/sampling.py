@@ -45,18 +45,44 @@ def sample_frames(
 Sample = tuple[int, NDArray[np.int64]]  # a clip's number, and which of its frames
 
 
-def shuffled_order(lengths: Sequence[int], num_frames: int, segments: int, seed: Sequence[int]) -> list[Sample]:
-    """Return every clip once, in random order, with random frames.
+Portion = tuple[Sequence[int], float]  # clips' numbers, and how often an epoch sees each of them
+
+
+def shuffled_order(
+    lengths: Sequence[int],
+    num_frames: int,
+    segments: int,
+    seed: Sequence[int],
+    portions: Sequence[Portion] | None = None,
+) -> list[Sample]:
+    """Return every clip once, or as often as its portion says, in random order, with random frames.
 
     Args:
         lengths: number of crops of each clip.
         num_frames: T.
         segments: see `sample_frames`.
         seed: what the order depends on, such as (seed, epoch).
+        portions: of the clips; None for every clip once.
     """
     rng = np.random.default_rng(list(seed))
-    order = rng.permutation(len(lengths))
+    if portions is None:
+        order = rng.permutation(len(lengths))
+    else:
+        order = rng.permutation(np.concatenate([_draw_portion(*portion, rng) for portion in portions]))
     return [(int(clip), sample_frames(lengths[clip], num_frames, segments, rng)) for clip in order]
+
+
+def portion_size(portion: Portion) -> int:
+    """Return the number of clips that an epoch sees of a portion, counting repeated ones."""
+    clips, weight = portion
+    return max(round(weight * len(clips)), min(1, len(clips)))
+
+
+def _draw_portion(clips: Sequence[int], weight: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return each clip as often as the whole part of the weight says, and once more a random share of them."""
+    numbers = np.asarray(clips, np.int64)
+    rest = portion_size((clips, weight)) - int(weight) * len(numbers)
+    return np.concatenate([np.tile(numbers, int(weight)), rng.permutation(numbers)[:rest]])
 
 
 def fixed_order(lengths: Sequence[int], num_frames: int, segments: int) -> list[Sample]:

@@ -115,7 +115,7 @@ class TrainingScreen(TrainingObserver):
             total, earlier = progress.epochs * progress.steps, self._first_step - 1
             self._progress.set(done, total, f"loss {progress.loss:.4f}", earlier=earlier)
 
-    def on_epoch(self, record: dict[str, float]) -> None:
+    def on_epoch(self, record: dict[str, Any]) -> None:
         """Print the line of a finished epoch."""
         line = Text(f"epoch {record['epoch']:3.0f}  loss {record['train_loss']:.4f}")
         if "val_war" in record:
@@ -124,6 +124,8 @@ class TrainingScreen(TrainingObserver):
                 f"  val loss {record['val_loss']:.4f}  WAR {record['val_war']:6.2%}  UAR {record['val_uar']:6.2%}",
                 "bold",
             )
+        for name, figures in record.get("val", {}).items():
+            line += Text(f"  {name} {figures['war']:.2%} / {figures['uar']:.2%}")
         line += Text(
             f"  {record.get('clips_per_s', 0):6.1f} clips/s  data wait {record.get('data_wait', 0):4.0%}  "
             f"step {record.get('step_ms', 0):.0f} ms",

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
 from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run, read_run
 from dfer.runtime.device import choose_device
 from dfer.store import Store, open_store
+from dfer.store.joined import fit_store
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +91,17 @@ def _plan_checkpoint(checkpoint: Path, folds: Sequence[int] | None, data: Path |
 
 
 def _data_of(folder: Path) -> Path:
-    return Path(read_run(folder)["data"]["path"])
+    """Return the store that a fold was trained on.
+
+    Raises:
+        UsageError: there are several.
+    """
+    data = read_run(folder)["data"]
+    stores = [data["path"]] if "path" in data else [store["path"] for store in data["stores"]]
+    if len(stores) > 1:
+        hint = f"test on one of them: --data {' or --data '.join(stores)}"
+        raise UsageError("trained on several stores", where=folder, hint=hint)
+    return Path(stores[0])
 
 
 def evaluate(
@@ -151,12 +163,14 @@ def evaluate_fold(
     Raises:
         DferError: the store does not fit the checkpoint, or has no such test list.
     """
+    trained_on = store
+    store = store_as_trained(store, info, fold)
     require_same_labels(info.labels, store.info.labels, what="the data set", where=str(store.root))
     require_same_alignment(info.alignment, store.info.alignment, where=str(store.root))
     rows = store.select(fold, "test")
     if not rows:
         raise DataError(f"fold {fold} has no test clips", where=store.root)
-    _warn_of_other_data(info, store, fold, checkpoint)
+    _warn_of_other_data(info, trained_on, fold, checkpoint)
     readable = [row for row in rows if row.ok]
     outputs = run_clips(
         model,
@@ -179,11 +193,37 @@ def evaluate_fold(
     )
 
 
+def store_as_trained(store: Store, info: CheckpointInfo, fold: int) -> Store:
+    """Return a store with a checkpoint's labels, if that was trained on several stores; else as it is.
+
+    Args:
+        store: one of them, or another one.
+        info: of the checkpoint.
+        fold: the fold that is asked for.
+
+    Raises:
+        DataError: the checkpoint does not know a class of the store.
+    """
+    if "stores" not in info.data:
+        return store
+    known = trained_store(store, info) or {}
+    return fit_store(store, info.labels, known.get("labels", {}), fold)
+
+
+def trained_store(store: Store, info: CheckpointInfo) -> dict[str, Any] | None:
+    """Return what a checkpoint says of a store that it was trained on, maybe in another state; None for others."""
+    stores: list[dict[str, Any]] = info.data.get("stores") or [info.data]
+    same = [known for known in stores if known.get("fingerprint") == store.fingerprint()]
+    return next(iter([*same, *(known for known in stores if known.get("name") == store.info.name)]), None)
+
+
 def _warn_of_other_data(info: CheckpointInfo, store: Store, fold: int, checkpoint: Path) -> None:
-    own = info.data.get("fold")
-    if own not in (None, fold) and info.data.get("name") == store.info.name:
+    own, known = info.data.get("fold"), trained_store(store, info)
+    # A single fold stands for each of the others' where stores are joined.
+    one_fold = "stores" in info.data and store.info.num_folds == 1
+    if own not in (None, fold) and known is not None and known.get("name") == store.info.name and not one_fold:
         logger.warning("%s was trained on fold %s: fold %s's test clips may be among its own", checkpoint, own, fold)
-    if info.data.get("fingerprint") != store.fingerprint():
+    if known is None or known.get("fingerprint") != store.fingerprint():
         logger.warning("%s was trained on other data than %s", checkpoint, store.root)
 
 

@@ -164,9 +164,11 @@ class Predictor:
         if not tracks:
             warnings.append(f"no face found in {source.num_frames} frames")
         warnings += source.warnings
-        trained_with = self.info.data.get("detector")
-        if tracks and not self.detector.aligned_input and trained_with not in (self.detector.name, None):
-            warnings.append(f"faces were found with {self.detector.name}, in training with {trained_with}")
+        known = self.info.data.get("detector")  # several where stores were joined
+        trained_with = known if isinstance(known, list) else [known or self.detector.name]
+        if tracks and not self.detector.aligned_input and self.detector.name not in trained_with:
+            used = " and ".join(trained_with)
+            warnings.append(f"faces were found with {self.detector.name}, in training with {used}")
         return warnings
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from dfer.errors import CheckpointError, DataError, DferError
-from dfer.evaluation.evaluate import evaluate_fold
+from dfer.evaluation.evaluate import evaluate_fold, store_as_trained, trained_store
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import load_weights
 from dfer.model.calibration import fit_temperature
@@ -79,9 +79,11 @@ def publish_weights(
     chosen = choose_device(device)
     model, info = load_checkpoint(checkpoint, chosen)
     store = open_store(data)
-    if info.data.get("fingerprint") != store.fingerprint():
+    known = trained_store(store, info)
+    if known is None or known.get("fingerprint") != store.fingerprint():
         raise DataError("the checkpoint was trained on other data", where=data, hint="name the store it was trained on")
     fold = info.data["fold"]
+    given, store = store, store_as_trained(store, info, fold)
     rows = [row for row in store.select(fold, "val") if row.ok]
     if not rows:
         raise DataError(f"fold {fold} has no validation split to fit the temperature on", where=data)
@@ -95,7 +97,7 @@ def publish_weights(
     data_info = info.data | {"described": described}
     info = replace(info, temperature=temperature, licence=licence, notice=notice, data=data_info)
     logger.info("temperature %.3f; testing", temperature)
-    tested = evaluate_fold(model, info, store, fold, checkpoint=out, batch_size=batch_size)
+    tested = evaluate_fold(model, info, given, fold, checkpoint=out, batch_size=batch_size)
     figures = {"test_war": tested.war, "test_uar": tested.uar, "test_ece": tested.ece}
     known = {name: value for name, value in figures.items() if value is not None}
     info = replace(info, metrics=info.metrics | known)
@@ -155,9 +157,13 @@ def training_history(fold: Path) -> list[dict[str, Any]]:
     while folder is not None:
         recipe = load_recipe(folder / "recipe.yaml")
         record = read_run(folder)
-        del record["command"], record["data"]["path"]
+        del record["command"]
         values = recipe.model_dump(mode="json")
-        values["data"]["path"] = Path(recipe.data.path).name
+        if isinstance(paths := values["data"]["path"], str):
+            del record["data"]["path"]
+            values["data"]["path"] = Path(paths).name
+        for store in (*record["data"].get("stores", ()), *(paths if isinstance(paths, list) else ())):
+            store |= {key: Path(store[key]).name for key in ("path", "targets") if store.get(key)}
         history.insert(0, record | {"recipe": values, "metrics": read_metrics(folder)})
         folder = _run_before(folder, recipe.model.init or recipe.model.backbone)
     return history

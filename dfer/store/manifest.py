@@ -55,6 +55,14 @@ class ManifestRow:
         """True if the clip has crops in the store."""
         return self.status == "ok"
 
+    def target(self, *, soft: bool) -> tuple[float, ...]:
+        """Return what to train on in place of the label, a share per class up to a common factor; empty for the label.
+
+        Args:
+            soft: whether votes are trained on, where they are known.
+        """
+        return self.votes if soft and any(self.votes) else ()
+
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Write the manifest: the contract's columns, then a train|test column per fold."""

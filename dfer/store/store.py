@@ -84,6 +84,27 @@ class Store:
         """Return the path of a clip's ZIP."""
         return clip_path(self.root, clip_id)
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """How often an epoch sees each clip, by the name of its store."""
+        return {self.info.name: 1.0}
+
+    def members(self, rows: Sequence[ManifestRow]) -> dict[str, list[int]]:
+        """Return the numbers of those rows that come from each store, by its name: all from this one."""
+        return {self.info.name: list(range(len(rows)))} if rows else {}
+
+    def by_member(self, rows: Sequence[ManifestRow]) -> dict[str, list[ManifestRow]]:
+        """Return the rows that come from each store, by its name; a store without any is missing."""
+        return {name: [rows[number] for number in numbers] for name, numbers in self.members(rows).items()}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what run.json says of the data, without the fingerprint."""
+        return {"path": str(self.root.resolve()), "name": self.info.name}
+
+    def origin(self) -> dict[str, Any]:
+        """Return what a checkpoint says of the data, without fingerprint and fold."""
+        return {"name": self.info.name, "detector": self.info.detector}
+
     def select(self, fold: int, split: Split) -> list[ManifestRow]:
         """Return the rows of a fold's train, val or test list, in the manifest's order.
 

@@ -63,8 +63,8 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, float] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
 
 
 class FoldFolder:
@@ -158,7 +158,7 @@ class FoldFolder:
     def describe(self) -> dict[str, Any]:
         """Return what run.json says of the data and the recipe."""
         info = self._store.info
-        data = {"path": str(self._store.root.resolve()), "name": info.name, "fingerprint": self._fingerprint}
+        data = self._store.describe() | {"fingerprint": self._fingerprint}
         return {
             "fold": self._fold,
             "labels": info.labels,
@@ -171,7 +171,7 @@ class FoldFolder:
         self,
         config: ModelConfig,
         selection: Selection,
-        record: Mapping[str, float],
+        record: Mapping[str, Any],
         *,
         prior: Sequence[float] | None = None,
     ) -> CheckpointInfo:
@@ -184,7 +184,7 @@ class FoldFolder:
             prior: share of each label in training; None if it is not known.
         """
         info = self._store.info
-        origin = {"name": info.name, "fingerprint": self._fingerprint, "fold": self._fold, "detector": info.detector}
+        origin = self._store.origin() | {"fingerprint": self._fingerprint, "fold": self._fold}
         return CheckpointInfo(
             model_name=self._recipe.model.name,
             model_config=config.model_dump(),
@@ -204,7 +204,7 @@ class FoldFolder:
         )
 
 
-def write_events(folder: Path, record: Mapping[str, float]) -> None:
+def write_events(folder: Path, record: Mapping[str, Any]) -> None:
     """Write an epoch's figures for TensorBoard, if the `tensorboard` package is installed.
 
     Each epoch has a file of its own, so that a kill loses none and a resumed run repeats none.

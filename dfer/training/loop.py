@@ -25,13 +25,13 @@ from dfer.recipe import Recipe
 from dfer.runs import RUNS, fold_folder
 from dfer.runtime.device import choose_device, choose_precision, used_memory
 from dfer.runtime.environment import describe_environment, utc_now
-from dfer.store import Store, open_store
+from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.artifacts import FoldFolder, TrainingState
 from dfer.training.observer import EpochClock, StepProgress, TrainingObserver
 from dfer.training.setup import build_learner, open_loaders
-from dfer.training.splits import fold_rows
+from dfer.training.splits import fold_rows, open_stores
 from dfer.training.step import Stepper, seed_of
 from dfer.training.stopping import DivergenceWatch, Interrupt, diverged, out_of_memory
 from dfer.training.validation import own_share, validate
@@ -46,12 +46,12 @@ def train(
     resume: bool = True,
     observer: TrainingObserver | None = None,
 ) -> list[dict[str, Any]]:
-    """Train folds of the recipe's store; a finished fold is not trained again.
+    """Train folds of the recipe's stores; a finished fold is not trained again.
 
     Under `torchrun`, all processes call this, and share every batch.
 
     Args:
-        recipe: training settings, and the store to train on.
+        recipe: training settings, and the stores to train on.
         folds: fold numbers, 1-based; None for all.
         out: the run's folder; None for runs/NAME.
         device: "auto", "cpu" or "cuda".
@@ -66,7 +66,7 @@ def train(
         KeyboardInterrupt: Ctrl-C, after the state was saved.
     """
     chosen = choose_device(device)
-    store = open_store(Path(recipe.data.path))
+    store = open_stores(recipe.data)
     run = out or RUNS / recipe.name
     records = []
     with distributed.process_group(chosen):
@@ -115,7 +115,7 @@ class FoldTrainer:
         self.train_rows, self.val_rows = fold_rows(store, fold, recipe)
         self.folder = FoldFolder(fold_folder(run, fold), recipe, store, fold, self.train_rows)
         torch.manual_seed(seed_of(recipe.train.seed, fold, 0, 0))  # decides the initial weights
-        self.learner = build_learner(recipe, store.info.labels, self.train_rows, device=device)
+        self.learner = build_learner(recipe, store, self.train_rows, device=device)
         self.stepper = Stepper(recipe, self.learner, device=device, dtype=self.dtype, fold=fold)
         self.state = TrainingState()
         saved = distributed.broadcast(self.folder.load_state() if resume and distributed.rank() == 0 else None)
@@ -268,7 +268,7 @@ class FoldTrainer:
             "lr": self.learner.lr,
             "epoch_s": round(seconds, 3),
             **{name: round(value, 4) for name, value in speed.items()},
-            **validate(self.learner.evaluated, val_loader, self.val_rows),
+            **validate(self.learner.evaluated, val_loader, self.val_rows, self.store),
         }
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
         state.history.append(record)

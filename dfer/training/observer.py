@@ -46,7 +46,7 @@ class TrainingObserver:
     def on_step(self, progress: StepProgress) -> None:
         """A step is done."""
 
-    def on_epoch(self, record: dict[str, float]) -> None:
+    def on_epoch(self, record: dict[str, Any]) -> None:
         """An epoch is done; the record is its line of metrics.jsonl."""
 
     def on_end(self, fold: int, record: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfer.batches.loaders import DEVICE_SHARE, ClipLoader, CropLocation, choose_location, crop_bytes
+from dfer.batches.sampling import Portion
 from dfer.errors import DferError
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.build import build_model
@@ -89,29 +90,48 @@ class Learner:
             self.average.load_state_dict(state["average"])
 
 
-def build_learner(
-    recipe: Recipe, labels: Sequence[str], rows: Sequence[ManifestRow], *, device: torch.device
-) -> Learner:
+def build_learner(recipe: Recipe, store: Store, rows: Sequence[ManifestRow], *, device: torch.device) -> Learner:
     """Build what a recipe trains; torch's random seed decides its initial weights.
 
     Args:
         recipe: training settings.
-        labels: emotion names, in order.
+        store: the data.
         rows: the training clips.
         device: the device to train on.
 
     Raises:
         DferError: the sizes fit no model, or a file of weights cannot be loaded.
     """
-    model = build_model(recipe.model, labels).to(device)
+    model = build_model(recipe.model, store.info.labels).to(device)
     share_batch_norm(model)
-    counts = class_targets(rows, len(labels), soft=recipe.loss.soft_labels).double().sum(dim=0)
+    counts = class_counts(store, rows, soft=recipe.loss.soft_labels)
     loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
     average: AveragedModel | None = None
     if recipe.train.ema_decay:
         decay = get_ema_multi_avg_fn(recipe.train.ema_decay)
         average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
     return Learner(model, loss, build_optimizer(model, recipe.optim), average)
+
+
+def class_counts(store: Store, rows: Sequence[ManifestRow], *, soft: bool) -> Tensor:
+    """Return the clips of each class that an epoch sees, or the sums of their soft labels, float64 [C].
+
+    Args:
+        store: the data; a store's weight counts its clips.
+        rows: the training clips.
+        soft: see `class_targets`.
+    """
+    counts = torch.zeros(len(store.info.labels), dtype=torch.float64)
+    for name, of_store in store.by_member(rows).items():
+        counts += store.weights[name] * class_targets(of_store, len(counts), soft=soft).double().sum(dim=0)
+    return counts
+
+
+def epoch_portions(store: Store, rows: Sequence[ManifestRow]) -> list[Portion] | None:
+    """Return how often an epoch sees which of the clips; None if it is each of them once."""
+    if all(weight == 1 for weight in store.weights.values()):
+        return None
+    return [(numbers, store.weights[name]) for name, numbers in store.members(rows).items()]
 
 
 def build_optimizer(model: VideoModel, settings: OptimSection) -> torch.optim.Optimizer:
@@ -218,6 +238,7 @@ def open_loaders(
             train_rows,
             batch_size=settings.batch_size,
             epoch_share=settings.epoch_share,
+            portions=epoch_portions(store, train_rows),
             accumulate=recipe.optim.accumulate,
             unit=unit,
             rank=distributed.rank(),

@@ -1,33 +1,66 @@
-"""Split the clips of a fold into training and validation; validation never comes from the test list."""
+"""Open the stores of a recipe, and split a fold's clips into training and validation, never from the test list."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
-from dfer.recipe import Recipe
-from dfer.store import Store
+from dfer.recipe import DataSection, Recipe
+from dfer.store import Store, open_store
+from dfer.store.joined import StorePart, join_stores
 from dfer.store.manifest import ManifestRow
+
+
+def open_stores(settings: DataSection) -> Store:
+    """Open the store of a recipe, or several as one.
+
+    Raises:
+        DataError: one is missing or damaged, or they do not go together.
+    """
+    if isinstance(settings.path, str):
+        return open_store(Path(settings.path))
+    return join_stores([
+        StorePart(
+            open_store(Path(part.path)), part.weight, part.labels, None if part.targets is None else Path(part.targets)
+        )
+        for part in settings.path
+    ])  # fmt: skip
 
 
 def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow], list[ManifestRow]]:
     """Return the readable training and validation rows; the test list stays untouched unless the recipe selects on it.
 
+    Of several stores, each is validated on its own validation list, where it has one, else on a share of its own train
+    list.
+
     Raises:
         DataError: the store has no such fold, or it has no readable training clip.
     """
-    train = _readable(store.select(fold, "train"))
-    if not train:
-        raise DataError(f"fold {fold} has no training clip that could be read", where=store.root)
+    train = store.by_member(_readable(store.select(fold, "train")))
+    without = [name for name in store.weights if name not in train]
+    if without:
+        of = f" of {without[0]}" if len(store.weights) > 1 else ""
+        raise DataError(f"fold {fold}{of} has no training clip that could be read", where=store.root)
     if recipe.train.select == "test":
-        return train, _readable(store.select(fold, "test"))
-    official = _readable(store.select(fold, "val"))
-    if official:
-        return train, official
-    return split_validation(train, recipe.data.val_fraction, recipe.train.seed)
+        return _all(train), _readable(store.select(fold, "test"))
+    official = store.by_member(_readable(store.select(fold, "val")))
+    train_rows, val_rows = [], []
+    for name, rows in train.items():
+        if name in official:
+            trained, validated = rows, official[name]
+        else:
+            trained, validated = split_validation(rows, recipe.data.val_fraction, recipe.train.seed)
+        train_rows += trained
+        val_rows += validated
+    return train_rows, val_rows
+
+
+def _all(rows: dict[str, list[ManifestRow]]) -> list[ManifestRow]:
+    return [row for of_store in rows.values() for row in of_store]
 
 
 def _readable(rows: Sequence[ManifestRow]) -> list[ManifestRow]:

@@ -17,11 +17,12 @@ def class_targets(rows: Sequence[ManifestRow], num_classes: int, *, soft: bool) 
     Args:
         rows: the clips.
         num_classes: C.
-        soft: use the shares of the annotators' votes, where they are known, in place of the label.
+        soft: use the shares of the annotators' votes, where they are known, in place of the label. Probabilities from
+            a file of targets are used in any case.
     """
     targets = F.one_hot(torch.tensor([row.label for row in rows]), num_classes).float()
     for number, row in enumerate(rows):
-        if soft and any(row.votes):
-            votes = torch.tensor(row.votes, dtype=torch.float32)
-            targets[number] = votes / votes.sum()
+        if shares := row.target(soft=soft):
+            target = torch.tensor(shares, dtype=torch.float32)
+            targets[number] = target / target.sum()
     return targets

@@ -108,9 +108,9 @@ def test_the_benchmark_times_what_training_does(tmp_path: Path, monkeypatch: pyt
     validated: list[int] = []
     validate = loop.validate
 
-    def counted_validation(model: Any, loader: Any, rows: Any) -> dict[str, float]:
+    def counted_validation(model: Any, loader: Any, rows: Any, store: Any) -> dict[str, Any]:
         validated.append(len(rows))
-        return validate(model, loader, rows)
+        return validate(model, loader, rows, store)
 
     monkeypatch.setattr(loop, "validate", counted_validation)
     result = bench_training(
