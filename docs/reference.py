@@ -177,6 +177,9 @@ def _recipe_tables() -> Iterator[tuple[str, str]]:
         else:
             own.append(_key_row(name, field, name in schema["required"]))
     yield "recipe", _key_table(own)
+    store = schema["$defs"]["StoreSection"]
+    required = store.get("required", [])
+    yield "store", _key_table([_key_row(key, field, key in required) for key, field in store["properties"].items()])
 
 
 def _key_table(rows: list[list[str]]) -> str:
@@ -204,12 +207,14 @@ def _type_words(field: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
+    if "$ref" in field.get("items", {}):
+        return "list"
     if field["type"] == "array":
         items = field.get("prefixItems") or [field.get("items", {})] * field.get("minItems", 1)
         return f"{len(items)} × {_type_words(items[0])}"
     if "pattern" in field:
         return f"text, `{field['pattern']}`"
-    word = {"string": "text", "boolean": "true or false"}.get(field["type"], field["type"])
+    word = {"string": "text", "boolean": "true or false", "object": "mapping"}.get(field["type"], field["type"])
     return ", ".join([word, *_bounds(field)])
 
 
