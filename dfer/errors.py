@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dfer.names import printable
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, which shells expect from an interrupted program
@@ -25,8 +27,8 @@ class DferError(Exception):
     exit_code = EXIT_FAILED
 
     def __init__(self, what: str, *, where: str | Path | None = None, hint: str | None = None) -> None:
-        self.what = " ".join(what.split())
-        self.where = None if where is None else str(where)
+        self.what = printable(" ".join(what.split()))
+        self.where = None if where is None else printable(str(where), keep="")
         self.hint = hint
         super().__init__(str(self))
 

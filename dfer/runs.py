@@ -17,6 +17,10 @@ from dfer.pretrained import DEFAULT, find_pretrained, pretrained_names
 RUNS = Path("runs")
 DEMO_RUNS = Path("demo/runs")  # what `dfer demo` leaves
 CHECKPOINT_VARIABLE = "DFER_CHECKPOINT"
+# Files of a fold's folder; see `dfer.training.artifacts`.
+FOLD_FILES = (
+    "recipe.yaml", "metrics.jsonl", "last.safetensors", "best.safetensors", "state.pt", "run.json", "curves.png",
+)  # fmt: skip
 _FOLD = re.compile(r"fold(\d+)$")
 
 

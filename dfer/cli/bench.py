@@ -47,13 +47,15 @@ def bench(
         return
     from dfer.bench.models import bench_models
     from dfer.cli.console import note, stdout
-    from dfer.cli.output import write_json_result
+    from dfer.cli.outputs import check_outputs, json_output, write_json_result
     from dfer.reports.benchmarks import bench_table
 
+    json_to = json_output(json)
+    check_outputs(json_to)
     result = bench_models(device=device.value, batch_size=batch_size, seconds=seconds, on_case=lambda name: note(name))
-    if json:
-        write_json_result(json, [result])
-    if json != "-":
+    if json_to:
+        write_json_result(json_to, [result])
+    if not (json_to and json_to.is_stdout):
         stdout.print(bench_table(result))
 
 
@@ -78,12 +80,14 @@ def preprocess(
     from dfer.bench.memory import bench_memory
     from dfer.bench.preprocess import bench_preprocess
     from dfer.cli.console import note, stdout
-    from dfer.cli.output import write_json_result
+    from dfer.cli.outputs import check_outputs, json_output, write_json_result
     from dfer.errors import UsageError
     from dfer.faces.detectors import resolve_detector
     from dfer.reports.benchmarks import memory_table, preprocess_bench_table
     from dfer.runtime.machine import usable_cores
 
+    json_to = json_output(json)
+    check_outputs(json_to, inputs=[*(videos or []), detector_weights])
     if memory and len(videos or []) != 1:
         raise UsageError("--memory needs exactly one video, which shows a face", where="--memory")
     _, weights = resolve_detector("scrfd", detector_weights)
@@ -95,9 +99,9 @@ def preprocess(
         with TemporaryDirectory(prefix="dfer-bench-") as scratch:
             videos = videos or _generate_videos(Path(scratch))
             result = bench_preprocess(videos, weights, workers=count, repeat=repeat, on_step=note)
-    if json:
-        write_json_result(json, [result])
-    if json != "-":
+    if json_to:
+        write_json_result(json_to, [result])
+    if not (json_to and json_to.is_stdout):
         stdout.print(memory_table(result) if memory else preprocess_bench_table(result))
 
 
@@ -118,16 +122,18 @@ def detectors(
     """Measure the face detectors beside SCRFD at 640 pixels: faces found, landmarks and speed."""
     from dfer.bench.detectors import bench_detectors
     from dfer.cli.console import note, stdout
-    from dfer.cli.output import write_json_result
+    from dfer.cli.outputs import check_outputs, json_output, write_json_result
     from dfer.faces.detectors import resolve_detector
     from dfer.reports.benchmarks import detectors_bench_table
 
+    json_to = json_output(json)
+    check_outputs(json_to, inputs=[*sources, detector_weights])
     _, weights = resolve_detector("scrfd", detector_weights)
     assert weights is not None  # SCRFD has them
     result = bench_detectors(sources, weights, every=every, on_step=note if len(sources) < 20 else lambda _text: None)
-    if json:
-        write_json_result(json, [result])
-    if json != "-":
+    if json_to:
+        write_json_result(json_to, [result])
+    if not (json_to and json_to.is_stdout):
         stdout.print(detectors_bench_table(result))
 
 
@@ -159,9 +165,11 @@ def train(
     """
     from dfer.bench.training import bench_training
     from dfer.cli.console import note, stdout
-    from dfer.cli.output import write_json_result
+    from dfer.cli.outputs import check_outputs, json_output, write_json_result
     from dfer.reports.benchmarks import training_bench_table
 
+    json_to = json_output(json)
+    check_outputs(json_to, inputs=[frame_counts])
     result = bench_training(
         device=device.value,
         batch_size=batch_size,
@@ -172,7 +180,7 @@ def train(
         overrides=overrides or [],
         on_step=note,
     )
-    if json:
-        write_json_result(json, [result])
-    if json != "-":
+    if json_to:
+        write_json_result(json_to, [result])
+    if not (json_to and json_to.is_stdout):
         stdout.print(training_bench_table(result))

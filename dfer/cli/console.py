@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
+from dfer.names import printable
+
 stdout = Console()
 stderr = Console(stderr=True)
 
@@ -37,7 +39,7 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        _print(Text(prefix, style) + Text(record.getMessage()))
+        _print(Text(prefix, style) + Text(printable(record.getMessage())))
 
 
 def configure_logging(*, debug: bool) -> None:
@@ -51,11 +53,11 @@ def configure_logging(*, debug: bool) -> None:
 
 def print_error(message: str, *, hint: str | None = None) -> None:
     """Print the error line and the hint."""
-    _print(Text("error: ", "bold red") + Text(message))
+    _print(Text("error: ", "bold red") + Text(printable(message)))
     if hint:
-        _print(Text("hint: ", "cyan") + Text(hint))
+        _print(Text("hint: ", "cyan") + Text(printable(hint)))
 
 
 def note(message: str) -> None:
     """Print a line to stderr."""
-    _print(Text(message))
+    _print(Text(printable(message)))

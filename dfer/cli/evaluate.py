@@ -45,13 +45,19 @@ def evaluate(
     No test clip is dropped: one that could not be read counts as an error, and the results without it are given too.
     """
     from dfer.cli.console import note, stdout
-    from dfer.cli.output import write_json_result
+    from dfer.cli.outputs import check_outputs, json_output, require_apart, write_json_result
     from dfer.cli.progress import Progress
     from dfer.evaluation.evaluate import evaluate as run_evaluation
     from dfer.evaluation.evaluate import plan_evaluation
     from dfer.reports.evaluation import evaluation_table, write_evaluation_report
 
+    json_to = json_output(json)
+    check_outputs(json_to)
     tasks = plan_evaluation(folds=parse_folds(fold, "all"), run=run, checkpoint=checkpoint, data=data)
+    read = [path for task in tasks for path in (task.data, *_files_beside(task.checkpoint))]
+    check_outputs(json_to, inputs=read)
+    if report:
+        require_apart(report, read, option="--report")
     for task in tasks:
         note(f"fold {task.fold}: {task.checkpoint} on {task.data}")
     done = total = 0
@@ -63,10 +69,17 @@ def evaluate(
             progress.set(done, total)
 
         result = run_evaluation(tasks, device=device.value, batch_size=batch_size, on_batch=on_batch)
-    if json:
-        write_json_result(json, [result.to_dict()])
-    if json != "-":
+    if json_to:
+        write_json_result(json_to, [result.to_dict()])
+    if not (json_to and json_to.is_stdout):
         stdout.print(evaluation_table(result))
     if report:
         write_evaluation_report(result, report)
         note(f"report in {report}")
+
+
+def _files_beside(checkpoint: Path) -> list[Path]:
+    """Return the checkpoint and the other files of its fold, which a result must not replace."""
+    from dfer.runs import FOLD_FILES
+
+    return [checkpoint, *(path for path in checkpoint.parent.glob("*") if path.name in FOLD_FILES)]

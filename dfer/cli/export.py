@@ -25,8 +25,13 @@ def export(
     and normalisation are stored in the file's metadata.
     """
     from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, output
     from dfer.model.export import export_onnx
+    from dfer.runs import find_checkpoint
 
-    result = export_onnx(checkpoint, out)
+    target = output("--out", out, (".onnx",))
+    assert target is not None  # --out is required
+    check_outputs(target, inputs=[find_checkpoint(checkpoint)])
+    result = export_onnx(checkpoint, target.path)
     note(f"{out}: {result.megabytes:.1f} MB, opset {result.opset}")
     note(f"largest difference from torch over {result.num_checked} inputs: {result.max_difference:.1e}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from dfer.cli.options import (
     DeviceOption,
 )
 from dfer.faces.detectors import AUTO
+from dfer.names import name_text
 
 if TYPE_CHECKING:
     from dfer.prediction.predictor import Analysis, Predictor
@@ -48,7 +50,10 @@ def predict(
         typer.Option(metavar="FILE|-", help="Write JSON, one object per input; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(help="Write a CSV with a row per face and segment.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(
+            metavar="FILE|-", help="Write a CSV with a row per face and segment; - is stdout.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     video: Annotated[
         Path | None, typer.Option(help="Write the video with the prediction drawn in.", rich_help_panel=OUTPUT)
@@ -81,22 +86,22 @@ def predict(
     timestamps.
     """
     from dfer.cli.console import note, print_error, stdout
-    from dfer.cli.output import write_json_result
-    from dfer.drawing.style import require_figure_suffix, save_figure
+    from dfer.cli.outputs import check_outputs, csv_output, json_output, output, write_json_result
+    from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table, write_prediction_csv
-    from dfer.runs import newer_run
+    from dfer.runs import find_checkpoint, newer_run
     from dfer.video.writer import WRITABLE_SUFFIXES
 
     if len(inputs) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
-    if plot:
-        require_figure_suffix(plot)
-    if video and video.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise UsageError(f"cannot write a video as {video.name!r}", hint=f"name it {' or '.join(WRITABLE_SUFFIXES)}")
-    missing = [source for source in inputs if not source.exists()]
+    json_to, csv_to = json_output(json), csv_output(csv)
+    plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
+    read = [*inputs, detector_weights, None if checkpoint is None else find_checkpoint(checkpoint)]
+    check_outputs(json_to, csv_to, plot_to, video_to, inputs=read)
+    missing = [source for source in inputs if not os.path.exists(source)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(inputs):
         raise VideoError("no such file or folder", where=missing[0], hint="check the path")
     predictor = Predictor(
@@ -120,22 +125,22 @@ def predict(
             if len(inputs) == 1:
                 raise
             print_error(str(error), hint=error.hint)
-            results.append({"schema": "dfer.prediction/1", "source": str(source), "error": str(error)})
+            results.append({"schema": "dfer.prediction/1", "source": name_text(source), "error": str(error)})
             continue
         for warning in analysis.prediction.warnings:
-            note(f"warning: {source}: {warning}")
+            note(f"warning: {name_text(source)}: {warning}")
         results.append(analysis.prediction.to_dict())
         answered.append(analysis)
     predictions = [analysis.prediction for analysis in answered]
-    if json:
-        write_json_result(json, results)
-    if csv:
-        write_prediction_csv(predictions, csv)
-    if answered and plot:
-        save_figure(draw_prediction(predictions[0]), plot)
-    if answered and video:
-        _write_video(answered[0], video)
-    if json != "-":
+    if json_to:
+        write_json_result(json_to, results)
+    if csv_to:
+        write_prediction_csv(predictions, csv_to.path)
+    if answered and plot_to:
+        save_figure(draw_prediction(predictions[0]), plot_to.path)
+    if answered and video_to:
+        _write_video(answered[0], video_to.path)
+    if not any(given and given.is_stdout for given in (json_to, csv_to, plot_to, video_to)):
         stdout.print(prediction_table(predictions))
     if len(answered) < len(inputs):
         raise typer.Exit(EXIT_FAILED)
@@ -144,7 +149,7 @@ def predict(
 def _analyse(predictor: Predictor, source: Path) -> Analysis:
     from dfer.cli.progress import Progress
 
-    with Progress(source.name, "%") as progress:
+    with Progress(name_text(source.name), "%") as progress:
         halves = {"detect": 0, "recognise": 50}
         return predictor.analyse(source, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage))
 
@@ -153,5 +158,5 @@ def _write_video(analysis: Analysis, path: Path) -> None:
     from dfer.cli.progress import Progress
     from dfer.reports.prediction import write_annotated_video
 
-    with Progress(path.name, "%") as progress:
+    with Progress(name_text(path.name), "%") as progress:
         write_annotated_video(analysis, path, lambda done: progress.set(int(100 * done), 100, "drawing"))

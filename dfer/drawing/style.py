@@ -21,11 +21,13 @@ from dfer.drawing.text import load_font, shorten_text, wrap_text
 from dfer.errors import UsageError
 from dfer.labels import EMOTION_COLORS
 from dfer.runtime.files import atomic_path
+from dfer.runtime.streams import is_stream
 
 _MARGIN, _GAP = 0.25, 0.14  # inches around the figure; between its body and the heading or footer
 _TITLE_PT, _SUBTITLE_PT, _NOTICE_PT = 13.0, 8.5, 8.0
 # The formats we write, without the date and program that matplotlib adds: the same figure gives the same file.
 _METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+FIGURE_SUFFIXES = tuple(_METADATA)
 _MEASURE = 10  # text is measured at ten times its size, because fonts come in whole pixels
 
 
@@ -153,28 +155,21 @@ def new_figure(
         ConstrainedLayoutEngine(rect=(left, bottom / total, inner / width, height / total)).execute(figure)
 
 
-def require_figure_suffix(path: Path) -> None:
-    """Refuse a path that names no format we draw; call it before the work that leads to the figure.
-
-    Raises:
-        UsageError: the suffix is not .png, .pdf or .svg.
-    """
-    if path.suffix.lower() not in _METADATA:
-        raise UsageError(
-            f"unknown figure format {path.suffix!r}", where=path, hint=f"name it {path.stem}.png, .pdf or .svg"
-        )
-
-
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically in the format that the suffix names.
+    """Write a figure atomically in the format that the suffix names; a pipe without one gets a PNG.
 
     Raises:
         UsageError: the suffix is not .png, .pdf or .svg.
         DferError: it cannot be written.
     """
-    require_figure_suffix(path)
-    with atomic_path(path) as temporary:
-        _write(figure, temporary, path.suffix.lower())
+    suffix = path.suffix.lower()
+    if suffix not in FIGURE_SUFFIXES:
+        if not is_stream(path):
+            hint = f"name it {path.stem}.png, .pdf or .svg"
+            raise UsageError(f"unknown figure format {path.suffix!r}", where=path, hint=hint)
+        suffix = FIGURE_SUFFIXES[0]
+    with atomic_path(path, suffix=suffix) as temporary:
+        _write(figure, temporary, suffix)
 
 
 def png_bytes(figure: Figure) -> bytes:

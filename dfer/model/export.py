@@ -16,6 +16,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.video_model import VideoModel
 from dfer.runs import find_checkpoint
 from dfer.runtime.files import atomic_path
+from dfer.runtime.streams import is_stream
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -53,7 +54,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
         CheckpointError: the checkpoint cannot be used.
         DferError: onnx is not installed, or the exported model does not compute what the checkpoint does.
     """
-    if out.suffix != ".onnx":
+    if out.suffix.lower() != ".onnx" and not is_stream(out):
         raise UsageError("the file's name must end in .onnx", where=out)
     model, info = load_checkpoint(find_checkpoint(checkpoint))
     try:
@@ -61,7 +62,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise DferError(f"exporting needs the package {error.name}", hint="pip install 'dfer[export]'") from error
-    with atomic_path(out) as temporary:
+    with atomic_path(out, suffix=".onnx") as temporary:
         _export(model, temporary)
         exported = onnx.load(temporary)
         onnx.helper.set_model_props(exported, {"dfer": json.dumps(asdict(info), sort_keys=True)})

@@ -22,6 +22,7 @@ from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
+from dfer.names import name_text
 from dfer.prediction.windows import Window, cut_cells, iter_window_crops
 from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
@@ -116,9 +117,9 @@ class Predictor:
         for face, (track, cells) in enumerate(zip(tracks, timelines, strict=True)):
             answers = [(cell, probabilities[face, places]) for cell, places in cells]
             faces.append(_face_prediction(face, track, frames, answers, self.info.labels))
-        checkpoint = pretrained_name(self.checkpoint) or str(self.checkpoint)
+        checkpoint = pretrained_name(self.checkpoint) or name_text(self.checkpoint)
         prediction = Prediction(
-            source=str(frames.path if isinstance(source, FrameSource) else source),
+            source=name_text(frames.path if isinstance(source, FrameSource) else source),
             duration=frames.duration,
             fps=frames.fps,
             num_frames=frames.num_frames,

@@ -1,4 +1,8 @@
-"""Atomic writes: a kill at any moment leaves either the old file or the new one. Also SHA-256 of files."""
+"""Atomic writes: a kill at any moment leaves either the old file or the new one. Also SHA-256 of files.
+
+A target that is no regular file is never replaced by one: a link is followed, and a pipe, a device or an open
+descriptor such as /dev/stdout gets the content written to it, once it is complete.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +10,90 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from dfer.errors import DferError, os_reason
+from dfer.runtime.streams import is_stream, open_stream
 
-_TEMPORARY = ".*.tmp.*"  # the names that `atomic_path` gives
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]+\.tmp(\.[^.]*)?", re.DOTALL)  # the names that `atomic_path` gives
+_NAME_BYTES = 140  # of a temporary name; some encrypted file systems allow no more than 143
 _unfinished: set[Path] = set()  # what this process is writing
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, renamed over it when the block succeeds and removed when it fails.
+def atomic_path(path: Path, *, suffix: str = "") -> Iterator[Path]:
+    """Yield a temporary path, whose content is at `path` when the block has succeeded; a failure leaves nothing.
 
-    The temporary name keeps the suffix, for writers that choose a format by it.
+    It lies beside `path`, or beside the file that a link leads to, and keeps the suffix, for writers that choose a
+    format by it. The content of a pipe or device is collected in the folder of temporary files.
+
+    Args:
+        path: the target.
+        suffix: of the temporary path of a pipe or device, whose own name has none.
 
     Raises:
         DferError: the folder cannot be written or the disk is full.
+        BrokenPipeError: the reader of a pipe has gone.
     """
-    temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}"
+    stream = is_stream(path)
+    with _reported(path):
+        target = path if stream else _followed(path)
+    folder = Path(gettempdir()) if stream else target.parent
+    temporary = folder / _temporary_name(target, suffix if stream else "")
     _unfinished.add(temporary)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask leaves it; safetensors replaces the file
-        yield temporary
-        temporary.chmod(mode)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise write_error(path, error) from error
+        with _reported(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary.touch(0o600 if stream else 0o666, exist_ok=False)
+            mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask leaves it; safetensors replaces the file
+            yield temporary
+            if stream:
+                with temporary.open("rb") as content, open_stream(path) as out:
+                    shutil.copyfileobj(content, out)
+                return
+            temporary.chmod(mode)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(target)
     finally:
         with suppress(OSError):
             temporary.unlink()
         _unfinished.discard(temporary)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _followed(path: Path) -> Path:
+    """Return the file that a chain of links leads to, whether or not it exists."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
+
+
+def _temporary_name(path: Path, suffix: str) -> str:
+    suffix = suffix or (path.suffix if len(os.fsencode(path.suffix)) <= 16 else "")
+    ending = f".{uuid.uuid4().hex[:12]}.tmp{suffix}"
+    stem = os.fsencode(path.stem)[: _NAME_BYTES - len(os.fsencode(ending))].decode(errors="ignore")
+    return f".{stem}{ending}"
 
 
 def remove_own_unfinished() -> None:
@@ -56,7 +105,7 @@ def remove_own_unfinished() -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove the half-written files that a kill left below `folder`; nothing else may be writing there."""
-    for path in folder.rglob(_TEMPORARY):
+    for path in filter(is_unfinished, folder.rglob(".*")):
         path.unlink(missing_ok=True)
 
 
@@ -83,18 +132,25 @@ def create_json(path: Path, value: Any) -> bool:
 
 def is_unfinished(path: Path) -> bool:
     """Return whether a file is being written, or was when its writer was killed."""
-    return path.match(_TEMPORARY)
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically, creating its folder."""
+    """Write `data` to `path` atomically, creating its folder; a pipe or device gets it as it is."""
+    if is_stream(path):
+        with _reported(path), open_stream(path) as out:
+            out.write(data)
+        return
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to `path` atomically, creating its folder."""
-    write_bytes(path, text.encode())
+    r"""Write UTF-8 text to `path` atomically, creating its folder.
+
+    Bytes of file names that are not UTF-8 become escapes such as `\udcff`, which JSON and YAML read as what they were.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DferError, VideoError
 from dfer.runtime.files import atomic_path
+from dfer.runtime.streams import is_stream
 
 WRITABLE_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
@@ -28,7 +29,7 @@ class VideoWriter:
     halves the resolution of colours.
 
     Args:
-        path: the output file; its suffix (.mp4, .mkv, .mov, .avi) chooses the container.
+        path: the output file; its suffix (.mp4, .mkv, .mov, .avi) chooses the container. A pipe without one gets MP4.
         fps: frames per second, for frames that are written without a time.
         size_hw: height and width of the frames.
         crf: constant rate factor, 0 (best quality) to 51.
@@ -47,7 +48,9 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_path(self.path))
+            known = self.path.suffix.lower() in WRITABLE_SUFFIXES
+            suffix = WRITABLE_SUFFIXES[0] if is_stream(self.path) and not known else ""
+            temporary = stack.enter_context(atomic_path(self.path, suffix=suffix))
             try:
                 self._container: Any = av.open(str(temporary), "w", options={"movflags": "faststart"})
                 self._stream = self._add_stream()

@@ -161,6 +161,18 @@ def test_all_outputs_at_once(checkpoint: Path, clip: Path) -> None:
     assert changed[around].mean() > 0.1, "the box's upper edge is drawn"
 
 
+def test_csv_and_figures_go_to_stdout_and_links_are_followed(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    command = ("predict", clip, "--checkpoint", checkpoint, "--detector", "haar")
+    (tmp_path / "link.json").symlink_to("results.json")
+    outcome = dfer(*command, "--csv", "-", "--json", "link.json", "--plot", os.devnull).succeeded()
+    rows = list(csv.DictReader(outcome.out.splitlines()))
+    assert rows
+    assert {row["source"] for row in rows} == {str(clip)}
+    assert Path("link.json").is_symlink()
+    check_prediction(json.loads(Path("results.json").read_text()), clip)
+    assert not Path(os.devnull).is_file()
+
+
 @pytest.mark.parametrize("suffix", [".pdf", ".svg"])
 def test_the_plot_comes_in_other_formats(checkpoint: Path, clip: Path, suffix: str) -> None:
     dfer("predict", clip, "--checkpoint", checkpoint, "--detector", "haar", "--plot", f"a{suffix}").succeeded()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -90,3 +91,35 @@ def test_nan_is_not_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("x" * 251 + ".csv", id="255 bytes"),
+        pytest.param("字" * 83 + ".json", id="83 Chinese characters"),
+        pytest.param(os.fsdecode(b"\xff\xfe" * 120 + b".png"), id="not UTF-8"),
+        pytest.param("a\nb\r\\.json", id="line breaks and a backslash"),
+        pytest.param("a." + "s" * 200, id="a long suffix"),
+        pytest.param("no suffix", id="no suffix"),
+    ],
+)
+def test_any_name_can_be_written(tmp_path: Path, name: str) -> None:
+    with atomic_path(tmp_path / name) as temporary:
+        assert len(os.fsencode(temporary.name)) <= 143  # what an encrypted file system allows
+        assert is_unfinished(temporary)
+        temporary.write_text("text")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "text")]
+
+
+@pytest.mark.parametrize("name", [".hidden.tmp.mp4", "a.0123456789ab.tmp.json", ".x.tmp", "clip.tmp"])
+def test_other_peoples_files_are_not_taken_for_temporary(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert (tmp_path / name).exists()
+
+
+def test_text_with_bytes_that_are_not_utf8_is_written_and_comes_back(tmp_path: Path) -> None:
+    value = {"path": os.fsdecode(b"a\xff/\xe5\xad\x97")}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value

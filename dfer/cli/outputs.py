@@ -1,0 +1,152 @@
+"""What a command writes: checked before any work begins, then written atomically.
+
+An output is a file, or "-" for stdout; pipes and devices are written to. Its suffix decides the format. It may not be
+one of the command's inputs, nor lie inside a folder that is one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dfer.errors import UsageError
+from dfer.names import name_text
+from dfer.runtime.files import write_json, write_text
+from dfer.runtime.streams import STDOUT, is_stdout, is_stream
+
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+CSV_SUFFIXES = (".csv",)
+_ONE_LINE_EACH = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file to write, as an option named it.
+
+    Attributes:
+        option: such as "--csv".
+        path: the file; `STDOUT` for "-".
+        suffixes: the accepted ones, in lower case, the usual one first.
+        optional_suffix: whether a name without a suffix is accepted too.
+    """
+
+    option: str
+    path: Path
+    suffixes: Sequence[str]
+    optional_suffix: bool = False
+
+    @property
+    def is_stdout(self) -> bool:
+        """True if it goes to stdout, so that nothing else may be printed there."""
+        return is_stdout(self.path)
+
+
+def output(
+    option: str, target: str | Path | None, suffixes: Sequence[str], *, optional_suffix: bool = False
+) -> Output | None:
+    """Return the output that an option names, or None if it was not given."""
+    if target is None:
+        return None
+    return Output(option, STDOUT if str(target) == "-" else Path(target), suffixes, optional_suffix)
+
+
+def json_output(target: str | Path | None) -> Output | None:
+    """Return the output of --json; without a suffix it is JSON too."""
+    return output("--json", target, JSON_SUFFIXES, optional_suffix=True)
+
+
+def csv_output(target: str | Path | None) -> Output | None:
+    """Return the output of --csv; without a suffix it is CSV too."""
+    return output("--csv", target, CSV_SUFFIXES, optional_suffix=True)
+
+
+def check_outputs(*outputs: Output | None, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse outputs that could not be written as they are named, or would destroy something.
+
+    Args:
+        outputs: of the command; None where an option was not given.
+        inputs: files and folders that the command reads; None where an option was not given.
+
+    Raises:
+        UsageError: a suffix names no format, an output is an input or inside one, or two outputs are the same.
+    """
+    given = [item for item in outputs if item is not None]
+    sources = [path for path in inputs if path is not None]
+    for number, item in enumerate(given):
+        _check_suffix(item)
+        require_apart(item.path, sources, option=item.option)
+        for other in given[:number]:
+            if _is_same(item.path, other.path) or (item.is_stdout and other.is_stdout):
+                where = "stdout" if item.is_stdout else item.path
+                raise UsageError(f"{other.option} and {item.option} would write to the same place", where=where)
+        if item.is_stdout and sys.stdout is None:
+            raise UsageError("stdout is closed", where=item.option, hint="name a file instead of -")
+
+
+def require_apart(path: Path, inputs: Iterable[Path], *, option: str) -> None:
+    """Refuse an output that is one of the inputs, by whatever name, or lies inside a folder that is one.
+
+    Args:
+        path: the file or folder to write.
+        inputs: files and folders that are read.
+        option: that named the output.
+
+    Raises:
+        UsageError: it is, or does.
+    """
+    if is_stream(path):
+        return
+    for source in inputs:
+        if _is_same(path, source):
+            raise UsageError(
+                f"{option} would overwrite an input: it is the same as {name_text(source)}",
+                where=path,
+                hint="give the output another name",
+            )
+        if source.is_dir() and any(_is_same(folder, source) for folder in _resolved(path).parents):
+            raise UsageError(
+                f"{option} would write into an input: it is inside {name_text(source)}",
+                where=path,
+                hint="write to another folder",
+            )
+
+
+def write_json_result(target: Output, results: Sequence[dict[str, Any]]) -> None:
+    """Write one object as JSON, several as JSON Lines; so is one that goes to stdout or a file of JSON Lines.
+
+    Args:
+        target: of `json_output`.
+        results: the objects.
+    """
+    if len(results) == 1 and not (target.is_stdout or target.path.suffix.lower() in _ONE_LINE_EACH):
+        write_json(target.path, results[0])
+        return
+    lines = "".join(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
+    write_text(target.path, lines)
+
+
+def _check_suffix(item: Output) -> None:
+    suffix = item.path.suffix.lower()
+    if is_stream(item.path) or suffix in item.suffixes or (not suffix and item.optional_suffix):
+        return
+    what = f"cannot write {suffix!r}" if suffix else "the name has no suffix to tell the format"
+    raise UsageError(f"{item.option}: {name_text(what)}", where=item.path, hint=f"accepted: {', '.join(item.suffixes)}")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return path.absolute()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Return whether two paths are one file: by links of either kind, and by case where the disk ignores it."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # one of them does not exist
+        return _resolved(one) == _resolved(other)
