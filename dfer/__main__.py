@@ -1,13 +1,23 @@
 """`python -m dfer`, the same program as `dfer`."""
 
+import signal
 import sys
+
+from dfer.runtime.streams import escape_unencodable, replace_closed
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    from dfer.cli.app import run
+    try:
+        replace_closed()
+        escape_unencodable()
+        from dfer.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command had begun
+        code = 128 + signal.SIGINT
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is written: Ctrl-C need not be reported from here on
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dfer.names import printable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, which shells expect from an interrupted program
+EXIT_SIGNAL = 128  # and the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP, as shells have it
 
 
 class DferError(Exception):

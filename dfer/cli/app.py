@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,10 +15,18 @@ import typer
 
 from dfer.cli import bench, demo, doctor, evaluate, export, predict, preprocess, synth, train
 from dfer.cli.console import configure_logging, print_error
-from dfer.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, DferError, os_reason
+from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, os_reason
+from dfer.runtime.files import remove_own_unfinished
+from dfer.runtime.signals import last_signal, raise_on_stop
+from dfer.runtime.streams import discard_unwritten
 from dfer.version import __version__
 
 DEBUG_VARIABLE = "DFER_DEBUG"
+# What a disk, a name or a permission may do to a file that is opened anywhere.
+_EXPECTED_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR,
+    errno.EISDIR, errno.EIO,
+)  # fmt: skip
 
 app = typer.Typer(
     name="dfer",
@@ -74,24 +83,40 @@ def run(arguments: Sequence[str]) -> int:
         arguments: without the program's name.
 
     Returns:
-        The exit code: 0 done, 1 the job failed, 2 bad usage, 130 interrupted.
+        The exit code: 0 done, 1 the job failed, 2 bad usage; 128 and the number of the signal that ended it.
     """
+    try:
+        with raise_on_stop():
+            return _run(arguments)
+    except KeyboardInterrupt:  # while the error line was being printed
+        return EXIT_SIGNAL + last_signal()
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        return EXIT_FAILED
+    finally:
+        remove_own_unfinished()
+        discard_unwritten()
+
+
+def _run(arguments: Sequence[str]) -> int:
     arguments, debug = _take_debug(arguments)
     configure_logging(debug=debug)
     if not debug:
         warnings.simplefilter("ignore")  # users cannot act on other packages' deprecations
     try:
         result = app(list(arguments), standalone_mode=False, prog_name="dfer")
-        sys.stdout.flush()
-        if result == EXIT_INTERRUPTED:  # newer versions of Typer return this on Ctrl-C; older ones raise
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        if result == EXIT_SIGNAL + signal.SIGINT:  # newer versions of Typer return this on Ctrl-C; older ones raise
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        print_error("interrupted", hint="run the same command again: finished work is kept")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        remove_own_unfinished()
+        by = last_signal()
+        what = "interrupted" if by == signal.SIGINT else f"interrupted ({by.name})"
+        print_error(what, hint="run the same command again: finished work is kept")
+        return EXIT_SIGNAL + by
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if debug:
             raise
@@ -118,9 +143,8 @@ def _report(error: Exception) -> int:
         return EXIT_USAGE
     if type(error).__name__ == "Abort":
         return EXIT_FAILED
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-        where = f" ({error.filename})" if error.filename else ""
-        print_error(f"{os_reason(error)}{where}")
+    if isinstance(error, OSError) and error.errno in _EXPECTED_ERRORS:
+        print_error(str(DferError(os_reason(error), where=error.filename)))
         return EXIT_FAILED
     if isinstance(error, MemoryError):
         print_error("out of memory", hint="use fewer workers, a smaller batch, or a smaller train.memory_gb")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +13,19 @@ from rich.console import Console
 from rich.text import Text
 
 from dfer.names import printable
+from dfer.runtime.streams import discard
 
-stdout = Console()
-stderr = Console(stderr=True)
+
+class _Console(Console):
+    """A console whose lost reader is an exception to its caller, not the end of the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that Rich has caught."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+stdout = _Console()
+stderr = _Console(stderr=True)
 
 
 @contextmanager
@@ -29,8 +41,13 @@ def _above_bars() -> Iterator[None]:
 
 
 def _print(text: Text) -> None:
-    with _above_bars():
-        stderr.print(text, soft_wrap=True)
+    try:
+        with _above_bars():
+            stderr.print(text, soft_wrap=True)
+    except BrokenPipeError:
+        raise
+    except OSError:  # the terminal has gone, or the log's disk is full: the work does not depend on it
+        discard(sys.stderr.fileno())
 
 
 class _StderrHandler(logging.Handler):

@@ -15,7 +15,7 @@ from typing import Any
 
 from dfer.errors import UsageError
 from dfer.names import name_text
-from dfer.runtime.files import write_json, write_text
+from dfer.runtime.files import write_error, write_json, write_text
 from dfer.runtime.streams import STDOUT, is_stdout, is_stream
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -73,11 +73,13 @@ def check_outputs(*outputs: Output | None, inputs: Iterable[Path | None] = ()) -
 
     Raises:
         UsageError: a suffix names no format, an output is an input or inside one, or two outputs are the same.
+        DferError: a name is too long, or its folder may not be entered.
     """
     given = [item for item in outputs if item is not None]
     sources = [path for path in inputs if path is not None]
     for number, item in enumerate(given):
         _check_suffix(item)
+        _check_name(item.path)
         require_apart(item.path, sources, option=item.option)
         for other in given[:number]:
             if _is_same(item.path, other.path) or (item.is_stdout and other.is_stdout):
@@ -135,6 +137,15 @@ def _check_suffix(item: Output) -> None:
         return
     what = f"cannot write {suffix!r}" if suffix else "the name has no suffix to tell the format"
     raise UsageError(f"{item.option}: {name_text(what)}", where=item.path, hint=f"accepted: {', '.join(item.suffixes)}")
+
+
+def _check_name(path: Path) -> None:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _resolved(path: Path) -> Path:

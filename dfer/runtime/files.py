@@ -116,8 +116,9 @@ def create_json(path: Path, value: Any) -> bool:
         Whether this process did.
     """
     claim = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
-    write_json(claim, value)
+    _unfinished.add(claim)
     try:
+        write_json(claim, value)
         path.hardlink_to(claim)  # unlike a rename, a link never replaces
     except FileExistsError:
         return False
@@ -127,6 +128,7 @@ def create_json(path: Path, value: Any) -> bool:
         claim.replace(path)
     finally:
         claim.unlink(missing_ok=True)
+        _unfinished.discard(claim)
     return True
 
 

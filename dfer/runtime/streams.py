@@ -9,7 +9,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -82,3 +82,40 @@ def _descriptor(path: Path) -> int | None:
             return None
         current = os.path.join(os.path.dirname(current), os.readlink(current))  # noqa: PTH118, PTH120, PTH115
     return None
+
+
+def replace_closed() -> None:
+    """Open the null device where the caller has closed stdin, stdout or stderr; call it before a file is opened.
+
+    The next file to be opened would get the closed one's number, and whatever a library prints would end up in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+
+
+def escape_unencodable() -> None:
+    r"""Let stdout write letters that its encoding lacks as escapes such as `\u5b57`, as stderr does anyway."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def discard(number: int) -> None:
+    """Let what is written to an open descriptor from now on go nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, number)
+    os.close(null)
+
+
+def discard_unwritten() -> None:
+    """Flush stdout and stderr; what can no longer be written is dropped, so that Python does not try it at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # it is full, has no reader, or is closed
+            with suppress(OSError, ValueError, AttributeError):
+                discard(stream.fileno())

@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from dfer.errors import DferError
 from dfer.runtime.files import remove_own_unfinished
+from dfer.runtime.signals import STOPPING
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -229,7 +230,9 @@ def _work(
         remove_own_unfinished()
         os._exit(1)
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in STOPPING:  # a terminal that closes sends SIGHUP to its whole group; Ctrl-C is ignored here
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(OSError):  # when memory runs out, the kernel kills this process and not its parent
         Path("/proc/self/oom_score_adj").write_text("500")
@@ -255,6 +258,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        remove_own_unfinished()
         os._exit(1)  # even in the middle of decoding: nobody waits for the result
 
 
@@ -273,8 +277,12 @@ def _ctrl_c_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # A Ctrl-C in the block is held back, not lost: Linux keeps a blocked signal even while it is ignored.
+    block = getattr(signal, "pthread_sigmask", lambda _how, _signals: None)
+    block(getattr(signal, "SIG_BLOCK", 0), {signal.SIGINT})
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, former)
+        block(getattr(signal, "SIG_UNBLOCK", 0), {signal.SIGINT})

@@ -5,17 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import torch
 
 from dfer.errors import DferError
+from dfer.runtime.signals import stop_handler
 
 logger = logging.getLogger(__name__)
 
@@ -25,35 +25,30 @@ FACTOR = 5.0
 
 
 class Interrupt:
-    """A context in which the first Ctrl-C or SIGTERM only sets `requested`; a second one acts at once, as usual.
+    """A context in which the first Ctrl-C, SIGTERM or SIGHUP only sets `requested`; a second one acts at once.
 
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.requested = False
-        self._former: dict[int, object] = {}
 
     def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-            for number in self._former:
-                signal.signal(number, self._request)
+        with ExitStack() as stack:
+            stack.enter_context(stop_handler(self._request))
+            self._exit = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        self._exit.__exit__(kind, error, trace)
 
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
+    def _request(self, _number: int, again: bool) -> None:
+        if again:
+            raise KeyboardInterrupt
         self.requested = True
         logger.warning("stopping after this step; the state is being saved")
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what getsignal gave
 
 
 class DivergenceWatch:

@@ -37,6 +37,12 @@ def count(folder: Path, pattern: str) -> int:
     return len(glob.glob(pattern, root_dir=folder))  # noqa: PTH207 - unlike pathlib's, it leaves hidden files out
 
 
+def stop(process: subprocess.Popen[str], number: signal.Signals) -> Outcome:
+    """Ctrl-C and a terminal that closes reach the whole group, SIGTERM of a scheduler the program."""
+    os.kill(process.pid, number) if number == signal.SIGTERM else os.killpg(process.pid, number)
+    return finish(process)
+
+
 # ---- preprocess
 
 
@@ -79,6 +85,17 @@ def test_preprocess_goes_on_after_ctrl_c(small_raw: Path, small_drawn: Path, tmp
     outcome = dfer(*preprocess_command(small_raw, store, 0)).succeeded()
     assert "(14 in this run)" not in outcome.err
     assert tree(store) == tree(small_drawn)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_preprocess_leaves_nothing_half_written_when_it_is_stopped(
+    small_raw: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    store = tmp_path / "store"
+    process = start(*preprocess_command(small_raw, store, 2))
+    wait_until(lambda: count(store, "crops/.*.tmp.zip") > 0, process)
+    stop(process, number).failed(128 + number, f"error: interrupted ({number.name})", hint=HINT)
+    assert temporaries(tmp_path) == []
 
 
 def test_ctrl_c_while_workers_start_says_so_in_one_line(small_raw: Path, tmp_path: Path) -> None:
@@ -161,22 +178,17 @@ def epochs_done(folder: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def sigterm(process: subprocess.Popen[str]) -> Outcome:
-    os.kill(process.pid, signal.SIGTERM)
-    return finish(process)
-
-
-@pytest.mark.parametrize("stop", [pytest.param(ctrl_c, id="Ctrl-C"), pytest.param(sigterm, id="SIGTERM")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_train_goes_on_after_being_stopped(
     train_command: list[object],
     undisturbed: dict[str, object],
     tmp_path: Path,
-    stop: Callable[[subprocess.Popen[str]], Outcome],
+    number: signal.Signals,
 ) -> None:
     folder = tmp_path / "run" / "fold1"
     process = start(*train_command)
     wait_until(lambda: epochs_done(folder) >= 3, process)
-    outcome = stop(process).failed(130, "error: interrupted", hint=HINT)
+    outcome = stop(process, number).failed(128 + number, "error: interrupted", hint=HINT)
     assert "stopping after this step" in outcome.err
     assert temporaries(folder) == []
     assert (folder / "state.pt").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dfer.cli.outputs import check_outputs, csv_output, json_output, output, require_apart, write_json_result
-from dfer.errors import UsageError
+from dfer.errors import DferError, UsageError
 
 
 @pytest.mark.parametrize("target", ["a.json", "A.JSON", "a.jsonl", "a.ndjson", "-", "no_suffix", "/dev/null"])
@@ -31,6 +31,11 @@ def test_an_unknown_format_is_refused_with_the_known_ones(target: str) -> None:
 def test_formats_without_a_default_need_a_suffix() -> None:
     with pytest.raises(UsageError, match="--plot: the name has no suffix"):
         check_outputs(output("--plot", "figure", (".png", ".pdf")))
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(DferError, match="cannot write: file name too long"):
+        check_outputs(csv_output(tmp_path / f"{'x' * 300}.csv"))
 
 
 def hard_link(path: Path) -> Path:
