@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Status = Literal["ok", "missing", "unreadable", "no_face", "too_short"]  # the outcome of preprocessing a clip
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "soft"]  # soft: no label, only votes to train on
 Selection = Literal["last", "best on validation", "best on test"]  # how a checkpoint's epoch was chosen
 STATUSES: tuple[Status, ...] = get_args(Status)
 SPLITS: tuple[Split, ...] = get_args(Split)

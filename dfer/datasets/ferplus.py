@@ -39,7 +39,10 @@ _LISTS = "FER2013Train/label.csv"
 def read_ferplus(raw: Path, report: Report) -> RawDataset:
     """Read FER+ with the seven labels of DFEW, an image per clip.
 
-    Images whose majority is contempt, unknown or not-a-face, or that have no majority, are left out.
+    Images whose majority is contempt, unknown or not-a-face are left out. Training images without a majority are kept
+    as the split "soft", to train on soft labels only, if at least half of their counted votes are for the seven
+    emotions; their label is the most frequent vote among these, the first of equals. Other images without a majority
+    are left out.
 
     Args:
         raw: the folder that contains FER2013Train, FER2013Valid and FER2013Test, or its parent.
@@ -57,6 +60,7 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
     """
     clips: list[ClipRecord] = []
     left_out: Counter[str] = Counter()
+    num_soft = 0
     sizes: dict[str, int] = {}
     split_of: dict[str, Split] = {}
     for split, file in _lists(raw).items():
@@ -67,8 +71,12 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
         for clip_id, counts in votes.items():
             if split_of.setdefault(clip_id, split) != split:
                 raise DataError(f"image {clip_id} is in both {split_of[clip_id]} and {split}", where=file)
-            winner = majority(counts)
-            emotion = canonical_emotion(winner or "")
+            winner, votes_by_emotion = majority(counts), _votes_by_emotion(counts)
+            emotion, folds = canonical_emotion(winner or ""), {1: split}
+            if winner is None and split == "train" and is_mostly_emotion(counts):
+                emotion = DFEW_LABELS[votes_by_emotion.index(max(votes_by_emotion))]
+                folds = {1: "soft"}
+                num_soft += 1
             if emotion not in DFEW_LABELS:
                 left_out[winner or "no majority"] += 1
                 continue
@@ -78,18 +86,28 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
                     label=DFEW_LABELS.index(emotion),
                     label_name=emotion,
                     source=images.get(clip_id),
-                    folds={1: split},
-                    votes=_votes_by_emotion(counts),
+                    folds=folds,
+                    votes=votes_by_emotion,
                 )
             )
     num_missing = sum(clip.source is None for clip in clips)
-    return RawDataset("ferplus", DFEW_LABELS, clips, 1, _notices(sizes, left_out, num_missing))
+    return RawDataset("ferplus", DFEW_LABELS, clips, 1, _notices(sizes, left_out, num_soft, num_missing))
 
 
 def _votes_by_emotion(votes: Sequence[int]) -> tuple[int, ...]:
     """Return the votes for DFEW's seven emotions, in their order, without single votes as in `majority`."""
     counted = {canonical_emotion(name): count for name, count in zip(VOTES, votes, strict=True) if count > 1}
     return tuple(counted.get(emotion, 0) for emotion in DFEW_LABELS)
+
+
+def is_mostly_emotion(votes: Sequence[int]) -> bool:
+    """Return whether at least half of the votes, without single ones, are for the seven emotions, and there are any.
+
+    Args:
+        votes: number of votes for each of `VOTES`.
+    """
+    counted = sum(count for count in votes if count > 1)
+    return counted > 0 and 2 * sum(_votes_by_emotion(votes)) >= counted
 
 
 def majority(votes: Sequence[int]) -> str | None:
@@ -142,11 +160,13 @@ def _votes(file: Path) -> dict[str, tuple[int, ...]]:
     return votes
 
 
-def _notices(sizes: Mapping[str, int], left_out: Mapping[str, int], num_missing: int) -> list[str]:
+def _notices(sizes: Mapping[str, int], left_out: Mapping[str, int], num_soft: int, num_missing: int) -> list[str]:
     notices = []
     if left_out:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
         notices.append(f"images left out because of their votes: {sum(left_out.values()):,} ({reasons})")
+    if num_soft:
+        notices.append(f"images without a majority, kept for training on soft labels only: {num_soft:,}")
     if sizes != OFFICIAL_SIZES:
         parts = ", ".join(f"{split} {sizes.get(split, 0):,} of {OFFICIAL_SIZES[split]:,}" for split in _FOLDERS)
         notices.append(f"not the official split sizes: {parts}")

@@ -20,7 +20,8 @@ class RawDataset:
         name: its key in `DATASETS`.
         labels: the emotions in label order.
         clips: every clip of the lists once, in the order of the lists, with its folds merged. A fold maps to "train",
-            "test" or, in data sets with an official validation split (FER+, CAER), "val".
+            "test" or, in data sets with an official validation split (FER+, CAER), "val"; to "soft" for clips
+            without a label, whose votes can be trained on (FER+).
         num_folds: the highest fold number.
         notices: a sentence each on traps detected, assumptions made, and deviations from the official lists.
     """

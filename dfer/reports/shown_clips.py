@@ -68,7 +68,7 @@ def _draw(store: Store, raw: Path | None, notices: Sequence[str]) -> dict[str, b
         NUM_FAILED,
     )
     worst = sorted(ok, key=lambda row: (row.detected, row.num_frames))[:NUM_WORST]
-    random = choose_in_turn(ok, lambda row: row.label, NUM_RANDOM)
+    random = choose_in_turn((row for row in ok if not row.is_soft), lambda row: row.label, NUM_RANDOM)
     shown = {
         "random": [_show_crops(store, row) for row in random],
         "worst": [_show_crops(store, row) for row in worst],

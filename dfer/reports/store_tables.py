@@ -25,9 +25,12 @@ _BIN_WIDTHS = [round(factor * 10**power) for power in range(6) for factor in (1,
 
 
 def clip_frame(rows: Sequence[ManifestRow]) -> pd.DataFrame:
-    """Return the manifest as a table: a row per clip, `status` as a category in the order of `STATUSES`."""
+    """Return the manifest as a table: a row per clip, `status` as a category in the order of `STATUSES`.
+
+    `soft` says which clips have no label and serve training on soft labels only.
+    """
     clips = pd.DataFrame([vars(row) for row in rows], columns=[field.name for field in fields(ManifestRow)])
-    return clips.assign(status=pd.Categorical(clips["status"], STATUSES))
+    return clips.assign(status=pd.Categorical(clips["status"], STATUSES), soft=[row.is_soft for row in rows])
 
 
 def status_name(status: str) -> str:

@@ -191,14 +191,15 @@ def relabel(store: Store, labels: Sequence[str], renamed: Renamed) -> list[Manif
             hint="give it another name, or leave it out with null, in `labels` of this store",
         )
     place = [None if name is None else list(labels).index(name) for name in names.values()]
-    return [
-        replace(
-            row, label=label, label_name=labels[label],
-            votes=_reordered(row.votes, place, len(labels)) if row.votes else (),
-        )
-        for row in store.rows
-        if (label := place[row.label]) is not None
-    ]  # fmt: skip
+    rows = []
+    for row in store.rows:
+        votes = _reordered(row.votes, place, len(labels)) if row.votes else ()
+        label = place[row.label]
+        if row.is_soft:  # its label is only the most frequent vote
+            label = votes.index(max(votes)) if any(votes) else None
+        if label is not None:
+            rows.append(replace(row, label=label, label_name=labels[label], votes=votes))
+    return rows
 
 
 def _joined_labels(parts: Sequence[StorePart]) -> list[str]:

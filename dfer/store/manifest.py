@@ -23,7 +23,7 @@ class ManifestRow:
     """One clip in the manifest.
 
     Attributes:
-        label: index into the store's labels.
+        label: index into the store's labels; of a clip of split "soft" only the most frequent vote.
         status: the outcome of preprocessing.
         folds: fold number -> split.
         num_frames: number of crops in the store; 0 unless `status` is "ok".
@@ -54,6 +54,11 @@ class ManifestRow:
     def ok(self) -> bool:
         """True if the clip has crops in the store."""
         return self.status == "ok"
+
+    @property
+    def is_soft(self) -> bool:
+        """True if the clip has votes but no label: it serves training on soft labels and nothing else."""
+        return "soft" in self.folds.values()
 
     def target(self, *, soft: bool) -> tuple[float, ...]:
         """Return what to train on in place of the label, a share per class up to a common factor; empty for the label.

@@ -34,8 +34,9 @@ def open_stores(settings: DataSection) -> Store:
 def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow], list[ManifestRow]]:
     """Return the readable training and validation rows; the test list stays untouched unless the recipe selects on it.
 
-    Of several stores, each is validated on its own validation list, where it has one, else on a share of its own train
-    list.
+    Clips without a label (split "soft") are trained on if they have something else to be trained on, see
+    `ManifestRow.target`. Of several stores, each is validated on its own validation list, where it has one, else on a
+    share of its own train list.
 
     Raises:
         DataError: the store has no such fold, or it has no readable training clip.
@@ -45,22 +46,19 @@ def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow
     if without:
         of = f" of {without[0]}" if len(store.weights) > 1 else ""
         raise DataError(f"fold {fold}{of} has no training clip that could be read", where=store.root)
-    if recipe.train.select == "test":
-        return _all(train), _readable(store.select(fold, "test"))
-    official = store.by_member(_readable(store.select(fold, "val")))
+    unlabelled = _readable(store.select(fold, "soft"))
+    soft = store.by_member([row for row in unlabelled if row.target(soft=recipe.loss.soft_labels)])
+    on_test = recipe.train.select == "test"
+    official = store.by_member(_readable(store.select(fold, "test" if on_test else "val")))
     train_rows, val_rows = [], []
     for name, rows in train.items():
-        if name in official:
-            trained, validated = rows, official[name]
+        if name in official or on_test:
+            trained, validated = rows, official.get(name, [])
         else:
             trained, validated = split_validation(rows, recipe.data.val_fraction, recipe.train.seed)
-        train_rows += trained
+        train_rows += [*trained, *soft.get(name, ())]
         val_rows += validated
     return train_rows, val_rows
-
-
-def _all(rows: dict[str, list[ManifestRow]]) -> list[ManifestRow]:
-    return [row for of_store in rows.values() for row in of_store]
 
 
 def _readable(rows: Sequence[ManifestRow]) -> list[ManifestRow]:

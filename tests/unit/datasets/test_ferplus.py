@@ -41,7 +41,9 @@ def test_the_real_lists(annotations: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path, [name for name in opened.namelist() if name.endswith("label.csv")])
     dataset = read_dataset("ferplus", tmp_path)
-    assert Counter(clip.folds[1] for clip in dataset.clips) == {"train": 24_925, "val": 3_175, "test": 3_122}
+    sizes = {"train": 24_925, "val": 3_175, "test": 3_122, "soft": 3_373}
+    assert Counter(clip.folds[1] for clip in dataset.clips) == sizes
+    assert "kept for training on soft labels only: 3,373" in dataset.notices[1]
     left_out = 35_710 - len(dataset.clips)
     assert f"left out because of their votes: {left_out:,}" in dataset.notices[0]
     for reason in ("contempt", "no majority", "not-a-face", "unknown"):
@@ -50,7 +52,8 @@ def test_the_real_lists(annotations: Path, tmp_path: Path) -> None:
         assert clip.votes[clip.label] == max(clip.votes)
         assert sum(clip.votes) <= 10
     # The list has 5 for neutral, 3 for sadness, and single votes, which are left out.
-    assert (dataset.clips[1].clip_id, dataset.clips[1].votes) == ("fer0000002", (0, 3, 5, 0, 0, 0, 0))
+    votes = {clip.clip_id: clip.votes for clip in dataset.clips}
+    assert votes["fer0000002"] == (0, 3, 5, 0, 0, 0, 0)
     assert not any("official" in line for line in dataset.notices)
 
 
@@ -75,8 +78,8 @@ def test_majority(votes: tuple[int, ...], winner: str | None) -> None:
 def test_images_labels_and_splits(tmp_path: Path) -> None:
     write_ferplus(
         tmp_path,
-        train=row("fer1.png", HAPPY) + row("fer2.png", CONTEMPT) + row("fer3.png", UNDECIDED),
-        valid=row("fer4.jpg", SAD),
+        train=row("fer1.png", HAPPY) + row("fer2.png", CONTEMPT),
+        valid=row("fer4.jpg", SAD) + row("fer3.png", UNDECIDED),
         test=row("fer5.jpg", SAD),
     )
     touch(tmp_path, "FER2013Train/fer1.jpg", "FER2013Valid/fer4.jpg")  # re-encoded: another suffix than listed
@@ -90,8 +93,33 @@ def test_images_labels_and_splits(tmp_path: Path) -> None:
     assert [clip.source and clip.source.name for clip in dataset.clips] == ["fer1.jpg", "fer4.jpg", None]
     assert not any(clip.aligned for clip in dataset.clips)
     assert "1 contempt, 1 no majority" in notice(dataset, "images left out because of their votes: 2")
-    assert "train 3 of 28,558, val 1 of 3,579" in notice(dataset, "not the official split sizes")
+    assert "train 2 of 28,558, val 2 of 3,579" in notice(dataset, "not the official split sizes")
     notice(dataset, "images of the lists that are not on disk: 1")
+
+
+@pytest.mark.parametrize(
+    ("votes", "kept"),
+    [
+        pytest.param({"happiness": 5, "neutral": 5}, (5, 0, 5, 0, 0, 0, 0), id="two emotions"),
+        pytest.param({"sadness": 3, "neutral": 3, "unknown": 3, "fear": 1}, (0, 3, 3, 0, 0, 0, 0), id="two of three"),
+        pytest.param({"anger": 4, "contempt": 4}, (0, 0, 0, 4, 0, 0, 0), id="half"),
+        pytest.param({"anger": 3, "unknown": 3, "contempt": 3}, None, id="a third"),
+        pytest.param({"anger": 1, "unknown": 1}, None, id="single votes"),
+        pytest.param({"unknown": 8, "anger": 2}, None, id="unknown"),
+    ],
+)
+def test_training_images_without_a_majority_keep_their_votes(
+    tmp_path: Path, votes: dict[str, int], kept: tuple[int, ...] | None
+) -> None:
+    line = row("fer1.png", ",".join(map(str, votes_for(**votes))))
+    write_ferplus(tmp_path, train=line, valid=row("fer2.png", SAD), test=line.replace("fer1", "fer3"))
+    clips = [clip for clip in read_dataset("ferplus", tmp_path).clips if clip.clip_id != "fer2"]
+    if kept is None:
+        assert not clips
+        return
+    (clip,) = clips  # those of the test list stay out
+    assert (clip.clip_id, clip.folds, clip.votes) == ("fer1", {1: "soft"}, kept)
+    assert clip.label == kept.index(max(kept))
 
 
 def test_one_level_down_and_with_a_header(tmp_path: Path) -> None:
