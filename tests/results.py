@@ -55,6 +55,7 @@ def evaluated(
         FoldEvaluation(
             confusion=rng.integers(0, 9, (len(labels), len(labels))) + 40 * np.eye(len(labels), dtype=int),
             unreadable=np.bincount([0] * unreadable, minlength=len(labels)),
+            prior="training",
             fold=fold,
             checkpoint=f"runs/dfew/fold{fold}/best.safetensors",
             selection=selection,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, parse_folds
+from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, MirrorOption, PriorOption, parse_folds
 
 EXAMPLES = (
     "Examples: [bold]dfer eval --fold 3[/bold] takes the newest run that has fold 3.\n\n"
@@ -37,6 +37,8 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for tables (Markdown, LaTeX) and confusion plots.", rich_help_panel=OUTPUT),
     ] = None,
+    prior: PriorOption = None,
+    mirror: MirrorOption = None,
     device: DeviceOption = DeviceKind.auto,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips at a time.", rich_help_panel=COMPUTE)] = 16,
 ) -> None:
@@ -68,7 +70,9 @@ def evaluate(
             done, total = count + (done if done < total else 0), of  # each fold counts from zero
             progress.set(done, total)
 
-        result = run_evaluation(tasks, device=device.value, batch_size=batch_size, on_batch=on_batch)
+        result = run_evaluation(
+            tasks, device=device.value, batch_size=batch_size, prior=prior, mirror=mirror, on_batch=on_batch
+        )
     if json_to:
         write_json_result(json_to, [result.to_dict()])
     if not (json_to and json_to.is_stdout):

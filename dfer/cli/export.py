@@ -21,8 +21,8 @@ def export(
 ) -> None:
     """Export a model to ONNX and check it with onnxruntime.
 
-    Input: clips, float32, batch x frames x 3 x S x S, normalised. Output: logits, batch x classes. Labels, alignment
-    and normalisation are stored in the file's metadata.
+    Input: clips, float32, batch x frames x 3 x S x S, normalised. Output: logits, batch x classes. Labels, alignment,
+    normalisation, temperature and priors are stored in the file's metadata; the logits know nothing of them.
     """
     from dfer.cli.console import note
     from dfer.cli.outputs import check_outputs, output

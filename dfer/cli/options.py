@@ -10,8 +10,9 @@ import typer
 
 from dfer.errors import UsageError
 from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED, require_detector_name
+from dfer.shares import BALANCED, DATASET_COUNTS, TRAINING
 
-OUTPUT, WHICH, COMPUTE, FACES = "Output", "Selection", "Compute", "Faces"
+OUTPUT, WHICH, COMPUTE, FACES, ANSWERS = "Output", "Selection", "Compute", "Faces", "Answers"
 
 
 class EngineKind(str, Enum):
@@ -53,6 +54,25 @@ DetectorWeightsOption = Annotated[
         "--detector-weights",
         help="SCRFD's weights, a folder or .onnx file; else $DFER_DETECTOR_WEIGHTS or dfer's or insightface's cache.",
         rich_help_panel=FACES,
+    ),
+]
+PriorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join((BALANCED, TRAINING, *DATASET_COUNTS, "FILE")),
+        help="How often each emotion is expected: equally often, as in the model's training, as in a data set, or by a "
+        "YAML, JSON or CSV file of label: share.",
+        show_default="the model's own",
+        rich_help_panel=ANSWERS,
+    ),
+]
+MirrorOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirror/--no-mirror",
+        help="Average each answer with that for the mirror image; takes twice the time.",
+        show_default="what the model says",
+        rich_help_panel=ANSWERS,
     ),
 ]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.", rich_help_panel=COMPUTE)]

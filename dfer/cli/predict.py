@@ -16,6 +16,8 @@ from dfer.cli.options import (
     DetectorWeightsOption,
     DeviceKind,
     DeviceOption,
+    MirrorOption,
+    PriorOption,
 )
 from dfer.faces.detectors import AUTO
 from dfer.names import name_text
@@ -76,6 +78,8 @@ def predict(
             show_default="a training clip's length",
         ),
     ] = None,
+    prior: PriorOption = None,
+    mirror: MirrorOption = None,
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
@@ -112,8 +116,11 @@ def predict(
         faces=faces.value,
         stride=stride,
         window=window,
+        prior=prior,
+        mirror=mirror,
     )
     note(describe_checkpoint(predictor.checkpoint, predictor.info))
+    note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")
     if checkpoint is None and (run := newer_run(predictor.checkpoint)):
         note(f"{run} is newer; --checkpoint {run} uses it")
     results: list[dict[str, Any]] = []

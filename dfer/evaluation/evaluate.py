@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from dfer.errors import DataError, UsageError
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio
-from dfer.evaluation.results import Evaluation, FoldEvaluation
+from dfer.evaluation.results import Evaluation, FoldEvaluation, PriorCounts
 from dfer.faces.align import require_same_alignment
 from dfer.labels import require_same_labels
-from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info
+from dfer.model.priors import Answering, choose_answering, comparable_answerings
 from dfer.model.video_model import VideoModel
 from dfer.pretrained import pretrained_name
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
@@ -109,6 +109,8 @@ def evaluate(
     *,
     device: str = "auto",
     batch_size: int = 16,
+    prior: str | None = None,
+    mirror: bool | None = None,
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> Evaluation:
     """Evaluate each fold.
@@ -117,6 +119,8 @@ def evaluate(
         tasks: see `plan_evaluation`; at least one.
         device: "auto", "cpu" or "cuda".
         batch_size: clips at a time; the results do not depend on it.
+        prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
+        mirror: average each clip with its mirror image; None for what the checkpoint says.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
@@ -131,7 +135,15 @@ def evaluate(
         labels = labels or info.labels
         require_same_labels(labels, info.labels, what="the checkpoint", where=str(task.checkpoint))
         result = evaluate_fold(
-            model, info, store, task.fold, checkpoint=task.checkpoint, batch_size=batch_size, on_batch=on_batch
+            model,
+            info,
+            store,
+            task.fold,
+            checkpoint=task.checkpoint,
+            batch_size=batch_size,
+            prior=prior,
+            mirror=mirror,
+            on_batch=on_batch,
         )
         folds.append(result)
         notes += [info.notice] if info.notice else []
@@ -147,6 +159,8 @@ def evaluate_fold(
     *,
     checkpoint: Path,
     batch_size: int = 16,
+    prior: str | None = None,
+    mirror: bool | None = None,
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> FoldEvaluation:
     """Evaluate a loaded model on the test list of one fold.
@@ -158,6 +172,8 @@ def evaluate_fold(
         fold: 1-based.
         checkpoint: the file it was loaded from.
         batch_size: clips at a time; the results do not depend on it.
+        prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
+        mirror: average each clip with its mirror image; None for what the checkpoint says.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
@@ -172,23 +188,33 @@ def evaluate_fold(
         raise DataError(f"fold {fold} has no test clips", where=store.root)
     _warn_of_other_data(info, trained_on, fold, checkpoint)
     readable = [row for row in rows if row.ok]
+    answering = choose_answering(info, prior, where=checkpoint)
     outputs = run_clips(
         model,
         evaluation_loader(store, readable, model, segments=info.segments, batch_size=batch_size),
         on_batch=lambda count: on_batch(count, len(readable)),
+        mirror=info.mirror if mirror is None else mirror,
     )
     truth = np.array([row.label for row in readable], np.int64)
-    unreadable = np.array([row.label for row in rows if not row.ok], np.int64)
-    probabilities = class_probabilities(outputs.logits, info.temperature)
+    unreadable = np.bincount([row.label for row in rows if not row.ok], minlength=len(info.labels)).astype(np.int64)
+
+    def counts(under: Answering) -> PriorCounts:
+        probabilities = under.probabilities(outputs.logits)
+        return PriorCounts(
+            confusion=confusion_matrix(truth, probabilities.argmax(axis=1), len(info.labels)),
+            unreadable=unreadable,
+            prior=under.prior,
+            ece=expected_calibration_error(probabilities, truth) if readable else None,
+        )
+
     return FoldEvaluation(
-        confusion=confusion_matrix(truth, outputs.predicted, len(info.labels)),
-        unreadable=np.bincount(unreadable, minlength=len(info.labels)),
+        **vars(counts(answering)),
+        others=[counts(other) for other in comparable_answerings(info, answering, where=checkpoint)],
         fold=fold,
         checkpoint=pretrained_name(checkpoint) or str(checkpoint),
         selection=info.selection,
         logits=outputs.logits,
         truth=truth,
-        ece=expected_calibration_error(probabilities, truth) if readable else None,
         intra_inter_ratio=_ratio(outputs.features, truth),
     )
 

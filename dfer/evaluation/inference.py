@@ -67,6 +67,7 @@ def run_clips(
     *,
     on_batch: Callable[[int], None] = lambda _count: None,
     change: Callable[[Tensor], Tensor] | None = None,
+    mirror: bool = False,
 ) -> ClipOutputs:
     """Return the model's outputs for every clip of a loader, in order, computed in float32.
 
@@ -75,6 +76,7 @@ def run_clips(
         loader: gives the clips, with centred frames.
         on_batch: called with the number of clips of each finished batch.
         change: applied to each batch of frames, uint8 [B, T, H, W, 3], before the model sees it.
+        mirror: see `VideoModel.clip_features`.
     """
     was_training = model.training
     model.eval()
@@ -85,7 +87,7 @@ def run_clips(
         if change is not None:
             frames = change(frames)
         repeats = config.num_frames // frames.shape[1]  # a still's only frame stands for all
-        pooled = model.forward_features(prepare_clips(frames, config.image_size), repeats)
+        pooled = model.clip_features(prepare_clips(frames, config.image_size), repeats, mirror=mirror)
         features[clips] = pooled.float().cpu().numpy()
         logits[clips] = model.head(pooled).float().cpu().numpy()
         on_batch(len(frames))

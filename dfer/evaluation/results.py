@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -54,7 +54,20 @@ class ClassCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldEvaluation(ClassCounts):
+class PriorCounts(ClassCounts):
+    """The test clips by class, as answered under a prior.
+
+    Attributes:
+        prior: its name or file, or what the model was trained under; see `dfer.model.priors`.
+        ece: expected calibration error; None without readable clips.
+    """
+
+    prior: str
+    ece: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldEvaluation(PriorCounts):
     """The result of one checkpoint on the test list of one fold.
 
     Attributes:
@@ -63,7 +76,7 @@ class FoldEvaluation(ClassCounts):
         selection: how the checkpoint's epoch was chosen.
         logits: float32 [N, C] of the N readable clips, in the manifest's order.
         truth: int64 [N], their labels.
-        ece: expected calibration error; None without readable clips.
+        others: the results under other priors, where the checkpoint knows its own.
         intra_inter_ratio: see `dfer.evaluation.metrics`; None where it is not defined.
     """
 
@@ -72,7 +85,7 @@ class FoldEvaluation(ClassCounts):
     selection: Selection
     logits: NDArray[np.float32] = field(repr=False)
     truth: NDArray[np.int64] = field(repr=False)
-    ece: float | None
+    others: list[PriorCounts] = field(default_factory=list)
     intra_inter_ratio: float | None
 
     @property
@@ -101,6 +114,10 @@ class FoldEvaluation(ClassCounts):
             "num_clips": self.num_clips,
             "num_unreadable": self.num_unreadable,
             "ece": self.ece,
+            "prior": self.prior,
+            "other_priors": {
+                other.prior: {"war": other.war, "uar": other.uar, "ece": other.ece} for other in self.others
+            },
             "checkpoint": self.checkpoint,
             "selection": self.selection,
             "intra_inter_ratio": self.intra_inter_ratio,
@@ -126,12 +143,23 @@ class Evaluation:
     @property
     def mean_war(self) -> float:
         """The mean of the folds' accuracies, a fraction."""
-        return float(np.mean([fold.war for fold in self.folds]))
+        return _mean(fold.war for fold in self.folds)
 
     @property
     def mean_uar(self) -> float:
         """The mean of the folds' UAR, a fraction."""
-        return float(np.mean([fold.uar for fold in self.folds]))
+        return _mean(fold.uar for fold in self.folds)
+
+    @property
+    def prior(self) -> str:
+        """The prior that was answered under; of folds that differ, all of them."""
+        return " or ".join(dict.fromkeys(fold.prior for fold in self.folds))
+
+    def under_other_priors(self) -> dict[str, list[PriorCounts]]:
+        """Return the folds' results under each other prior that all of them have, by its name."""
+        names = dict.fromkeys(other.prior for fold in self.folds for other in fold.others)
+        found = {name: [other for fold in self.folds for other in fold.others if other.prior == name] for name in names}
+        return {name: others for name, others in found.items() if len(others) == len(self.folds)}
 
     @cached_property
     def pooled(self) -> ClassCounts:
@@ -148,7 +176,12 @@ class Evaluation:
             "dataset": self.dataset,
             "labels": self.labels,
             "folds": {str(fold.fold): fold.to_dict(self.labels) for fold in self.folds},
+            "prior": self.prior,
             "mean": {"war": self.mean_war, "uar": self.mean_uar},
+            "other_priors": {
+                name: {"war": _mean(o.war for o in others), "uar": _mean(o.uar for o in others)}
+                for name, others in self.under_other_priors().items()
+            },
             "pooled": {
                 "war": self.pooled.war,
                 "uar": self.pooled.uar,
@@ -156,3 +189,7 @@ class Evaluation:
             },
             "notes": self.notes,
         }
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

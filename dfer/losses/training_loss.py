@@ -118,13 +118,21 @@ class TrainingLoss(nn.Module):
             weight=settings.compact_weight, form=settings.compact_form, num_classes=len(counts), dim=dim
         )
 
-    def prior(self, epoch: float = 0.0) -> Tensor:
-        """Return the shares of the classes as the loss weighs them, float32 [C]: with class weights, their product.
+    def weights_at(self, epoch: float) -> Tensor:
+        """Return the weights of the classes, float32 [C]: all 1 before `reweight_epoch`.
 
         Args:
-            epoch: epochs done, with fractions; class weights may begin later.
+            epoch: epochs done, with fractions.
         """
-        shares = self.counts * self._weights_at(epoch)
+        return self.weights if epoch >= self.settings.reweight_epoch else torch.ones_like(self.weights)
+
+    def prior(self, epoch: float = 0.0) -> Tensor:
+        """Return the shares of the classes as the loss weighs them, float32 [C]: their counts times their weights.
+
+        Args:
+            epoch: epochs done, with fractions.
+        """
+        shares = self.counts * self.weights_at(epoch)
         return shares / shares.sum()
 
     def forward(
@@ -145,7 +153,7 @@ class TrainingLoss(nn.Module):
             Two scalars.
         """
         batch = targets if batch is None else batch
-        weights = self._weights_at(epoch)
+        weights = self.weights_at(epoch)
         smoothing = self.settings.label_smoothing
         smooth = (1 - smoothing) * targets + smoothing / targets.shape[1]
         adjusted = logits.float() + self._adjustment(epoch)
@@ -153,9 +161,6 @@ class TrainingLoss(nn.Module):
         classification = (smooth * weights * per_class).sum() / (batch * weights).sum()
         compact = self.compact(logits.float(), targets, features.float()) * (len(targets) / len(batch))
         return classification, compact
-
-    def _weights_at(self, epoch: float) -> Tensor:
-        return self.weights if epoch >= self.settings.reweight_epoch else torch.ones_like(self.weights)
 
     def _adjustment(self, epoch: float) -> Tensor:
         adjustment = self.settings.logit_adjustment * log_shares(self.prior(epoch))

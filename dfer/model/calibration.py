@@ -1,6 +1,7 @@
 """Temperature scaling: one number, fitted on validation logits, that makes a model's confidence match its accuracy.
 
-Dividing the logits by it changes no prediction, only the confidence.
+Dividing the logits by it changes no prediction, only the confidence. A prior's shift is added afterwards; see
+`dfer.model.priors`.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
@@ -14,12 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 TEMPERATURE_LIMITS = (0.05, 20.0)
 
 
-def class_probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return the softmax of logits at a temperature: the one place where logits become probabilities.
+def class_probabilities(
+    logits: ArrayLike, temperature: float = 1.0, shift: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return the softmax of logits / temperature + shift: the one place where logits become probabilities.
 
     Args:
         logits: float [N, C].
         temperature: above 0; a value above 1 lowers the confidence.
+        shift: of a prior, float [C], see `dfer.model.priors`; -inf for a class that cannot occur. None for 0.
 
     Returns:
         float64 [N, C]; each row sums to 1.
@@ -27,15 +31,16 @@ def class_probabilities(logits: ArrayLike, temperature: float = 1.0) -> NDArray[
     Raises:
         ValueError: the shape or the temperature is wrong.
     """
-    return np.exp(_log_probabilities(_logits(logits), temperature))
+    return np.exp(_log_probabilities(_logits(logits), temperature, shift))
 
 
-def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+def fit_temperature(logits: ArrayLike, labels: ArrayLike, shift: ArrayLike | None = None) -> float:
     """Return the temperature that minimises the negative log-likelihood, within `TEMPERATURE_LIMITS`.
 
     Args:
         logits: float [N, C], of clips that the model was neither trained nor will be tested on.
         labels: int [N].
+        shift: as in `class_probabilities`; finite for all labels.
 
     Raises:
         ValueError: there are no clips, or the shapes are wrong.
@@ -47,7 +52,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         raise ValueError(f"expected logits [N, C] and int labels [N], got {values.shape} and {classes.shape}")
 
     def loss(log_temperature: float) -> float:
-        log_probabilities = _log_probabilities(values, float(np.exp(log_temperature)))
+        log_probabilities = _log_probabilities(values, float(np.exp(log_temperature)), shift)
         return -float(log_probabilities[np.arange(len(classes)), classes].mean())
 
     # The loss is convex in 1 / temperature, so it has one minimum, unless it is lowest at a limit.
@@ -56,10 +61,10 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(np.exp(min((low, found.x, high), key=loss)))
 
 
-def _log_probabilities(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+def _log_probabilities(logits: NDArray[np.float64], temperature: float, shift: ArrayLike | None) -> NDArray[np.float64]:
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be above 0, got {temperature}")
-    scaled = logits / temperature
+    scaled = logits / temperature + (0.0 if shift is None else np.asarray(shift, np.float64))
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)))
 

@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -27,6 +27,13 @@ from dfer.runtime.files import atomic_path
 
 CHECKPOINT_FORMAT = "dfer.checkpoint/1"
 _KEY = "dfer"  # of the metadata entry
+
+
+class CalibratedPrior(TypedDict):
+    """The share of each label, and the temperature that was fitted under these shares."""
+
+    shares: dict[str, float]
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,11 @@ class CheckpointInfo:
         format: of these settings.
         temperature: divides the logits before the softmax; see `dfer.model.calibration`.
         licence: of the weights, or "".
-        prior: share of each label in training, as the loss weighed them; None in checkpoints of earlier versions.
-        logit_adjustment: τ; the logits are those of a model for the prior π^(1 - τ), with π = `prior`.
+        prior: share of each label among the targets in training; None in checkpoints of earlier versions.
+        class_weights: of each label in the loss; None for equal ones.
+        logit_adjustment: τ of the loss; see `dfer.model.priors` on the prior that the logits stand for.
+        priors: by name the priors that it was calibrated under; "default" is the one that it answers under.
+        mirror: whether the features of a clip are the mean of its own and its mirror image's.
     """
 
     model_name: str
@@ -76,11 +86,21 @@ class CheckpointInfo:
     temperature: float = 1.0
     licence: str = ""
     prior: dict[str, float] | None = None
+    class_weights: dict[str, float] | None = None
     logit_adjustment: float = 0.0
+    priors: dict[str, CalibratedPrior] = field(default_factory=dict)
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        for shares in (self.prior, self.class_weights, *(prior["shares"] for prior in self.priors.values())):
+            _require_shares(shares, self.labels)
+        if not 0 <= self.logit_adjustment <= 2:
+            raise ValueError(f"logit_adjustment must be 0 to 2, got {self.logit_adjustment}")
+        for name, prior in self.priors.items():
+            if not 0 < prior["temperature"] < math.inf:
+                raise ValueError(f"the temperature of {name} must be above 0, got {prior['temperature']}")
 
     def trained_on(self) -> str:
         """Return a phrase about the training data."""
@@ -88,6 +108,15 @@ class CheckpointInfo:
         data = self.data.get("described") or f"{self.data.get('name', 'unknown data')}{fold}"
         text = f"trained on {data}, {self.selection}"
         return f"{text}; {self.notice}" if self.notice else text
+
+
+def _require_shares(shares: dict[str, float] | None, labels: list[str]) -> None:
+    if shares is None:
+        return
+    if set(shares) != set(labels):
+        raise ValueError(f"shares of {sorted(shares)}, not of the labels")
+    if not all(0 <= share < math.inf for share in shares.values()) or not any(shares.values()):
+        raise ValueError("shares must be numbers of at least 0, and not all 0")
 
 
 def describe_checkpoint(path: Path, info: CheckpointInfo) -> str:
@@ -161,7 +190,7 @@ def _open(path: Path, *, weights: bool = False) -> tuple[CheckpointInfo, dict[st
         if values.get("format") != CHECKPOINT_FORMAT:
             raise CheckpointError(f"unknown checkpoint format {values.get('format')!r}", where=path)
         return CheckpointInfo(**values), tensors
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise CheckpointError("damaged checkpoint settings", where=path) from error
 
 

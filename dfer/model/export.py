@@ -44,7 +44,8 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
     """Write a checkpoint as one ONNX file with a variable batch size.
 
     Input `clips`: float32 [batch, T, 3, S, S], normalised; output `logits`: float32 [batch, C]. The file's metadata
-    entry "dfer" holds the checkpoint's settings as JSON: labels, alignment, normalisation, temperature.
+    entry "dfer" holds the checkpoint's settings as JSON: labels, alignment, normalisation, temperature, priors. The
+    logits know nothing of a prior: see docs/formats.md on how they become probabilities.
 
     Args:
         checkpoint: written by `dfer train`, or the name of shipped weights.

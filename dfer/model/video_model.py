@@ -70,6 +70,19 @@ class VideoModel(nn.Module, ABC):
             Features [B, D].
         """
 
+    def clip_features(self, clips: Tensor, repeats: int = 1, *, mirror: bool) -> Tensor:
+        """Return the features of clips, [B, D], or the means of theirs and their mirror images'.
+
+        As the head is linear, the logits of mean features are the mean of the two logits.
+
+        Args:
+            clips: float [B, T, 3, S, S], normalised.
+            repeats: number of times that each frame is shown in a row.
+            mirror: take the mean, for twice the computation.
+        """
+        features = self.forward_features(clips, repeats)
+        return (features + self.forward_features(clips.flip(-1), repeats)) / 2 if mirror else features
+
     def forward(self, clips: Tensor) -> Tensor:
         """Return logits [B, C] of normalised clips, float [B, T, 3, S, S]."""
         logits: Tensor = self.head(self.forward_features(clips))

@@ -19,9 +19,9 @@ from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
 from dfer.faces.detectors import build_detector
 from dfer.faces.tracking.track import choose_main_track, track_faces
-from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
+from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.windows import Window, cut_cells, iter_window_crops
 from dfer.pretrained import pretrained_name
@@ -58,6 +58,9 @@ class Predictor:
         stride: seconds of a segment of the timeline; None for as many consecutive frames as the model looks at.
         window: seconds around the middle of a segment that the model's frames are spread over, as training spreads
             them over a clip; None for what a training clip lasted. Never fewer frames than the model looks at.
+        prior: how often each emotion is expected: "balanced", "training", a data set or a file, see
+            `dfer.model.priors.choose_answering`; None for the checkpoint's default.
+        mirror: average each window with its mirror image, for twice the computation; None for what the checkpoint says.
 
     Raises:
         DferError: no checkpoint, a checkpoint that cannot be used, or no detector.
@@ -73,6 +76,8 @@ class Predictor:
         faces: str = "main",
         stride: float | None = None,
         window: float | None = None,
+        prior: str | Path | None = None,
+        mirror: bool | None = None,
     ) -> None:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
@@ -82,6 +87,8 @@ class Predictor:
         self.checkpoint = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         self.device = choose_device(device)
         self.model, self.info = load_checkpoint(self.checkpoint, self.device)
+        self.answering = choose_answering(self.info, None if prior is None else str(prior), where=self.checkpoint)
+        self.mirror = self.info.mirror if mirror is None else mirror
         weights = Path(detector_weights) if detector_weights is not None else None
         self.detector = build_detector(detector, weights)
         if not self.detector.aligned_input:
@@ -123,7 +130,13 @@ class Predictor:
             duration=frames.duration,
             fps=frames.fps,
             num_frames=frames.num_frames,
-            model={"name": self.info.model_name, "checkpoint": checkpoint, "labels": self.info.labels},
+            model={
+                "name": self.info.model_name,
+                "checkpoint": checkpoint,
+                "labels": self.info.labels,
+                "prior": self.answering.prior,
+                "mirror": self.mirror,
+            },
             faces=faces,
             warnings=self._warnings(frames, tracks),
         )
@@ -150,8 +163,8 @@ class Predictor:
         while batch := list(islice(crops, BATCH_WINDOWS)):
             sampled = [images[sample_frames(len(images), config.num_frames, self.info.segments)] for _, images in batch]
             clips = torch.from_numpy(np.stack(sampled)).to(self.device)
-            logits = self.model(prepare_clips(clips, config.image_size)).cpu().numpy()
-            probabilities = class_probabilities(logits, self.info.temperature)
+            features = self.model.clip_features(prepare_clips(clips, config.image_size), mirror=self.mirror)
+            probabilities = self.answering.probabilities(self.model.head(features).cpu().numpy())
             results.update(zip((window for window, _ in batch), probabilities, strict=True))
             progress("recognise", len(results) / len(windows))
         return results

@@ -4,7 +4,7 @@
     dfer train student.yaml 'data.path=[{path: data/ferplus, targets: teachers.csv}]'
 
 The targets are the mean over the teachers, and over each crop and its mirror image, of the calibrated probabilities
-under the prior that the teachers were trained with, blended with the share of the annotators' votes, or with the label.
+under the prior of the teachers' training clips, blended with the share of the annotators' votes, or with the label.
 
 Source: G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv 1503.02531.
 """
@@ -26,12 +26,13 @@ from dfer.evaluation.evaluate import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.faces.align import require_same_alignment
 from dfer.labels import require_same_labels
-from dfer.model.calibration import class_probabilities
-from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
+from dfer.model.checkpoint import load_checkpoint
+from dfer.model.priors import choose_answering
 from dfer.records import SPLITS, Split
 from dfer.release.stability import mirror_crops
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import choose_device
+from dfer.shares import TRAINING
 from dfer.store import Store, open_store
 from dfer.store.manifest import ManifestRow
 from dfer.store.targets import write_targets
@@ -84,8 +85,9 @@ def teach(
         rows = _rows(store, fold, split)
         logger.info("teacher %d of %d: %s, %s clips", number, len(teachers), teacher, f"{len(rows):,}")
         loader = evaluation_loader(store, rows, model, segments=info.segments, batch_size=batch_size)
+        answering = choose_answering(info, None if info.prior is None else TRAINING, where=teacher)
         said += [
-            _probabilities(run_clips(model, loader, change=change).logits, info) for change in (None, mirror_crops)
+            answering.probabilities(run_clips(model, loader, change=change).logits) for change in (None, mirror_crops)
         ]
     own = class_targets(rows, len(labels), soft=True).numpy()
     targets = (1 - votes_share) * np.mean(said, axis=0) + votes_share * own
@@ -99,15 +101,6 @@ def _rows(store: Store, fold: int, split: Split) -> list[ManifestRow]:
     if not rows:
         raise DataError(f"fold {fold} has no {split} clip that could be read", where=store.root)
     return rows
-
-
-def _probabilities(logits: NDArray[np.float32], info: CheckpointInfo) -> NDArray[np.float64]:
-    """Return calibrated probabilities under the training prior, from which adjusted logits differ."""
-    scaled = logits / np.float64(info.temperature)
-    if info.prior is not None and info.logit_adjustment:
-        shares = np.array([info.prior[label] for label in info.labels])
-        scaled = scaled + info.logit_adjustment * np.log(np.where(shares > 0, shares, 1.0))
-    return class_probabilities(scaled)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from dfer.evaluation.results import ClassCounts, Evaluation, FoldEvaluation
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, percent, pluralize
+from dfer.shares import TRAINING
 
 DAGGER = "†"
 
@@ -30,7 +31,8 @@ def evaluation_cells(evaluation: Evaluation) -> pd.DataFrame:
     """Return the table of an evaluation as text, percent with two decimals.
 
     A row per fold, by number, with a dagger where the epoch was chosen on the test fold; of several folds also "mean"
-    and "pooled". The index holds the rows' names; the first two columns are WAR and UAR.
+    and "pooled"; then a row for each other prior, the mean of the folds. The index holds the rows' names; the first two
+    columns are WAR and UAR.
     """
     folds = _in_order(evaluation)
     values = pd.DataFrame({f"{fold.fold}{_mark(fold)}": _figures(fold, fold.intra_inter_ratio) for fold in folds}).T
@@ -38,6 +40,9 @@ def evaluation_cells(evaluation: Evaluation) -> pd.DataFrame:
         mark = DAGGER if any(map(_mark, folds)) else ""
         values.loc[f"mean{mark}"] = [*values.iloc[:, :-2].mean(), *values.iloc[:, -2:].sum()]
         values.loc[f"pooled{mark}"] = _figures(evaluation.pooled, None)  # distances of several models do not add up
+    for prior, others in evaluation.under_other_priors().items():
+        rows = pd.DataFrame([_figures(other, None) for other in others])
+        values.loc[f"{prior} prior"] = [*rows.iloc[:, :-2].mean(), *rows.iloc[:, -2:].sum()]
     values.iloc[:, :-3] *= 100
     headings = ["WAR", "UAR", *evaluation.labels, "intra/inter", "clips", "unreadable"]
     formats = [*["{:.2f}"] * (len(headings) - 3), "{:.3f}", "{:,.0f}", "{:,.0f}"]
@@ -62,6 +67,11 @@ def evaluation_remarks(evaluation: Evaluation) -> list[str]:
     """Return the lines on how to read the table."""
     folds = evaluation.folds
     remarks = [f"WAR, UAR and recalls in percent; epoch: {' or '.join(dict.fromkeys(f.selection for f in folds))}"]
+    others = evaluation.under_other_priors()
+    if others or evaluation.prior != TRAINING:
+        remarks.append(
+            f"answers under the {evaluation.prior} prior" + ("; rows of other priors below" if others else "")
+        )
     unreadable = evaluation.pooled.num_unreadable
     if unreadable:
         readable = pd.DataFrame([(fold.war_readable, fold.uar_readable) for fold in folds], dtype=float).mean()

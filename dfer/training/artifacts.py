@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from dfer.drawing.figures import draw_curves
 from dfer.drawing.style import save_figure
 from dfer.errors import CheckpointError, UsageError
+from dfer.losses.training_loss import TrainingLoss
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.model.video_model import ModelConfig
 from dfer.recipe import Recipe, save_recipe
@@ -96,8 +97,7 @@ class FoldFolder:
     def write_epoch(self, learner: Learner, state: TrainingState) -> None:
         """Write checkpoints, metrics.jsonl and events of the last epoch. The state must be saved after them."""
         weights, config, record = learner.evaluated.state_dict(), learner.model.config, state.history[-1]
-        prior = learner.loss.prior(record["epoch"] - 1)  # during the epoch
-        info = self.checkpoint_info(config, "last", record, prior=prior.tolist())
+        info = self.checkpoint_info(config, "last", record, loss=learner.loss)
         save_checkpoint(self.path / "last.safetensors", weights, info)
         if record is state.best:
             save_checkpoint(self.path / "best.safetensors", weights, replace(info, selection=self.selection))
@@ -173,7 +173,7 @@ class FoldFolder:
         selection: Selection,
         record: Mapping[str, Any],
         *,
-        prior: Sequence[float] | None = None,
+        loss: TrainingLoss | None = None,
     ) -> CheckpointInfo:
         """Return the metadata of a checkpoint.
 
@@ -181,7 +181,7 @@ class FoldFolder:
             config: the model's settings.
             selection: how this epoch was chosen.
             record: the epoch's line of metrics.jsonl.
-            prior: share of each label in training; None if it is not known.
+            loss: the loss it was trained with; without it, the checkpoint does not say its prior.
         """
         info = self._store.info
         origin = self._store.origin() | {"fingerprint": self._fingerprint, "fold": self._fold}
@@ -199,9 +199,25 @@ class FoldFolder:
             epoch=int(record["epoch"]),
             metrics={name: value for name, value in record.items() if name.startswith(("train_", "val_"))},
             dfer_version=__version__,
-            prior=None if prior is None else dict(zip(info.labels, prior, strict=True)),
             logit_adjustment=self._recipe.loss.logit_adjustment,
+            **({} if loss is None else _prior_of(loss, info.labels, epoch=record["epoch"] - 1)),
         )
+
+
+def _prior_of(loss: TrainingLoss, labels: Sequence[str], *, epoch: float) -> dict[str, Any]:
+    """Return the fields of a checkpoint on the prior it was trained under.
+
+    Args:
+        loss: the loss it was trained with.
+        labels: emotion names, in order.
+        epoch: epochs that were done when its last one began.
+    """
+    shares, weights = (loss.counts / loss.counts.sum()).tolist(), loss.weights_at(epoch)
+    equal = bool((weights == 1).all())
+    return {
+        "prior": dict(zip(labels, shares, strict=True)),
+        "class_weights": None if equal else dict(zip(labels, weights.tolist(), strict=True)),
+    }
 
 
 def write_events(folder: Path, record: Mapping[str, Any]) -> None:

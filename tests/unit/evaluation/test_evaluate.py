@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from dfer.evaluation.evaluate import FoldTask, evaluate, plan_evaluation
 from dfer.evaluation.inference import ClipOutputs
 from dfer.faces.align import alignment_settings
 from dfer.model import LogoFormer
-from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
+from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from dfer.records import Selection
 from dfer.runtime.files import write_json
 from dfer.store import Store
@@ -54,6 +55,41 @@ def test_the_json_is_what_it_was_before_results_had_a_type(tmp_path: Path, monke
     ]
     write_json(Path("evaluation.json"), evaluate(tasks, device="cpu").to_dict())
     assert Path("evaluation.json").read_bytes() == Path(__file__).with_name("evaluation.json").read_bytes()
+
+
+def test_answers_are_those_of_the_prior_and_the_others_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    store = small_store(tmp_path / "data")
+    task = untrained(tmp_path / "a.safetensors", store, 1, "last")
+    model, info = load_checkpoint(task.checkpoint)
+    shares = {"happy": 0.98, "sad": 0.01, "neutral": 0.01}
+    own = {"default": {"shares": {"happy": 0.01, "sad": 0.98, "neutral": 0.01}, "temperature": 9.0}}
+    save_checkpoint(task.checkpoint, model.state_dict(), replace(info, prior=shares, priors=own))
+    recalls, figures = {}, {}
+    for prior in (None, "training", "balanced"):
+        result = evaluate([task], device="cpu", prior=prior)
+        (fold,) = result.folds
+        name = prior or "default"
+        recalls[name], figures[name] = fold.recalls, (fold.war, fold.uar, fold.ece)
+        assert result.to_dict()["prior"] == fold.to_dict(LABELS)["prior"] == name
+        others = {other.prior: (other.war, other.uar, other.ece) for other in fold.others}
+        assert set(others) == {"default", "training", "balanced"} - {name}
+        assert set(result.to_dict()["other_priors"]) == set(others)
+        assert all(others[known] == figures[known] for known in others if known in figures)
+    assert recalls["default"] == [0, 1, 0]  # every clip is taken for sad
+    assert recalls["balanced"][0] < recalls["training"][0]  # type: ignore[operator]
+
+
+def test_a_mirrored_evaluation_runs_both_images(store: Store, tmp_path: Path) -> None:
+    task = untrained(tmp_path / "a.safetensors", store, 1, "last")
+    plain, both = (evaluate([task], device="cpu", mirror=mirror).folds[0].logits for mirror in (False, True))
+    model, info = load_checkpoint(task.checkpoint)
+    save_checkpoint(task.checkpoint, model.state_dict(), replace(info, mirror=True))
+    assert np.array_equal(evaluate([task], device="cpu").folds[0].logits, both)
+    assert np.array_equal(evaluate([task], device="cpu", mirror=False).folds[0].logits, plain)
+    assert not np.allclose(plain, both, atol=1e-4)
 
 
 def test_a_checkpoint_that_is_not_there_is_named_before_its_data_are_sought(tmp_path: Path) -> None:

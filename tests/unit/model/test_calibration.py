@@ -51,6 +51,21 @@ def test_probabilities_by_hand() -> None:
     assert class_probabilities(logits, 0.5) == pytest.approx(np.array([[1 / 17, 16 / 17]]))
 
 
+def test_a_shift_is_added_after_the_temperature() -> None:
+    logits, shift = np.array([[0.0, np.log(4.0)]]), np.log([0.9, 0.1])
+    assert class_probabilities(logits, 2.0, shift) == pytest.approx(np.array([[9 / 11, 2 / 11]]))
+    assert class_probabilities(logits, 2.0, [0.0, -np.inf]).tolist() == [[1, 0]]
+
+
+def test_the_temperature_is_fitted_under_the_shift() -> None:
+    shift = np.log([0.6, 0.1, 0.1, 0.1, 0.1])
+    logits, _ = _drawn(1.0)
+    chances = class_probabilities(logits, 1.8, shift)
+    labels = (np.random.default_rng(1).random((len(logits), 1)) > chances.cumsum(1)).sum(1).clip(0, 4)
+    assert fit_temperature(logits, labels, shift) == pytest.approx(1.8, rel=0.03)
+    assert fit_temperature(logits, labels) != pytest.approx(1.8, rel=0.1)
+
+
 def test_large_logits_do_not_overflow() -> None:
     assert class_probabilities([[1e5, 0.0], [-1e5, 0.0]], 0.05).tolist() == [[1, 0], [0, 1]]
 

@@ -108,3 +108,22 @@ def _rewritten(path: Path, folder: Path, change) -> Path:  # type: ignore[no-unt
     change(values)
     save_file(tensors, folder / "a.safetensors", metadata={"dfer": json.dumps(values)})
     return folder / "a.safetensors"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prior": {"happy": 1.0}},
+        {"prior": {"happy": 0.5, "sad": -0.5, "neutral": 1.0}},
+        {"prior": {"happy": 0.0, "sad": 0.0, "neutral": 0.0}},
+        {"class_weights": {"happy": 1.0, "sad": 1.0, "bored": 1.0}},
+        {"logit_adjustment": -1.0},
+        {"priors": {"default": {"shares": {"happy": 1.0, "sad": 1.0, "neutral": 1.0}, "temperature": 0.0}}},
+        {"priors": {"default": {"temperature": 1.0}}},
+        {"priors": {"default": {"shares": {"happy": 1.0}, "temperature": 1.0}}},
+    ],
+)
+def test_a_prior_that_is_none_is_damage(trained: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    path = _rewritten(trained, tmp_path, lambda values: values.update(changes))
+    with pytest.raises(CheckpointError, match="damaged checkpoint settings"):
+        read_checkpoint_info(path)

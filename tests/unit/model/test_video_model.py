@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from dfer.model import LogoFormer
 
@@ -33,3 +34,13 @@ def test_groups_hold_every_parameter_once_by_stage_and_decay(model: LogoFormer, 
 def test_groups_run_from_the_first_stage_to_what_follows_the_backbone(model: LogoFormer) -> None:
     order = [(group.depth, group.decays) for group in model.parameter_groups()]
     assert order == [(depth, decays) for depth in (4, 3, 2, 1, 0) for decays in (False, True)]
+
+
+def test_mirrored_features_give_the_mean_of_both_logits(model: LogoFormer) -> None:
+    clips = torch.randn(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        model.eval()
+        plain, mirrored = model(clips), model(clips.flip(4))
+        assert torch.equal(model.head(model.clip_features(clips, mirror=False)), plain)
+        assert torch.allclose(model.head(model.clip_features(clips, mirror=True)), (plain + mirrored) / 2, atol=1e-6)
+        assert not torch.allclose(plain, mirrored, atol=1e-3)

@@ -106,6 +106,37 @@ def test_predictors_probabilities_are_the_calibrated_ones(trained: Path, split_s
     assert answers[2.0] == pytest.approx(tempered / tempered.sum(), rel=1e-5)
 
 
+def test_predictor_answers_under_a_prior(trained: Path, split_store: Store, tmp_path: Path) -> None:
+    images, path = _images(split_store, tmp_path), tmp_path / "a.safetensors"
+    model, info = load_checkpoint(trained)
+    shares = dict(zip(LABELS, [0.2, 0.2, 0.6], strict=True))
+    own = {"default": {"shares": dict(zip(LABELS, [0.1, 0.1, 0.8], strict=True)), "temperature": 1.0}}
+    save_checkpoint(path, model.state_dict(), replace(info, prior=shares, class_weights=None))
+    answers = {}
+    for prior in (None, "balanced"):
+        prediction = Predictor(path, detector="none", stride=10.0, prior=prior)(images)
+        assert prediction.model["prior"] == prior or "training"
+        answers[prior] = np.array(list(prediction.faces[0].probabilities.values()))
+    balanced = answers[None] / [0.2, 0.2, 0.6]
+    assert answers["balanced"] == pytest.approx(balanced / balanced.sum(), rel=1e-5)
+    save_checkpoint(path, model.state_dict(), replace(info, prior=shares, priors=own, class_weights=None))
+    prediction = Predictor(path, detector="none", stride=10.0)(images)
+    assert prediction.model["prior"] == "default"
+    assert prediction.faces[0].probabilities[LABELS[2]] > answers[None][2]
+
+
+def test_predictor_averages_with_the_mirror_image(trained: Path, split_store: Store, tmp_path: Path) -> None:
+    images, path = _images(split_store, tmp_path), tmp_path / "a.safetensors"
+    model, info = load_checkpoint(trained)
+    save_checkpoint(path, model.state_dict(), replace(info, mirror=True))
+    plain, asked, own = (
+        Predictor(checkpoint, detector="none", stride=10.0, mirror=mirror)(images)
+        for checkpoint, mirror in ((path, False), (trained, True), (path, None))
+    )
+    assert [prediction.model["mirror"] for prediction in (plain, asked, own)] == [False, True, True]
+    assert asked.faces[0].probabilities == own.faces[0].probabilities != plain.faces[0].probabilities
+
+
 def test_training_starts_from_a_name(shipped: Path, split_store: Store) -> None:
     settings = tiny_recipe(split_store.root, model={"init": "default"}).model
     model, weights = build_model(settings, LABELS), load_checkpoint(shipped)[0]

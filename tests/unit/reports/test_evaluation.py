@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfer.evaluation.results import FoldEvaluation, PriorCounts
 from dfer.labels import DFEW_LABELS, MAFW_LABELS
 from dfer.records import BEST_ON_TEST_NOTE
 from dfer.reports.evaluation import (
@@ -54,6 +55,27 @@ def test_one_fold_has_no_summaries() -> None:
     evaluation = evaluated(folds=1)
     assert list(evaluation_cells(evaluation).index) == ["1"]
     assert evaluation_title(evaluation) == "dfew, fold 1"
+
+
+def test_other_priors_have_rows_of_their_own() -> None:
+    evaluation = evaluated(folds=2)
+    fields = ("confusion", "unreadable", "prior", "ece")
+
+    def other(fold: FoldEvaluation, name: str) -> PriorCounts:
+        values = {field: getattr(fold, field) for field in fields}
+        return PriorCounts(**{**values, "prior": name, "confusion": fold.confusion[::-1]})
+
+    folds = [replace(fold, prior="default", others=[other(fold, "balanced")]) for fold in evaluation.folds]
+    folds[0].others.append(other(folds[0], "training"))  # not of the other fold
+    changed = replace(evaluation, folds=folds)
+    cells = evaluation_cells(changed)
+    assert list(cells.index) == ["1", "2", "mean", "pooled", "balanced prior"]
+    wars = [fold.others[0].war for fold in folds]
+    assert cells.loc["balanced prior", "WAR"] == percent(float(np.mean(wars)))
+    assert cells.loc["balanced prior", "clips"] == cells.loc["mean", "clips"]
+    assert "answers under the default prior; other priors in rows of their own" in evaluation_remarks(changed)
+    assert not any("prior" in remark for remark in evaluation_remarks(evaluation))
+    assert "balanced prior" in printed(evaluation_table(changed, width=160))
 
 
 def test_folds_are_in_order_of_their_number() -> None:
