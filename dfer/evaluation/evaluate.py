@@ -196,7 +196,8 @@ def evaluate_fold(
         mirror=info.mirror if mirror is None else mirror,
     )
     truth = np.array([row.label for row in readable], np.int64)
-    unreadable = np.bincount([row.label for row in rows if not row.ok], minlength=len(info.labels)).astype(np.int64)
+    lost = np.array([row.label for row in rows if not row.ok], np.int64)
+    unreadable = np.bincount(lost, minlength=len(info.labels))
 
     def counts(under: Answering) -> PriorCounts:
         probabilities = under.probabilities(outputs.logits)

@@ -14,7 +14,7 @@ Source: M. Saerens et al., "Adjusting the Outputs of a Classifier to New a Prior
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,16 +133,27 @@ def _shares(name: str, info: CheckpointInfo) -> Mapping[str, float]:
     if name == TRAINING:
         return info.prior or dict.fromkeys(info.labels, 1.0)  # without one, the shift is refused
     if name in DATASET_COUNTS:
-        counts = DATASET_COUNTS[name]
-        missing = [label for label in info.labels if label not in counts]
-        if missing:
-            raise UsageError(f"the prior {name} has no share of {missing[0]!r}", where="--prior", hint=_hint(info))
-        return {label: counts[label] for label in info.labels}
+        return dataset_shares(name, info.labels)
     if not Path(name).exists():
         names = ", ".join(dict.fromkeys((BALANCED, TRAINING, *info.priors, *DATASET_COUNTS)))
         raise UsageError(f"no prior or file {name!r}", where="--prior", hint=f"{names}, or a file of label: share")
     return read_shares(Path(name), info.labels)
 
 
-def _hint(info: CheckpointInfo) -> str:
-    return f"write a file with a line `label: share` for each of {', '.join(info.labels)}"
+def dataset_shares(name: str, labels: Sequence[str]) -> dict[str, float]:
+    """Return how often a data set shows each of the labels, relative to all of them.
+
+    Args:
+        name: a key of `DATASET_COUNTS`.
+        labels: the labels of the model.
+
+    Raises:
+        UsageError: the data set does not have one of the labels.
+    """
+    counts = DATASET_COUNTS[name]
+    missing = [label for label in labels if label not in counts]
+    if missing:
+        hint = f"write a file with a line `label: share` for each of {', '.join(labels)}"
+        raise UsageError(f"the prior {name} has no share of {missing[0]!r}", where="--prior", hint=hint)
+    total = sum(counts[label] for label in labels)
+    return {label: counts[label] / total for label in labels}

@@ -70,7 +70,7 @@ def evaluation_remarks(evaluation: Evaluation) -> list[str]:
     others = evaluation.under_other_priors()
     if others or evaluation.prior != TRAINING:
         remarks.append(
-            f"answers under the {evaluation.prior} prior" + ("; rows of other priors below" if others else "")
+            f"answers under the {evaluation.prior} prior" + ("; other priors in rows of their own" if others else "")
         )
     unreadable = evaluation.pooled.num_unreadable
     if unreadable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ import torch
 from safetensors import safe_open
 
 from dfer.errors import CheckpointError, DataError
+from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.labels import DFEW_LABELS
 from dfer.model import LogoFormer, logo_former_s
-from dfer.model.calibration import TEMPERATURE_LIMITS
+from dfer.model.calibration import TEMPERATURE_LIMITS, fit_temperature
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from dfer.model.priors import choose_answering, tempered_shares
 from dfer.release.publish import MAX_BYTES, publish_weights, to_half, training_history
-from dfer.store import Store
+from dfer.shares import DATASET_COUNTS
+from dfer.store import Store, open_store
 from dfer.training import train
 from tests.stores import small_store, tiny_recipe
 
@@ -56,6 +60,35 @@ def test_the_temperature_is_fitted_on_validation_clips_only(trained: Path, tmp_p
     low, high = TEMPERATURE_LIMITS
     assert loss(found) <= min(loss(max(low, 0.95 * found)), loss(min(high, 1.05 * found)), loss(1.0)) + 1e-6
     assert info.temperature == 1.0
+
+
+def test_several_stores_are_calibrated_under_the_prior_of_each(
+    trained: Path, split_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"happy": 7, "sad": 2, "neutral": 1}
+    monkeypatch.setitem(DATASET_COUNTS, "other", counts)
+    shutil.copytree(split_store.root, tmp_path / "other")
+    described = tmp_path / "other" / "dataset.json"
+    described.write_text(described.read_text().replace('"name": "tiny"', '"name": "other"'))
+    info = publish_weights(
+        trained, [split_store.root, tmp_path / "other"], tmp_path / "a.safetensors",
+        described="", default_prior=0.5, mirror=True, device="cpu",
+    )  # fmt: skip
+    assert (info.mirror, set(info.priors)) == (True, {"default", "other"})
+    assert info.prior is not None
+    assert info.priors["default"]["shares"] == pytest.approx(tempered_shares(info.prior, 0.5))
+    assert info.priors["other"]["shares"] == pytest.approx({"happy": 0.7, "sad": 0.2, "neutral": 0.1})
+    assert info.priors["default"]["temperature"] == info.temperature != info.priors["other"]["temperature"]
+    model, loaded = load_checkpoint(tmp_path / "a.safetensors")
+    assert loaded == info
+    tested = evaluate_fold(model, info, open_store(tmp_path / "other"), 1, checkpoint=trained, prior="other")
+    assert info.metrics["test_other_war"] == tested.war
+    assert info.metrics["test_war"] == info.metrics["test_tiny_war"]
+    rows = [row for row in split_store.rows if row.folds[1] == "val"]
+    loader = evaluation_loader(split_store, rows, model, segments=2, batch_size=8)
+    logits, labels = run_clips(model, loader, mirror=True).logits, np.array([row.label for row in rows])
+    shift = choose_answering(info, "other", where=trained).shift
+    assert fit_temperature(logits, labels, shift) == info.priors["other"]["temperature"]
 
 
 def test_the_same_fold_gives_the_same_bytes(shipped: Path, trained: Path, split_store: Store, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_checkpoint_keeps_the_prior_of_its_targets(tmp_path: Path) -> None:
     labels = store.info.labels
     rows = [replace(row, votes=VOTES[row.label]) for row in store.rows]
     recipe = tiny_recipe(store.root, loss={"soft_labels": True, "logit_adjustment": 0.5})
-    learner = build_learner(recipe, labels, rows, device=torch.device("cpu"))
+    learner = build_learner(recipe, store, rows, device=torch.device("cpu"))
     record: dict[str, float] = {"epoch": 1, "train_loss": 1.0}
     folder = FoldFolder(tmp_path / "fold1", recipe, store, 1, rows)
     folder.write_epoch(learner, TrainingState(history=[record], best=record))
