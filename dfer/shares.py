@@ -1,4 +1,4 @@
-"""How often emotions are shown: in published data sets, and as files of shares say."""
+"""The frequencies of emotions: in published data sets, and in files of shares."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ DEFAULT, AS_TRAINED = "default", "as trained"
 
 @dataclass(frozen=True)
 class Answering:
-    """How a model's logits become probabilities: under which prior, at which temperature.
+    """A way from a model's logits to probabilities: the prior, and the temperature.
 
     Attributes:
         prior: the name of the prior, or its file.
