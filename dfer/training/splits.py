@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from dfer.recipe import DataSection, Recipe
 from dfer.store import Store, open_store
 from dfer.store.joined import StorePart, join_stores
 from dfer.store.manifest import ManifestRow
+
+logger = logging.getLogger(__name__)
 
 
 def open_stores(settings: DataSection) -> Store:
@@ -58,6 +61,9 @@ def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow
             trained, validated = split_validation(rows, recipe.data.val_fraction, recipe.train.seed)
         train_rows += [*trained, *soft.get(name, ())]
         val_rows += validated
+    without = [name for name in train if name not in store.members(val_rows)]
+    if val_rows and without:
+        logger.warning("no validation clips in %s: best is chosen on the other stores", ", ".join(without))
     return train_rows, val_rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dfer.errors import UsageError
-from dfer.recipe import load_recipe, recipe_keys, save_recipe
+from dfer.recipe import StoreSection, load_recipe, recipe_keys, save_recipe
 
 MINIMAL = "name: x\ndata: {path: data/x}\n"
 
@@ -98,6 +98,38 @@ def test_shipped_recipes_go_by_their_name(tmp_path: Path, monkeypatch: pytest.Mo
     assert load_recipe(Path("demo.yaml")).name == "demo"
     assert load_recipe(Path("recipes/ablations/joint.yaml")).name == "ablation_joint"
     assert load_recipe(Path("ablations/joint.yaml")).model.attention == "joint"
+
+
+def test_several_stores_are_spelled_out(minimal: Path, tmp_path: Path) -> None:
+    stores = "[data/a, {path: data/b, weight: 0.5, labels: {joy: happy, tired: null}, targets: t.csv}]"
+    recipe = load_recipe(minimal, [f"data.path={stores}"])
+    assert recipe.data.path == [
+        StoreSection(path="data/a"),
+        StoreSection(path="data/b", weight=0.5, labels={"joy": "happy", "tired": None}, targets="t.csv"),
+    ]
+    save_recipe(recipe, tmp_path / "saved.yaml")
+    assert load_recipe(tmp_path / "saved.yaml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("stores", "expected"),
+    [
+        pytest.param("[a, {path: b, wieght: 2}]", ["did you mean 'data.path.1.weight'?"], id="key"),
+        pytest.param(
+            "[{weight: 0}, 7, {path: b, labels: {joy: 3}}]",
+            ["data.path.0.path is missing", "data.path.0.weight", "data.path.1", "data.path.2.labels.joy"],
+            id="all errors at once",
+        ),
+        pytest.param("[]", ["data.path: input should be a store folder, or a list of them"], id="empty"),
+        pytest.param("3", ["data.path: input should be a store folder, or a list of them"], id="number"),
+        pytest.param("{path: a}", ["data.path: input should be a store folder, or a list of them"], id="mapping"),
+    ],
+)
+def test_wrong_stores_name_the_key(minimal: Path, stores: str, expected: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_recipe(minimal, [f"data.path={stores}", "optim.lr=-1"])
+    for phrase in [*expected, "optim.lr"]:
+        assert phrase in str(caught.value)
 
 
 def test_a_saved_recipe_loads_as_itself(minimal: Path, tmp_path: Path) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dfer.batches.sampling import fixed_order, sample_frames, shuffled_order, split_batch, split_evenly
+from dfer.batches.sampling import (
+    Portion,
+    fixed_order,
+    portion_size,
+    sample_frames,
+    shuffled_order,
+    split_batch,
+    split_evenly,
+)
 
 
 @pytest.mark.parametrize("random", [False, True], ids=["centred", "random"])
@@ -56,6 +64,33 @@ def test_an_order_depends_only_on_its_seed() -> None:
     assert order(0, 1) != order(0, 2)
     assert sorted(clip for clip, _ in order(0, 1)) == list(range(50))
     assert [clip for clip, _ in fixed_order(lengths, 16, 8)] == list(range(50))
+
+
+def test_portions_say_how_often_an_epoch_sees_a_clip() -> None:
+    portions: list[Portion] = [(range(10), 0.5), (range(10, 14), 2.0), (range(14, 18), 1.75), (range(18, 21), 1.0)]
+
+    def counts(*seed: int) -> list[int]:
+        order = shuffled_order([9] * 21, 4, 2, seed, portions)
+        assert len(order) == sum(map(portion_size, portions)) == 5 + 8 + 7 + 3
+        return np.bincount([clip for clip, _ in order], minlength=21).tolist()
+
+    half, *others = np.split(np.array(counts(0, 1)), [10, 14, 18])
+    assert sorted(half) == [0] * 5 + [1] * 5
+    assert [sorted(part.tolist()) for part in others] == [[2] * 4, [1, 2, 2, 2], [1] * 3]
+    drawn = [counts(0, epoch)[:10] for epoch in range(40)]
+    assert drawn[1] == half.tolist()
+    assert min(np.sum(drawn, axis=0)) > 10, "each epoch draws another half"
+
+
+def test_a_small_weight_leaves_a_clip_of_each_store() -> None:
+    assert [clip for clip, _ in shuffled_order([1] * 3, 2, 1, [0], [(range(2), 0.01), ([2], 0.01)])].count(2) == 1
+    assert portion_size(([], 0.5)) == 0
+
+
+def test_portions_of_one_shuffle_like_the_whole_list() -> None:
+    # The order that runs of earlier versions were begun with.
+    order = [clip for clip, _ in shuffled_order([5] * 12, 4, 2, (3, 1, 0))]
+    assert order == np.random.default_rng([3, 1, 0]).permutation(12).tolist()
 
 
 def test_stills_need_a_single_frame() -> None:

@@ -77,6 +77,13 @@ def test_a_run_keeps_a_line_per_epoch(written: io.StringIO, tmp_path: Path) -> N
         assert len(lines) == 5, "plain lines, and no more"
 
 
+def test_the_line_of_an_epoch_has_the_figures_of_each_store(written: io.StringIO) -> None:
+    figures = {"a": {"loss": 1.0, "war": 0.5, "uar": 0.25}, "b": {"loss": 1.0, "war": 0.75, "uar": 0.625}}
+    means = {"val_loss": 1.0, "val_war": 0.625, "val_uar": 0.4375, "val": figures}
+    live.TrainingScreen().on_epoch({"epoch": 1, "train_loss": 1.0, **means})
+    assert "WAR 62.50%  UAR 43.75%  a 50.00% / 25.00%  b 75.00% / 62.50%" in written.getvalue()
+
+
 def test_without_a_terminal_a_long_epoch_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(live, "stderr", Console(file=io.StringIO(), force_terminal=False))

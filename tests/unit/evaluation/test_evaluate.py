@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dfer.batches.loaders import ClipLoader
-from dfer.errors import CheckpointError, DferError
+from dfer.errors import CheckpointError, DferError, UsageError
 from dfer.evaluation.evaluate import FoldTask, evaluate, plan_evaluation
 from dfer.evaluation.inference import ClipOutputs
 from dfer.faces.align import alignment_settings
@@ -18,6 +18,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoi
 from dfer.records import Selection
 from dfer.runtime.files import write_json
 from dfer.store import Store
+from dfer.store.joined import StorePart, join_stores
 from dfer.training import train
 from tests.stores import LABELS, SIZE, small_store, tiny_recipe
 
@@ -90,6 +91,49 @@ def test_a_mirrored_evaluation_runs_both_images(store: Store, tmp_path: Path) ->
     assert np.array_equal(evaluate([task], device="cpu").folds[0].logits, both)
     assert np.array_equal(evaluate([task], device="cpu", mirror=False).folds[0].logits, plain)
     assert not np.allclose(plain, both, atol=1e-4)
+
+
+def several_stores(path: Path, stores: list[Store], fold: int) -> FoldTask:
+    """A checkpoint of classes in another order than the stores', trained on both."""
+    task = untrained(path, stores[0], fold, "last")
+    model, info = load_checkpoint(path)
+    joined = join_stores([StorePart(stores[0]), StorePart(stores[1], labels={"neutral": "happy"})])
+    data = joined.origin() | {"fingerprint": joined.fingerprint(), "fold": fold}
+    save_checkpoint(path, model.state_dict(), replace(info, labels=["neutral", "sad", "happy"], data=data))
+    return task
+
+
+def test_a_checkpoint_of_several_stores_is_tested_on_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    stores = [small_store(tmp_path / name, num_folds=folds) for name, folds in (("a", 2), ("b", 1))]
+    task = several_stores(tmp_path / "run" / "fold2" / "best.safetensors", stores, fold=2)
+    counts = []
+    for store in stores:
+        result = evaluate([replace(task, data=store.root)], device="cpu")
+        assert result.labels == ["neutral", "sad", "happy"]
+        counts.append(result.folds[0].confusion.sum(axis=1).tolist())
+    # The second store's only fold stands for fold 2, and its neutral clips are happy there.
+    assert counts == [[3, 3, 3], [0, 6, 12]]
+    assert not caplog.records
+    evaluate([replace(task, data=stores[0].root, fold=1)], device="cpu")
+    assert "was trained on fold 2" in caplog.text
+    other = small_store(tmp_path / "c", num_folds=1)
+    evaluate([replace(task, data=other.root)], device="cpu")
+    assert "was trained on other data than" in caplog.text
+
+
+def test_one_of_several_stores_must_be_named(tmp_path: Path) -> None:
+    stores = [small_store(tmp_path / name, clips_per_class=1) for name in ("a", "b")]
+    task = several_stores(tmp_path / "run" / "fold1" / "best.safetensors", stores, fold=1)
+    several, one = ([{"path": str(store.root)} for store in found] for found in (stores, stores[:1]))
+    write_json(task.checkpoint.with_name("run.json"), {"data": {"name": "a+b", "stores": several}})
+    with pytest.raises(UsageError, match="trained on several stores") as caught:
+        plan_evaluation(checkpoint=task.checkpoint)
+    assert caught.value.hint == f"test on one of them: --data {stores[0].root} or --data {stores[1].root}"
+    write_json(task.checkpoint.with_name("run.json"), {"data": {"name": "a", "stores": one}})
+    assert [found.data for found in plan_evaluation(checkpoint=task.checkpoint)] == [stores[0].root]
 
 
 def test_a_checkpoint_that_is_not_there_is_named_before_its_data_are_sought(tmp_path: Path) -> None:

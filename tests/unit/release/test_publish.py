@@ -176,6 +176,23 @@ def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder
         training_history(tmp_path / "second" / "fold1")
 
 
+def test_a_run_on_several_stores_is_published_by_one_of_them(split_store: Store, tmp_path: Path) -> None:
+    other = small_store(tmp_path / "other", clips_per_class=3)
+    stores: list[dict[str, object]] = [{"path": str(other.root), "weight": 2.0}, {"path": str(split_store.root)}]
+    recipe = tiny_recipe(Path(), data={"path": stores}, train={"epochs": 1})
+    train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+    fold = tmp_path / "run" / "fold1"
+    info = publish_weights(
+        fold / "last.safetensors", split_store.root, tmp_path / "a.safetensors", described="stripes", device="cpu"
+    )
+    assert info.metrics["test_war"] >= 0
+    assert [store["name"] for store in info.data["stores"]] == ["other", "tiny"]
+    (run,) = training_history(fold)
+    assert [store["path"] for store in run["recipe"]["data"]["path"]] == ["other", "tiny"]
+    assert [store["path"] for store in run["data"]["stores"]] == ["other", "tiny"]
+    assert str(tmp_path) not in json.dumps([run["recipe"]["data"], run["data"]])
+
+
 def _info(model: LogoFormer) -> CheckpointInfo:
     return CheckpointInfo(
         "logo_former_s", model.config.model_dump(), list(DFEW_LABELS), {}, 128, 8, 0.04, {}, "", "last", 1, {}, "0"

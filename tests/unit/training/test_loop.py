@@ -19,11 +19,12 @@ from dfer.evaluation.evaluate import evaluate, plan_evaluation
 from dfer.model import LogoFormer
 from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
-from dfer.store import Store, open_store
+from dfer.store import Store, open_store, write_info
 from dfer.store.manifest import write_manifest
 from dfer.training import StepProgress, TrainingObserver, loop, train
 from dfer.training.artifacts import FoldFolder
 from dfer.training.loop import FoldTrainer
+from dfer.training.splits import open_stores
 from tests.stores import LABELS, small_store, tiny_recipe
 from tests.unit.training.group import in_group
 
@@ -93,6 +94,68 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(store: Store, tmp_path: Path, s
     for name in ("last.safetensors", "best.safetensors"):
         undisturbed = (tmp_path / "undisturbed" / "fold2" / name).read_bytes()
         assert (tmp_path / "killed" / "fold2" / name).read_bytes() == undisturbed
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+    """Two stores, the second with another order of labels, half the weight and targets for one clip."""
+    first, second = (
+        small_store(tmp_path_factory.mktemp("data") / name, clips_per_class=size, num_frames=5)
+        for name, size in (("a", 10), ("b", 6))
+    )
+    write_info(second.root, replace(second.info, labels=["sadness", "anger", "joy"]))
+    targets = second.root.with_name("targets.csv")
+    targets.write_text("clip_id,joy,sad\nc1,0.25,0.75\n")
+    return [{"path": str(first.root)}, {"path": str(second.root), "weight": 0.5, "targets": str(targets)}]
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5], ids=lambda n: f"after step {n}")
+def test_a_run_on_several_stores_goes_on_to_the_same_bytes(
+    several: list[dict[str, object]], tmp_path: Path, steps: int
+) -> None:
+    recipe = tiny_recipe(Path(), data={"path": several}, train={"save_minutes": 1e-9})
+    train(recipe, folds=[1], out=tmp_path / "undisturbed", device="cpu")
+    with pytest.raises(ConnectionAbortedError):
+        train(recipe, folds=[1], out=tmp_path / "killed", device="cpu", observer=StopAfter(steps))
+    train(recipe, folds=[1], out=tmp_path / "killed", device="cpu")
+    for name in ("last.safetensors", "best.safetensors"):
+        undisturbed = (tmp_path / "undisturbed" / "fold1" / name).read_bytes()
+        assert (tmp_path / "killed" / "fold1" / name).read_bytes() == undisturbed
+
+
+def test_a_run_on_several_stores_says_so(several: list[dict[str, object]], tmp_path: Path) -> None:
+    recipe = tiny_recipe(Path(), data={"path": several})
+    (record,) = train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+    assert record["labels"] == ["happy", "sad", "neutral", "angry"]
+    stores = [open_store(Path(str(store["path"]))) for store in several]
+    described = record["data"]["stores"]
+    assert [store["fingerprint"] for store in described] == [store.fingerprint() for store in stores]
+    assert [(store["name"], store["weight"]) for store in described] == [("a", 1.0), ("b", 0.5)]
+    assert "path" not in record["data"]
+    for line in (tmp_path / "run" / "fold1" / "metrics.jsonl").read_text().splitlines():
+        epoch = json.loads(line)
+        assert list(epoch["val"]) == ["a", "b"]
+        for figure in ("war", "uar", "loss"):
+            assert epoch[f"val_{figure}"] == pytest.approx(sum(of[figure] for of in epoch["val"].values()) / 2)
+    info = read_checkpoint_info(tmp_path / "run" / "fold1" / "best.safetensors")
+    assert [store["name"] for store in info.data["stores"]] == ["a", "b"]
+    Path(str(several[1]["targets"])).write_text("clip_id,joy,sad\nc1,0.5,0.5\n")
+    with pytest.raises(UsageError, match="the data have changed"):
+        train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+
+
+def test_processes_share_the_batches_of_several_stores(
+    several: list[dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(Path(), data={"path": several}, train={"epochs": 1})
+    (alone,) = train(recipe, folds=[1], out=tmp_path / "one", device="cpu")
+    joined = open_stores(recipe.data)
+    trainers = [FoldTrainer(recipe, joined, 1, tmp_path / "two", device=CPU, resume=False) for _ in range(2)]
+    for record in in_group(monkeypatch, 2, lambda rank: trainers[rank].train()):
+        assert isinstance(record, dict)
+        assert record["last"]["train_loss"] == pytest.approx(alone["last"]["train_loss"], rel=0.05)
+        assert list(record["last"]["val"]) == ["a", "b"]
+        assert record["last"]["val"] == trainers[0].state.history[-1]["val"]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import Tensor
 from dfer.errors import DferError
 from dfer.model import LogoFormer
 from dfer.recipe import OptimSection
+from dfer.store.joined import StorePart, join_stores
 from dfer.training import distributed
 from dfer.training.loop import FoldTrainer
-from dfer.training.setup import Compiled, build_optimizer, open_loaders, use_compile
+from dfer.training.setup import Compiled, build_optimizer, class_counts, epoch_portions, open_loaders, use_compile
 from tests.stores import small_store, tiny_recipe
 
 
@@ -98,6 +100,24 @@ def test_full_memory_is_not_a_compilers_failure(monkeypatch: pytest.MonkeyPatch)
 
 
 # ---- loaders
+
+
+def test_a_stores_weight_counts_in_classes_and_epochs(tmp_path: Path) -> None:
+    first, second = (small_store(tmp_path / name, clips_per_class=2, num_frames=2) for name in "ab")
+    voted = replace(second, rows=[replace(row, votes=(1, 1, 2)) for row in second.rows])
+    joined = join_stores([StorePart(first), StorePart(voted, weight=0.5, labels={"happy": "sad"})])
+    # Two of the votes of each clip are for sad, which happy has become; the class happy has no other clips.
+    assert class_counts(joined, joined.rows, soft=True).tolist() == [2.0, 2.0 + 1.5, 2.0 + 1.5]
+    assert class_counts(joined, joined.rows, soft=False).tolist() == [2.0, 2.0 + 2.0, 2.0 + 1.0]
+    assert epoch_portions(first, first.rows) is None
+    assert epoch_portions(joined, joined.rows) == [(list(range(6)), 1.0), (list(range(6, 12)), 0.5)]
+    assert epoch_portions(join_stores([StorePart(first), StorePart(second)]), joined.rows) is None
+    train, val, _ = open_loaders(
+        joined, joined.rows, joined.rows[-1:], tiny_recipe(first.root), unit=1, device=torch.device("cpu")
+    )
+    assert len(train) == -(-9 // 4)
+    assert sum(len(rows) for rows, parts in train.shuffled([0]) for _ in parts) == 9
+    assert len(val.rows) == 1
 
 
 def test_loaders_report_one_progress_and_where_the_crops_lie(tmp_path: Path) -> None:

@@ -87,6 +87,14 @@ def test_each_of_several_stores_has_its_own_validation(tmp_path: Path) -> None:
             assert [row.clip_id for row in by_store["b"]] == [f"b/{row.clip_id}" for row in own]
 
 
+def test_a_store_without_validation_clips_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stores = [small_store(tmp_path / name, clips_per_class=size) for name, size in (("a", 10), ("b", 2))]
+    fold_rows(join_stores([StorePart(store) for store in stores]), 1, tiny_recipe(stores[0].root))
+    assert [record.message for record in caplog.records] == [
+        "no validation clips in b: best is chosen on the other stores"
+    ]
+
+
 def test_a_store_without_training_clips_is_named(tmp_path: Path) -> None:
     first = small_store(tmp_path / "a")
     second = replace(first, rows=[replace(row, folds={1: "test"}) for row in first.rows])
