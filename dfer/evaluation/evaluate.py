@@ -25,7 +25,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoi
 from dfer.model.priors import Answering, choose_answering, comparable_answerings
 from dfer.model.video_model import VideoModel
 from dfer.pretrained import pretrained_name
-from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
+from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE, Split
 from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run, read_run
 from dfer.runtime.device import choose_device
 from dfer.store import Store, open_store
@@ -161,9 +161,10 @@ def evaluate_fold(
     batch_size: int = 16,
     prior: str | None = None,
     mirror: bool | None = None,
+    splits: Sequence[Split] = ("test",),
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> FoldEvaluation:
-    """Evaluate a loaded model on the test list of one fold.
+    """Evaluate a loaded model on the test list of one fold, or on several of its lists together.
 
     Args:
         model: on the device to compute on.
@@ -174,6 +175,7 @@ def evaluate_fold(
         batch_size: clips at a time; the results do not depend on it.
         prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each clip with its mirror image; None for what the checkpoint says.
+        splits: the lists.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
@@ -183,9 +185,9 @@ def evaluate_fold(
     store = store_as_trained(store, info, fold)
     require_same_labels(info.labels, store.info.labels, what="the data set", where=str(store.root))
     require_same_alignment(info.alignment, store.info.alignment, where=str(store.root))
-    rows = store.select(fold, "test")
+    rows = [row for split in splits for row in store.select(fold, split)]
     if not rows:
-        raise DataError(f"fold {fold} has no test clips", where=store.root)
+        raise DataError(f"fold {fold} has no {' or '.join(splits)} clips", where=store.root)
     _warn_of_other_data(info, trained_on, fold, checkpoint)
     readable = [row for row in rows if row.ok]
     answering = choose_answering(info, prior, where=checkpoint)

@@ -1,7 +1,11 @@
 """Measure weights and write the results into a model card: accuracy, calibration, stability, real videos.
 
     dfer preprocess ferplus ./raw
-    python -m dfer.release.model_card default data/ferplus --clips clips/ --history docs/pretrained_runs.json
+    python -m dfer.release.model_card default data/ferplus data/faces160:val+test --without fear --clips clips/
+
+The first store is the one that the confusion, the recalls and the stability are about; a row of a table is about each.
+Stores of the same data with other detectors are simply further stores. A store is answered under its own prior, where
+the weights were calibrated under one of its name, else under the default.
 
 The results go between two marks in the card; the rest of its text is written by hand. Nearly all of the time goes into
 the test clips and the seven changed copies of some of them; --stability-clips sets their number.
@@ -14,29 +18,28 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dfer.errors import DferError
-from dfer.evaluation.evaluate import evaluate_fold
+from dfer.evaluation.evaluate import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import expected_calibration_error
-from dfer.evaluation.results import FoldEvaluation
-from dfer.model.calibration import class_probabilities
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.video_model import VideoModel
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.timeline import emotion_runs
 from dfer.pretrained import pretrained_name
 from dfer.records import VIDEO_SUFFIXES
+from dfer.release.card_sets import CardSet, MeasuredSet, measure_set, parse_set
 from dfer.release.stability import CROP_CHANGES, VIDEO_CHANGES, agreement, changed_share, emotion_shares
-from dfer.reports.model_card import update_model_card
+from dfer.reports.model_card import update_model_card, write_diagrams
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import choose_device, describe_machine
 from dfer.runtime.files import sha256_of, write_json
-from dfer.store import Store, open_store
 from dfer.video import open_frames
 
 logger = logging.getLogger(__name__)
@@ -44,8 +47,9 @@ logger = logging.getLogger(__name__)
 
 def measure_model(
     checkpoint: str | Path,
-    data: Path,
+    data: Path | Sequence[CardSet],
     *,
+    without: Sequence[str] = (),
     videos: Sequence[Path] = (),
     fold: int | None = None,
     stability_clips: int = 1000,
@@ -58,7 +62,8 @@ def measure_model(
 
     Args:
         checkpoint: a file, or the name of shipped weights.
-        data: the store whose test split is used.
+        data: the store whose test split is used, or several stores.
+        without: labels that a further mean recall leaves out.
         videos: real ones, to see what the model predicts on them.
         fold: of the store; by default the one the checkpoint was trained on.
         stability_clips: test clips on which the effect of changes is measured, spread evenly over the list.
@@ -73,14 +78,18 @@ def measure_model(
     Raises:
         DferError: the checkpoint, the store or a video cannot be used.
     """
-    path, chosen, store = find_checkpoint(checkpoint), choose_device(device), open_store(data)
+    path, chosen = find_checkpoint(checkpoint), choose_device(device)
+    sets = [CardSet(data)] if isinstance(data, Path) else data
     predictor = None
     if videos:
         predictor = Predictor(path, detector=detector, detector_weights=detector_weights, device=device)
     model, info = (predictor.model, predictor.info) if predictor else load_checkpoint(path, chosen)
-    logger.info("testing %s on %s", path, data)
     own_fold = fold or info.data.get("fold") or 1
-    tested = evaluate_fold(model, info, store, own_fold, checkpoint=path, batch_size=batch_size)
+    tested_sets = []
+    for member in sets:
+        logger.info("testing %s on %s", path, member.path)
+        tested_sets.append(measure_set(model, info, member, own_fold, checkpoint=path, batch_size=batch_size))
+    first = tested_sets[0]
     return {
         "schema": "dfer.model_card/1",
         "checkpoint": pretrained_name(path) or str(path),
@@ -93,25 +102,29 @@ def measure_model(
         "labels": info.labels,
         "machine": describe_machine(chosen),
         "test": {
-            "dataset": store.info.name,
-            "temperature": info.temperature,
-            "ece_before": expected_calibration_error(class_probabilities(tested.logits), tested.truth),
-            **tested.to_dict(info.labels),
+            "dataset": first.store.info.name,
+            "split": " and ".join(sets[0].splits),
+            "temperature": first.answering.temperature,
+            "ece_before": expected_calibration_error(
+                replace(first.answering, temperature=1.0).probabilities(first.result.logits), first.result.truth
+            ),
+            **first.result.to_dict(info.labels),
         },
-        "stability": measure_stability(model, info, store, tested, clips=stability_clips, batch_size=batch_size),
+        "without": list(without),
+        "sets": [tested.figures(info.labels, without) for tested in tested_sets],
+        "stability": measure_stability(model, info, first, clips=stability_clips, batch_size=batch_size),
         "videos": [] if predictor is None else [measure_video(predictor, video) for video in videos],
     }
 
 
 def measure_stability(
-    model: VideoModel, info: CheckpointInfo, store: Store, tested: FoldEvaluation, *, clips: int, batch_size: int = 16
+    model: VideoModel, info: CheckpointInfo, tested: MeasuredSet, *, clips: int, batch_size: int = 16
 ) -> dict[str, Any]:
     """Measure how many predictions change when the crops do.
 
     Args:
         model: on the device to compute on.
         info: of its checkpoint.
-        store: the clips.
         tested: the results on the crops as they are.
         clips: how many, spread evenly over the list.
         batch_size: clips at a time.
@@ -119,14 +132,17 @@ def measure_stability(
     Returns:
         "num_clips", and "changed": the share of them for each of `CROP_CHANGES`.
     """
-    readable = [row for row in store.select(tested.fold, "test") if row.ok]
+    fold, logits = tested.result.fold, tested.result.logits
+    store = store_as_trained(tested.store, info, fold)
+    readable = [row for split in tested.member.splits for row in store.select(fold, split) if row.ok]
     places = np.unique(np.linspace(0, len(readable) - 1, min(clips, len(readable))).round().astype(np.int64))
     rows = [readable[place] for place in places]
     loader, changed = evaluation_loader(store, rows, model, segments=info.segments, batch_size=batch_size), {}
     for name, change in CROP_CHANGES.items():
         logger.info("%d clips %s", len(rows), name)
-        outputs = run_clips(model, loader, change=change)
-        changed[name] = changed_share(tested.logits[places], outputs.logits)
+        outputs = run_clips(model, loader, change=change, mirror=info.mirror)
+        before, after = map(tested.answering.probabilities, (logits[places], outputs.logits))
+        changed[name] = changed_share(before, after)
     return {"num_clips": len(rows), "changed": changed}
 
 
@@ -169,7 +185,13 @@ def main() -> None:
     """Update a model card, from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="a .safetensors, or the name of shipped weights")
-    parser.add_argument("data", type=Path, help="the store whose test split is used")
+    parser.add_argument(
+        "data", type=parse_set, nargs="+", metavar="STORE[:SPLITS]", help="stores, such as data/x:val+test"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="LABEL", help="left out of a second mean recall"
+    )
+    parser.add_argument("--images", type=Path, help="folder of the diagrams; by default images/ beside the card")
     parser.add_argument("--clips", type=Path, help="a folder of real videos")
     parser.add_argument("--detector-weights", type=Path, help="for the videos")
     parser.add_argument("--stability-clips", type=int, default=1000, help="test clips that are also changed")
@@ -182,6 +204,7 @@ def main() -> None:
     measured = measure_model(
         options.checkpoint,
         options.data,
+        without=options.without,
         videos=[file for file in files if file.suffix.lower() in VIDEO_SUFFIXES],
         stability_clips=options.stability_clips,
         detector_weights=options.detector_weights,
@@ -190,6 +213,7 @@ def main() -> None:
         measured["training"] = json.loads(options.history.read_text(encoding="utf-8"))
     if options.json:
         write_json(options.json, measured)
+    write_diagrams(measured, options.images or options.out.parent / "images")
     update_model_card(options.out, measured)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
+from dfer.drawing.confidence import draw_reliability, draw_risk_coverage
+from dfer.drawing.style import save_figure
 from dfer.drawing.tables import escape_markdown, markdown_table
 from dfer.errors import DataError
 from dfer.runtime.files import write_text
@@ -44,7 +47,13 @@ def model_card_markdown(measured: dict[str, Any]) -> str:
     Args:
         measured: the object `dfer.model_card/1`; "training" may be added, see `dfer.release.publish.training_history`.
     """
-    sections = [_weights(measured), _accuracy(measured), _confusion(measured), _stability(measured["stability"])]
+    sections = [
+        _weights(measured),
+        _sets(measured),
+        _accuracy(measured),
+        _confusion(measured),
+        _stability(measured["stability"]),
+    ]
     if "training" in measured:
         sections.insert(1, _training(measured["training"]))
     if measured["videos"]:
@@ -83,6 +92,61 @@ def _training(runs: Sequence[dict[str, Any]]) -> list[str]:
     return ["### Training", "", f"On {runs[-1]['machine']}.", "", *markdown_table(columns, rows)]
 
 
+def _sets(measured: dict[str, Any]) -> list[str]:
+    without = f"UAR without {' and '.join(measured['without'])}" if measured["without"] else None
+    columns = ["set", "detector", "prior", "clips", "WAR", "UAR", without, "ECE", "accuracy at 80 %"]
+    rows = []
+    for found in measured["sets"]:
+        cells = [f"{found['dataset']}, {found['split']}", found["detector"], found["prior"], f"{found['num_clips']:,}"]
+        cells += [percent(found["war"]), percent(found["uar"])]
+        cells += [percent(found["uar_without"])] if without else []
+        ece = MISSING if found["ece"] is None else f"{found['ece']:.3f}"
+        rows.append([*cells, ece, percent(found["accuracy_80"])])
+    lines = [
+        "### Figures per set and detector",
+        "",
+        "WAR, UAR and the accuracy on the 80 % of the clips with the most confident answers in percent, each under the "
+        "prior named.",
+        "",
+        *markdown_table([column for column in columns if column], rows),
+    ]
+    for key, text in (("reliability", "Accuracy over confidence"), ("risk_coverage", "Risk over coverage")):
+        if image := measured.get("images", {}).get(key):
+            lines += ["", f"![{text}]({image})"]
+    return lines
+
+
+def write_diagrams(measured: dict[str, Any], folder: Path) -> None:
+    """Draw reliability.png and risk_coverage.png, and note them under "images" for the card beside the folder.
+
+    Args:
+        measured: the object `dfer.model_card/1`.
+        folder: of the images, in the card's folder.
+    """
+    names = [f"{found['dataset']}, {found['detector']}" for found in measured["sets"]]
+    bins = [found["reliability"] for found in measured["sets"]]
+    reliability = draw_reliability(
+        [(name, *_columns(of, "confidence", "accuracy"), of["clips"]) for name, of in zip(names, bins, strict=True)],
+        title="Accuracy over confidence",
+        subtitle="in 15 bins of confidence, large dots for many clips; on the dashed line, confidence is accuracy",
+    )
+    curves = [found["risk_coverage"] for found in measured["sets"]]
+    risk = draw_risk_coverage(
+        {name: _columns(of, "coverage", "risk") for name, of in zip(names, curves, strict=True)},
+        title="Risk over coverage",
+        subtitle="the share of wrong answers if only the most confident ones are given",
+    )
+    measured["images"] = {}
+    for key, figure in (("reliability", reliability), ("risk_coverage", risk)):
+        save_figure(figure, folder / f"{key}.png")
+        measured["images"][key] = f"{folder.name}/{key}.png"
+
+
+def _columns(values: dict[str, Any], *keys: str) -> tuple[list[float], list[float]]:
+    first, second = ([nan if value is None else value for value in values[key]] for key in keys)
+    return first, second
+
+
 def _accuracy(measured: dict[str, Any]) -> list[str]:
     test = measured["test"]
     rows = [
@@ -92,9 +156,11 @@ def _accuracy(measured: dict[str, Any]) -> list[str]:
         ("of them unreadable, counted as wrong", f"{test['num_unreadable']:,}"),
         ("calibration error (ECE) without temperature", f"{test['ece_before']:.3f}"),
         ("temperature", f"{test['temperature']:.3f}"),
+        ("prior", escape_markdown(test["prior"])),
         ("calibration error (ECE) as shipped", f"{test['ece']:.3f}"),
     ]
-    return [f"### Accuracy and calibration: {escape_markdown(test['dataset'])}, test", "", *_table("figure", rows)]
+    heading = f"### Accuracy and calibration: {escape_markdown(test['dataset'])}, {test['split']}"
+    return [heading, "", *_table("figure", rows)]
 
 
 def _confusion(measured: dict[str, Any]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,19 @@ import pytest
 import torch
 
 from dfer.errors import DataError
-from dfer.evaluation.evaluate import FoldTask, evaluate, evaluate_fold
+from dfer.evaluation.evaluate import FoldTask, evaluate
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import LogoFormer
-from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
+from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from dfer.prediction.predictor import Predictor
+from dfer.release.card_sets import CardSet, measure_set, parse_set
 from dfer.release.model_card import measure_model, measure_stability, measure_video
 from dfer.release.publish import training_history
 from dfer.release.stability import (
     CROP_CHANGES,
     VIDEO_CHANGES,
 )
-from dfer.reports.model_card import BEGIN, END, model_card_markdown, update_model_card
+from dfer.reports.model_card import BEGIN, END, model_card_markdown, update_model_card, write_diagrams
 from dfer.store import Store, read_clip
 from dfer.training import train
 from tests.stores import LABELS, small_store, tiny_recipe
@@ -91,15 +94,15 @@ def test_stability_counts_the_predictions_that_change(
     changes = {"none": lambda frames: frames, "recoloured": lambda frames: frames.roll(1, -1)}
     monkeypatch.setattr("dfer.release.model_card.CROP_CHANGES", changes)
     model, info = load_checkpoint(checkpoint)
-    tested = evaluate_fold(model, info, store, 1, checkpoint=checkpoint)
-    found = measure_stability(model, info, store, tested, clips=1000)
+    measured = measure_set(model, info, CardSet(store.root), 1, checkpoint=checkpoint, batch_size=4)
+    found = measure_stability(model, info, measured, clips=1000)
     rows = [row for row in store.select(1, "test") if row.ok]
     recoloured = run_clips(
         model,
         evaluation_loader(store, rows, model, segments=info.segments, batch_size=4),
         change=changes["recoloured"],
     )
-    share = (recoloured.predicted != tested.logits.argmax(1)).mean()
+    share = (recoloured.predicted != measured.result.logits.argmax(1)).mean()
     assert found == {"num_clips": 24, "changed": {"none": 0.0, "recoloured": share}}
     assert share > 0, "each class has its own tint"
 
@@ -160,6 +163,7 @@ def test_markdown_without_videos_has_no_section_of_them(measured: dict[str, Any]
     text = model_card_markdown(measured)
     assert "Real videos" not in text
     assert [line for line in text.splitlines() if line.startswith("###")] == [
+        "### Figures per set and detector",
         "### Accuracy and calibration: tiny, test",
         "### Recalls and confusion",
         "### Stability",
@@ -173,6 +177,41 @@ def test_the_training_stands_in_a_table_where_it_is_known(measured: dict[str, An
     assert (name, frames, pixels, epochs) == ("tiny", "4", "32", "3")
     best = json.loads((checkpoint.parent / "run.json").read_text())["best"]
     assert war == f"{100 * best['val_war']:.2f}"
+
+
+def test_every_set_has_its_row_under_its_own_prior(checkpoint: Path, store: Store, tmp_path: Path) -> None:
+    model, info = load_checkpoint(checkpoint)
+    even = dict.fromkeys(LABELS, 1 / 3)
+    own = {
+        "default": {"shares": even, "temperature": 1.5},
+        "tiny": {"shares": {**even, "sad": 9.0}, "temperature": 0.8},
+    }
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, model.state_dict(), replace(info, priors=own))
+    shutil.copytree(store.root, tmp_path / "other")
+    described = tmp_path / "other" / "dataset.json"
+    described.write_text(described.read_text().replace('"name": "tiny"', '"name": "other"').replace("none", "haar"))
+    sets = [CardSet(store.root), CardSet(tmp_path / "other", ("train", "test"))]
+    measured = measure_model(path, sets, without=["sad"], stability_clips=3, device="cpu")
+    first, second = measured["sets"]
+    assert (first["prior"], second["prior"]) == ("tiny", "default")
+    assert (first["split"], second["split"], second["num_clips"]) == ("test", "train+test", 50)
+    (fold,) = evaluate([FoldTask(1, path, store.root)], device="cpu", prior="tiny").folds
+    assert (first["war"], first["uar"], first["ece"]) == (fold.war, fold.uar, fold.ece)
+    assert first["uar_without"] == pytest.approx((fold.recalls[0] + fold.recalls[2]) / 2)  # type: ignore[operator]
+    assert measured["test"]["prior"] == "tiny"
+    write_diagrams(measured, tmp_path / "images")
+    assert all((tmp_path / "images" / f"{name}.png").stat().st_size for name in ("reliability", "risk_coverage"))
+    text = model_card_markdown(measured)
+    assert "| UAR without sad |" in " ".join(text.split())
+    assert f"| other, train+test | {second['detector']} | default | 50 |" in " ".join(text.split())
+    assert "![Risk over coverage](images/risk_coverage.png)" in text
+
+
+def test_lists_of_a_set_follow_its_store() -> None:
+    assert parse_set("data/a:val+test") == CardSet(Path("data/a"), ("val", "test"))
+    assert parse_set("data/a") == CardSet(Path("data/a"), ("test",))
+    assert parse_set("C:data/a") == CardSet(Path("C:data/a"), ("test",))
 
 
 @pytest.mark.parametrize(
