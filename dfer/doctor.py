@@ -97,11 +97,12 @@ def _device() -> Check:
 
 def _detector() -> Check:
     from dfer.faces.detectors import FALLBACK, PREFERRED, build_detector
-    from dfer.faces.detectors.weights import WEIGHTS_HINT, find_detector_weights
+    from dfer.faces.detectors.weights import WEIGHTS_HINT, find_detector_weights, verify_detector_weights
 
     try:
         found = find_detector_weights(None)
         if found is not None:
+            verify_detector_weights(found)
             return Check("face detector", "ok", f"{PREFERRED}, {found}; others by name")
         build_detector(FALLBACK)
     except DferError as error:

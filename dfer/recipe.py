@@ -18,13 +18,25 @@ from dfer.losses.training_loss import LossSection
 from dfer.model.build import AnyModelSection, read_section, section_classes
 from dfer.runtime.files import write_text
 from dfer.runtime.plain_yaml import parse_yaml, read_mapping
-from dfer.settings import Count, Fraction, NonNegative, Positive, Settings, describe_problems, unknown_key
+from dfer.settings import (
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    Settings,
+    describe_problems,
+    shorten_problems,
+    show_value,
+    unknown_key,
+)
+
+PathText = Annotated[str, Field(max_length=4096)]
 
 
 class StoreSection(Settings):
     """One of several stores to train on."""
 
-    path: str = Field(description="store folder, as `dfer preprocess` wrote it")
+    path: PathText = Field(description="store folder, as `dfer preprocess` wrote it")
     weight: Positive = Field(
         1.0, description="how often an epoch sees each clip: 0.5 is half of the clips, drawn again for each epoch"
     )
@@ -39,7 +51,7 @@ class StoreSection(Settings):
 def _read_paths(values: Any, _of_union: object) -> str | list[StoreSection]:
     """Return a folder as it is, and stores of a list with every key spelled out."""
     if isinstance(values, str):
-        return values
+        return TypeAdapter(PathText).validate_python(values)
     if not isinstance(values, list | tuple) or not values:
         raise ValueError("input should be a store folder, or a list of them")
     # A union's own errors would name its members as if they were keys.
@@ -52,7 +64,7 @@ _STORES = TypeAdapter(list[StoreSection])
 class DataSection(Settings):
     """The stores, and the frames that are taken of a clip."""
 
-    path: Annotated[str | list[StoreSection], WrapValidator(_read_paths)] = Field(
+    path: Annotated[PathText | list[StoreSection], WrapValidator(_read_paths)] = Field(
         description="store folder, as `dfer preprocess` wrote it, or a list of several"
     )
     val_fraction: Annotated[float, Field(ge=0.0, lt=0.9)] = Field(
@@ -217,7 +229,7 @@ class TrainSection(Settings):
 class Recipe(Settings):
     """A training run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = Field(
         description="the run's name: it is written to `runs/NAME`"
     )
     data: DataSection
@@ -254,6 +266,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     found = path if path.exists() else _shipped(path)
     values = read_mapping(found, "recipe", hint="start from recipes/dfew.yaml")
     problems = list(_apply_overrides(values, overrides))
+    problems = shorten_problems(problems, len(problems))
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -309,7 +322,7 @@ def _apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> Iterat
     for item in overrides:
         key, separator, text = item.partition("=")
         if not separator:
-            yield f"override {item!r} is not KEY=VALUE"
+            yield f"override {show_value(item)} is not KEY=VALUE"
             continue
         if key not in known:
             yield unknown_key(key, known)

@@ -219,6 +219,8 @@ def _type_words(field: dict[str, Any]) -> str:
 
 
 def _bounds(field: dict[str, Any]) -> Iterator[str]:
+    if field.get("maximum", 0) >= 1e6:  # no size of a recipe's, only what keeps a hostile file from asking for anything
+        field = {key: value for key, value in field.items() if key != "maximum"}
     if "minimum" in field and "maximum" in field:
         yield f"{field['minimum']:g} to {field['maximum']:g}"
         return

@@ -24,8 +24,9 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-stdout = _Console()
-stderr = _Console(stderr=True)
+# Square brackets in names and labels are no markup.
+stdout = _Console(markup=False, emoji=False)
+stderr = _Console(stderr=True, markup=False, emoji=False)
 
 
 @contextmanager

@@ -25,20 +25,22 @@ def doctor(
     ] = None,
 ) -> None:
     """Check the installation, the device and the weights, and say how to get what is missing."""
+    from rich.text import Text
+
     from dfer.cli.console import stdout
     from dfer.doctor import examine
     from dfer.errors import EXIT_FAILED
+    from dfer.names import printable
 
     if get is not None:
         stdout.print(str(download_weights(get)), highlight=False, soft_wrap=True)
         return
     checks = examine()
-    marks = {"ok": "[green]ok[/green]", "note": "[yellow]--[/yellow]", "missing": "[red]no[/red]"}
+    marks = {"ok": Text("ok", "green"), "note": Text("--", "yellow"), "missing": Text("no", "red")}
     for check in checks:
-        stdout.print(
-            f"{marks[check.state]}  [bold]{check.name:<18}[/bold] {check.finding}", highlight=False, soft_wrap=True
-        )
+        name = Text.assemble("  ", (f"{check.name:<18}", "bold"), " ")
+        stdout.print(marks[check.state] + name + Text(printable(check.finding)), soft_wrap=True)
         if check.remedy:
-            stdout.print(f"    {'':<18} -> {check.remedy}", highlight=False, soft_wrap=True, markup=False)
+            stdout.print(Text(f"    {'':<18} -> {printable(check.remedy)}"), soft_wrap=True)
     if any(check.state == "missing" for check in checks):
         raise typer.Exit(EXIT_FAILED)

@@ -11,6 +11,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from dfer.cli.console import note, stderr
+from dfer.names import printable
 from dfer.runtime.formatting import format_duration, format_eta, format_rate
 
 PERCENT = "%"  # as the unit: progress of a single item
@@ -34,7 +35,7 @@ class Progress:
     """
 
     def __init__(self, what: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._what, self._unit, self._clock = what, unit, clock
+        self._what, self._unit, self._clock = printable(what, keep=""), unit, clock
         self._bar: _Bar | None = None
         self._meter = RateMeter()
         self._done, self._total, self._extra = 0, 0, ""

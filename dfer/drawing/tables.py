@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from dfer.names import printable
 
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -37,10 +41,30 @@ def escape_markdown(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_|<>" else letter for letter in text)
 
 
+class _PlainTable(Table):
+    """A table whose text is shown as it is: names and labels are no markup, and cannot control a terminal."""
+
+    def add_column(self, header: RenderableType = "", *arguments: Any, **settings: Any) -> None:
+        """Add a column; see `Table.add_column`."""
+        super().add_column(_plain(header), *arguments, **settings)
+
+    def add_row(self, *cells: RenderableType | None, **settings: Any) -> None:
+        """Add a row; see `Table.add_row`."""
+        super().add_row(*map(_plain, cells), **settings)
+
+
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, str):
+        return Text(printable(cell, keep="\n"))
+    if isinstance(cell, Text) and (shown := printable(cell.plain, keep="\n")) != cell.plain:
+        cell.plain = shown
+    return cell
+
+
 def new_table(title: str | None) -> Table:
     """Return an empty table in the common style, without columns yet."""
-    return Table(
-        title=None if title is None else Text(f"{title}\n", "bold"),
+    return _PlainTable(
+        title=None if title is None else Text(f"{printable(title)}\n", "bold"),
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD,
@@ -53,7 +77,7 @@ def new_table(title: str | None) -> Table:
 
 def with_notes(table: Table, remarks: Sequence[str], notes: Sequence[str] = ()) -> Table:
     """Return the table with its title above and lines below; as parts of it they would be wrapped at its width."""
-    framed = Table.grid()
+    framed = _PlainTable.grid()
     if table.title:
         framed.add_row(table.title)
         table.title = None
@@ -61,7 +85,7 @@ def with_notes(table: Table, remarks: Sequence[str], notes: Sequence[str] = ()) 
     if remarks or notes:
         framed.add_row("")
     for remark in remarks:
-        framed.add_row(Text(remark, "dim"))
+        framed.add_row(Text(printable(remark), "dim"))
     for note in notes:
-        framed.add_row(Text(note, "bold yellow"))
+        framed.add_row(Text(printable(note), "bold yellow"))
     return framed

@@ -130,8 +130,9 @@ def require_same_alignment(ours: dict[str, Any], theirs: dict[str, Any], *, wher
     """
     for key in sorted(ours.keys() | theirs.keys()):
         if ours.get(key) != theirs.get(key):
+            values = f"{ours.get(key)!r:.60} in one, {theirs.get(key)!r:.60} in the other"
             raise DataError(
-                f"faces are aligned differently: {key} is {ours.get(key)!r} in one, {theirs.get(key)!r} in the other",
+                f"faces are aligned differently: {key:.60} is {values}",
                 where=where,
                 hint="preprocess the data again, or use a checkpoint trained on crops of this alignment",
             )

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dfer.errors import CheckpointError
+
 # Logits that classify every validation clip correctly would give the temperature 0, and uninformative ones infinity.
 TEMPERATURE_LIMITS = (0.05, 20.0)
 
@@ -30,6 +32,7 @@ def class_probabilities(
 
     Raises:
         ValueError: the shape or the temperature is wrong.
+        CheckpointError: a logit is NaN or infinite.
     """
     return np.exp(_log_probabilities(_logits(logits), temperature, shift))
 
@@ -64,6 +67,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, shift: ArrayLike | Non
 def _log_probabilities(logits: NDArray[np.float64], temperature: float, shift: ArrayLike | None) -> NDArray[np.float64]:
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be above 0, got {temperature}")
+    if not np.isfinite(logits).all():
+        raise CheckpointError("the model's output is NaN or infinite", hint="its checkpoint is damaged; use another")
     scaled = logits / temperature + (0.0 if shift is None else np.asarray(shift, np.float64))
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)))

@@ -30,11 +30,12 @@ from dfer.model.ops import Dropout, Grid, WindowSum, attend, padding_mask, split
 from dfer.model.positions import resize_spatial, resize_temporal
 from dfer.model.resnet import STEM_STAGES, STEM_STRIDE, ResNetStem, load_resnet_weights
 from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel
-from dfer.settings import BelowOne, Count, Positive, read_settings
+from dfer.settings import BelowOne, read_settings
 
 logger = logging.getLogger(__name__)
 
 AttentionKind = Literal["local_global", "local", "global", "joint"]
+Side = Annotated[int, Field(ge=1, le=1024)]  # of a window, tokens
 PoolKind = Literal["mean", "class_token"]
 
 # Standard deviations of the initial position embeddings. The convolutions' borders tell a token where it is in the
@@ -47,13 +48,15 @@ TEMPORAL_STD = 0.5
 class LogoFormerSettings(ModelSettings):
     """The settings of a `LogoFormer`; the defaults are the sizes of `logo_former_s`."""
 
-    dim: Count = Field(256, description="D, channels of a token; 512 in `logo_former_b`")
-    depth: Annotated[int, Field(ge=0)] = Field(
+    dim: Annotated[int, Field(ge=1, le=8192)] = Field(256, description="D, channels of a token; 512 in `logo_former_b`")
+    depth: Annotated[int, Field(ge=0, le=128)] = Field(
         6, description="number of blocks, 4 in `logo_former_b`; 0 is only the stem, to pretrain it on stills"
     )
-    heads: Count = Field(8, description="heads of each attention; they must divide `dim`")
-    mlp_ratio: Positive = Field(4.0, description="hidden channels of the MLP, relative to `dim`")
-    window: Annotated[tuple[Count, Count, Count], Field(strict=False)] = Field(
+    heads: Annotated[int, Field(ge=1, le=256)] = Field(8, description="heads of each attention; they must divide `dim`")
+    mlp_ratio: Annotated[float, Field(gt=0.0, le=32.0)] = Field(
+        4.0, description="hidden channels of the MLP, relative to `dim`"
+    )
+    window: Annotated[tuple[Side, Side, Side], Field(strict=False)] = Field(
         (2, 4, 4), description="tokens of a window: time, height, width; it need not divide the grid of tokens"
     )
     attention: AttentionKind = Field(
@@ -66,7 +69,9 @@ class LogoFormerSettings(ModelSettings):
     drop_path: BelowOne = Field(
         0.0, description="stochastic depth of the last block; it rises linearly from 0 at the first"
     )
-    stem_width: Count = Field(64, description="channels of the stem's first stage; ResNet-18 has 64")
+    stem_width: Annotated[int, Field(ge=1, le=1024)] = Field(
+        64, description="channels of the stem's first stage; ResNet-18 has 64"
+    )
 
     @model_validator(mode="after")
     def _heads_divide_dim(self) -> LogoFormerSettings:
@@ -291,7 +296,7 @@ class LogoFormer(VideoModel):
         self.temporal_positions = nn.Parameter(torch.empty(config.num_frames, config.dim))
         self.dropout = Dropout(config.dropout)
         last = config.drop_path
-        rates = torch.linspace(0, last, config.depth).tolist() if config.depth != 1 else [last]
+        rates = torch.linspace(0, last, config.depth, device="cpu").tolist() if config.depth != 1 else [last]
         self.blocks = nn.Sequential(*(build_block(config, drop_path=rate) for rate in rates))
         self.pool = POOLS[config.pool](config)
         self.norm = nn.LayerNorm(config.dim)

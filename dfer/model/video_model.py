@@ -11,20 +11,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dfer.errors import UsageError
-from dfer.settings import Count, Settings
+from dfer.settings import MAX_CLASSES, Settings
 
 
 class ModelSettings(Settings):
     """The settings that every model has. An architecture adds its own in a derived class."""
 
-    num_frames: Count = Field(16, description="frames of a clip that the model sees")
+    num_frames: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="frames of a clip that the model sees")
     image_size: Annotated[int, Field(ge=32, le=512)] = Field(112, description="side of the input, pixels")
 
 
 class ModelConfig(ModelSettings):
     """A model's settings with the number of classes, which a recipe leaves to the data: what a checkpoint stores."""
 
-    num_classes: Annotated[int, Field(ge=2)] = Field(description="number of emotions")
+    num_classes: Annotated[int, Field(ge=2, le=MAX_CLASSES)] = Field(description="number of emotions")
 
 
 class ParameterGroup(NamedTuple):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +17,9 @@ from torch import Tensor
 
 from dfer.errors import CheckpointError, os_reason
 from dfer.model.video_model import VideoModel
+from dfer.runtime.reading import open_regular, require_regular
+
+_TRUSTED_MODULES = ("torch", "collections")  # whose names a pickle of tensors holds
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -26,9 +32,8 @@ def read_weights(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, or would run code.
     """
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path, device="cpu"))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        require_regular(path)
+        content = load_file(path, device="cpu") if path.suffix == ".safetensors" else load_pickled(path)
     except OSError as error:
         raise CheckpointError(f"cannot read the weights: {os_reason(error)}", where=path) from error
     except pickle.UnpicklingError as error:
@@ -39,9 +44,44 @@ def read_weights(path: Path) -> dict[str, Any]:
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError("the weights are damaged, or in a format that dfer does not read", where=path) from error
+    return dict(content)
+
+
+def load_pickled(path: Path) -> dict[str, Any]:
+    """Return the dict of tensors and plain values in a file that torch wrote, without running any code of the file.
+
+    torch's restricted unpickler builds a few types besides tensors, among them byte arrays of any length, and unpacks
+    what is compressed: files that ask for either are refused first.
+
+    Raises:
+        OSError: the file cannot be read, or is no regular file.
+        pickle.UnpicklingError: it asks for more than tensors and plain containers.
+        ValueError: it is damaged or compressed; RuntimeError and others come from torch's reader.
+        CheckpointError: it holds something other than a dict.
+    """
+    with open_regular(path) as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                    raise ValueError("compressed")
+                pickles = [name for name in archive.namelist() if name.endswith(".pkl")]
+                for name in pickles:
+                    _check_pickle(io.BytesIO(archive.read(name)))
+        else:  # torch before 1.6: four pickles, of which the last names the storages that follow
+            file.seek(0)
+            for _ in range(4):
+                _check_pickle(file)
+    content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise CheckpointError(f"expected a dict of tensors, got {type(content).__name__}", where=path)
     return content
+
+
+def _check_pickle(file: IO[bytes]) -> None:
+    for operation, argument, _ in pickletools.genops(file):
+        module = str(argument).split(".", 1)[0].split(" ", 1)[0]
+        if operation.name == "STACK_GLOBAL" or (operation.name == "GLOBAL" and module not in _TRUSTED_MODULES):
+            raise pickle.UnpicklingError(f"it asks for {argument!s:.60}")
 
 
 def load_weights(
@@ -73,6 +113,8 @@ def require_same_tensors(
     Raises:
         CheckpointError: names what is missing, unexpected and of another shape.
     """
+    if other := [name for name, value in found.items() if not isinstance(value, Tensor)]:
+        raise CheckpointError(f"not a tensor: {_shorten(list(map(str, other)))}", where=where)
     differences = {
         "missing": [name for name in expected if name not in found],
         "unexpected": [name for name in found if name not in expected],
@@ -80,6 +122,11 @@ def require_same_tensors(
             f"{name} {list(found[name].shape)} instead of {list(tensor.shape)}"
             for name, tensor in expected.items()
             if name in found and found[name].shape != tensor.shape
+        ],
+        "wrong type": [
+            f"{name} {_dtype(found[name])} instead of {_dtype(tensor)}"
+            for name, tensor in expected.items()
+            if name in found and found[name].is_floating_point() != tensor.is_floating_point()
         ],
     }
     listed = [f"{what}: {_shorten(names)}" for what, names in differences.items() if names]
@@ -91,6 +138,21 @@ def require_same_tensors(
         )
 
 
+def require_finite(tensors: Mapping[str, Tensor], *, where: str | Path | None) -> None:
+    """Refuse weights that are NaN or infinite: every answer would be.
+
+    Raises:
+        CheckpointError: names the first such tensor.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"the weights are NaN or infinite: {name:.100}", where=where)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _shorten(names: list[str], limit: int = 6) -> str:
     more = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(f"{name:.100}" for name in names[:limit]) + (f" and {more:,} more" if more > 0 else "")

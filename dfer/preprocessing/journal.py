@@ -10,16 +10,18 @@ import json
 import os
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from dfer.errors import DferError
+from dfer.errors import DataError, DferError, os_reason
 from dfer.runtime.files import write_error
+from dfer.runtime.reading import open_regular, parse_json, read_limited, require_regular
+from dfer.settings import read_record
 from dfer.store import clip_path
-from dfer.store.manifest import ManifestRow, read_manifest
+from dfer.store.manifest import MAX_MANIFEST_BYTES, ManifestRow, read_manifest
+from dfer.store.store import UNREADABLE, open_archive
 
 _LOCK_TRIES = 20  # others hold a lock for a moment when they test whether a journal is locked
 _BUSY_HINT = "wait for it to end, or stop it"
@@ -39,6 +41,8 @@ class Journal:
 
     def __enter__(self) -> Journal:
         try:
+            if self.path.exists():
+                require_regular(self.path)
             self._file = self.path.open("ab")
             if not _lock(self._file.fileno()):
                 self._file.close()
@@ -81,7 +85,7 @@ def ensure_exclusive(out: Path, shard: tuple[int, int] = (1, 1)) -> None:
         DferError: another run is writing.
     """
     for path in _journals(out) if shard == (1, 1) else [journal_path(out, (1, 1))]:
-        with suppress(FileNotFoundError), path.open("rb") as file:
+        with suppress(FileNotFoundError), open_regular(path) as file:
             if not _try_lock(file.fileno(), exclusive=False):
                 raise DferError("another run is writing to this store", where=path, hint=_BUSY_HINT)
 
@@ -101,7 +105,7 @@ def finished_rows(out: Path) -> dict[str, ManifestRow]:
     """
     rows: dict[str, ManifestRow] = {}
     manifest = out / "manifest.csv"
-    if manifest.is_file():
+    if manifest.exists():
         rows.update((row.clip_id, row) for row in read_manifest(manifest))
     found: dict[str, list[ManifestRow]] = {}
     for path in _journals(out):
@@ -117,9 +121,9 @@ def has_crops(out: Path, row: ManifestRow) -> bool:
     if not row.ok:
         return False
     try:
-        with zipfile.ZipFile(clip_path(out, row.clip_id)) as archive:
+        with open_archive(clip_path(out, row.clip_id)) as archive:
             entries = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except UNREADABLE:
         return False
     # zipfile shifts offsets to fit a file that has lost a piece.
     return len(entries) == row.num_frames + 1 and entries[0].header_offset == 0
@@ -130,14 +134,15 @@ def _journals(out: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Iterator[ManifestRow]:
-    for line in path.read_bytes().splitlines():
-        try:
-            values = json.loads(line)
-            values["folds"] = {int(fold): split for fold, split in values["folds"].items()}
-            values["votes"] = tuple(values["votes"])
-            yield ManifestRow(**values)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
+    try:
+        lines = read_limited(path, MAX_MANIFEST_BYTES).splitlines()
+    except FileNotFoundError:  # the run that wrote it has ended
+        return
+    except OSError as error:
+        raise DataError(f"cannot read the journal: {os_reason(error)}", where=path) from error
+    for line in lines:
+        with suppress(ValueError, DataError):
+            yield read_record(ManifestRow, parse_json(line), what="damaged row", where=path, error=DataError)
 
 
 def _lock(handle: int) -> bool:

@@ -19,6 +19,7 @@ from dfer.drawing.timeline import FaceLane, draw_timeline
 from dfer.prediction.predictor import Analysis
 from dfer.prediction.timeline import emotion_runs, probability_steps
 from dfer.records import FacePrediction, Prediction
+from dfer.runtime.cells import quote_cell
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
 from dfer.video import VideoWriter
@@ -147,6 +148,8 @@ def _facts(prediction: Prediction, total: float) -> str:
 def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
     """Write a row per face and window: source, face, times, box, emotion and all probabilities.
 
+    Text that a spreadsheet would run as a formula is quoted with an apostrophe.
+
     Args:
         predictions: of one model. A video without a face has no row.
         path: the CSV file.
@@ -164,7 +167,8 @@ def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
                 times = [f"{segment.start:.3f}", f"{segment.end:.3f}"]
                 box = [f"{value:.1f}" for value in segment.box]
                 shares = [f"{segment.probabilities.get(label, 0.0):.6f}" for label in labels]
-                writer.writerow([prediction.source, face.id, *times, *box, segment.label, *shares])
+                source, label = quote_cell(prediction.source), quote_cell(segment.label)
+                writer.writerow([source, face.id, *times, *box, label, *shares])
     write_text(path, text.getvalue())
 
 

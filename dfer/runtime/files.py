@@ -21,6 +21,7 @@ from tempfile import gettempdir
 from typing import Any
 
 from dfer.errors import DferError, os_reason
+from dfer.runtime.reading import open_regular
 from dfer.runtime.streams import is_stream, open_stream
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]+\.tmp(\.[^.]*)?", re.DOTALL)  # the names that `atomic_path` gives
@@ -161,9 +162,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
+    """Return the SHA-256 of a regular file's content."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -10,15 +9,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from dfer.datasets.merge import OfficialSizes
-from dfer.records import SPLITS, ClipRecord
+from dfer.records import ClipRecord
 from dfer.runtime.files import is_unfinished, sha256_of, write_error
 from dfer.runtime.machine import usable_cores
-from dfer.store.manifest import ManifestRow
-from dfer.store.store import Store, open_store
+from dfer.store.manifest import ManifestRow, contradictions
+from dfer.store.store import UNREADABLE, Store, open_archive, open_store, read_crop
 
 _SHOWN = 5
 
@@ -63,7 +59,7 @@ def check_store(
     Raises:
         DataError: there is no finished store, or its manifest cannot be read.
     """
-    store = open_store(out)
+    store = open_store(out, consistent=False)
     report = CheckReport(num_clips=len(store.rows))
     report.problems += _row_problems(store)
     if clips is not None:
@@ -121,33 +117,26 @@ def _verify(store: Store, row: ManifestRow) -> int | str:
         if sha256_of(path) != row.sha256:
             return f"{path.name} is damaged: its SHA-256 is not the manifest's"
         side, count = store.info.crop_size, 0
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             for name in archive.namelist():
                 if name.endswith(".jpg"):
-                    crop = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
-                    if crop is None or crop.shape != (side, side, 3):
+                    if read_crop(archive, name).shape != (side, side, 3):
                         return f"{name} in {path.name} is not a crop of {side}x{side} pixels"
                     count += 1
     except FileNotFoundError:
         return f"{path.name} is missing"
-    except (OSError, KeyError, ValueError, cv2.error, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         return f"{path.name} cannot be read: {error}"
     return count if count == row.num_frames else f"{path.name} holds {count} crops, the manifest says {row.num_frames}"
 
 
 def _row_problems(store: Store) -> Iterator[str]:
-    labels, counts = store.info.labels, Counter(row.clip_id for row in store.rows)
-    yield from (f"{clip_id}: {count} rows in the manifest" for clip_id, count in counts.items() if count > 1)
+    yield from contradictions(store.rows, store.info.labels, store.info.num_folds)
     for row in store.rows:
-        if not 0 <= row.label < len(labels) or labels[row.label] != row.label_name:
-            yield f"{row.clip_id}: label {row.label} is not {row.label_name} in dataset.json"
         if row.ok != (row.num_frames > 0) or row.ok != bool(row.sha256):
             yield f"{row.clip_id}: {row.status} with {row.num_frames} crops and SHA-256 {row.sha256[:8] or 'none'}"
         if not row.ok and not row.detail:
             yield f"{row.clip_id}: {row.status} without a reason"
-        wrong = {f"{fold}: {split}" for fold, split in row.folds.items() if split not in SPLITS}
-        if wrong or any(not 1 <= fold <= store.info.num_folds for fold in row.folds):
-            yield f"{row.clip_id}: impossible folds {row.folds}"
 
 
 def _list_problems(rows: Sequence[ManifestRow], clips: Sequence[ClipRecord]) -> Iterator[str]:

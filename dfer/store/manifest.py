@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import pandas as pd
+from pydantic import ConfigDict, Field
 
-from dfer.errors import DataError
-from dfer.records import STATUSES, Split, Status
+from dfer.errors import DataError, os_reason
+from dfer.records import Split, Status
+from dfer.runtime.cells import quote_cell, unquote_cell
 from dfer.runtime.files import write_text
+from dfer.runtime.reading import read_limited
+from dfer.settings import MAX_CLASSES, STRICT, FoldNumber, Fraction, Note, read_record
+
+MAX_CROPS = 500_000  # of a clip: five hours at 25 frames a second
+MAX_MANIFEST_BYTES = 200_000_000  # some 600,000 clips
 
 _COLUMNS = ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source", "sha256"]
 _OPTIONAL = ["subject", "votes"]  # written only for data sets that give them
+_TEXTS = ["clip_id", "label_name", "detail", "source", "subject"]
 _NUMBERS = {"label": int, "num_frames": int, "fps": float, "detected": float}  # the other columns are text
+
+PathText = Annotated[str, Field(max_length=10_000)]
 
 
 @dataclass(frozen=True)
@@ -36,19 +48,21 @@ class ManifestRow:
         votes: the number of annotators who chose each label; empty where the data set does not say.
     """
 
-    clip_id: str
-    label: int
-    label_name: str
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    clip_id: PathText
+    label: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
+    label_name: Annotated[str, Field(max_length=200)]
     status: Status
-    folds: dict[int, Split]
-    num_frames: int = 0
-    fps: float = 0.0
-    detail: str = ""
-    detected: float = 0.0
-    source: str = ""
-    sha256: str = ""
-    subject: str = ""
-    votes: tuple[int, ...] = ()
+    folds: dict[FoldNumber, Split]
+    num_frames: Annotated[int, Field(ge=0, le=MAX_CROPS)] = 0
+    fps: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
+    detail: Note = ""
+    detected: Fraction = 0.0
+    source: PathText = ""
+    sha256: Annotated[str, Field(max_length=64)] = ""
+    subject: Annotated[str, Field(max_length=500)] = ""
+    votes: Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000)], ...], Field(max_length=MAX_CLASSES)] = ()
 
     @property
     def ok(self) -> bool:
@@ -75,6 +89,8 @@ def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     table["votes"] = [" ".join(map(str, row.votes)) for row in rows]
     table["fps"] = table["fps"].map("{:.6g}".format)
     table["detected"] = table["detected"].map("{:.4f}".format)
+    for name in _TEXTS:
+        table[name] = table[name].map(quote_cell)
     unused = [name for name in _OPTIONAL if not table[name].any()]
     folds = pd.DataFrame([row.folds for row in rows]).sort_index(axis=1).add_prefix("fold_")
     write_text(path, table.drop(columns=unused).join(folds).to_csv(index=False, lineterminator="\n"))
@@ -86,23 +102,45 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     Raises:
         DataError: it is missing or damaged.
     """
+    hint = "run `dfer preprocess` to write it"
     try:
         # As text: clip ids such as 00001 are names, not numbers.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(read_limited(path, MAX_MANIFEST_BYTES)), dtype=str, keep_default_na=False)
+        if missing := [name for name in _COLUMNS if name not in table]:
+            raise ValueError(f"no column {missing[0]!r}")
         folds = table.filter(regex="^fold_").rename(columns=lambda name: int(name[5:]))
         table = table[[*_COLUMNS, *table.columns.intersection(_OPTIONAL)]].astype(_NUMBERS)
-        unknown = table[~table["status"].isin(STATUSES)]
-        if len(unknown):
-            raise ValueError(f"unknown status {unknown['status'].iloc[0]!r} of clip {unknown['clip_id'].iloc[0]!r}")
+        for name in table.columns.intersection(_TEXTS):
+            table[name] = table[name].map(unquote_cell)
         if "votes" in table:
             table["votes"] = [tuple(map(int, votes.split())) for votes in table["votes"]]
-        rows = cast("list[dict[str, Any]]", table.to_dict("records"))
-        splits = cast("list[dict[int, Split]]", folds.to_dict("records"))
-        return [
-            ManifestRow(**row, folds={fold: split for fold, split in of.items() if split})
-            for row, of in zip(rows, splits, strict=True)
-        ]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"cannot read the manifest: {error}", where=path, hint="run `dfer preprocess` to write it"
-        ) from error
+    except (OSError, KeyError, ValueError, TypeError, OverflowError) as error:
+        reason = os_reason(error) if isinstance(error, OSError) else f"{error!s:.200}"
+        raise DataError(f"cannot read the manifest: {reason}", where=path, hint=hint) from error
+    values = cast("list[dict[str, Any]]", table.to_dict("records"))
+    splits = cast("list[dict[int, Split]]", folds.to_dict("records"))
+    rows = {
+        f"line {number}": row | {"folds": {fold: split for fold, split in of.items() if split}}
+        for number, (row, of) in enumerate(zip(values, splits, strict=True), start=2)
+    }
+    what = "cannot read the manifest"
+    return list(read_record(dict[str, ManifestRow], rows, what=what, where=path, error=DataError, hint=hint).values())
+
+
+def contradictions(rows: Sequence[ManifestRow], labels: Sequence[str], num_folds: int) -> Iterator[str]:
+    """Yield a line for everything in a manifest that contradicts the store's description, or itself.
+
+    Args:
+        rows: of the manifest.
+        labels: the store's emotion names, in order.
+        num_folds: the store's number of folds.
+    """
+    counts = Counter(row.clip_id for row in rows)
+    yield from (f"{clip_id}: {count} rows in the manifest" for clip_id, count in counts.items() if count > 1)
+    for row in rows:
+        if row.label >= len(labels) or labels[row.label] != row.label_name:
+            yield f"{row.clip_id}: label {row.label} is not {row.label_name} in dataset.json"
+        if len(row.votes) not in (0, len(labels)):
+            yield f"{row.clip_id}: {len(row.votes)} counts of votes for {len(labels)} labels"
+        if any(fold > num_folds for fold in row.folds):
+            yield f"{row.clip_id}: impossible folds {row.folds}"

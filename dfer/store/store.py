@@ -18,21 +18,34 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
-from dfer.errors import DataError
+from dfer.errors import DataError, os_reason
 from dfer.records import Split
 from dfer.runtime.files import atomic_path, sha256_of, write_json
-from dfer.store.manifest import ManifestRow, read_manifest
+from dfer.runtime.reading import open_regular, parse_json, read_json
+from dfer.settings import MAX_CROP_SIZE, STRICT, CropSize, Labels, Name, Note, read_record
+from dfer.store.manifest import MAX_CROPS, ManifestRow, contradictions, read_manifest
 
 STORE_FORMAT = "dfer.store/1"
 JPEG_QUALITY = 95
+MAX_JPEG_BYTES = 8_000_000  # of a crop
+_RECORD_BYTES = 300  # of a crop in clip.json, at most
+_DAMAGED_INFO = "damaged dataset.json"
+_AGAIN = "preprocess again with --overwrite"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a ZIP can hold, so that the bytes do not depend on the clock
+
+# What reading a damaged ZIP raises; a decoder of a compression that dfer does not write raises the last two.
+UNREADABLE = (
+    OSError, KeyError, ValueError, EOFError, cv2.error, zipfile.BadZipFile, RuntimeError, NotImplementedError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,25 +64,38 @@ class DatasetInfo:
         format: version of the store's layout.
     """
 
-    name: str
-    labels: list[str]
-    num_folds: int
-    crop_size: int
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: Name
+    labels: Labels
+    num_folds: Annotated[int, Field(ge=0, le=10_000)]
+    crop_size: CropSize
     alignment: dict[str, Any]
-    detector: str
-    notice: str
-    tool_version: str
-    format: str = STORE_FORMAT
+    detector: Name
+    notice: Note
+    tool_version: Name
+    format: Name = STORE_FORMAT
 
 
 @dataclass(frozen=True)
 class CropRecord:
     """The content of `clip.json`; all lists have one item per crop."""
 
-    frames: list[int]
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    frames: list[Annotated[int, Field(ge=0, le=2**53)]]
     times_s: list[float]
-    boxes_xyxy: list[list[float]]
+    boxes_xyxy: list[Annotated[list[float], Field(min_length=4, max_length=4)]]
     detected: list[bool]
+
+    def contradiction(self) -> str | None:
+        """Return what contradicts something else in the record, or None."""
+        lengths = {len(items) for items in (self.frames, self.times_s, self.boxes_xyxy, self.detected)}
+        if len(lengths) > 1:
+            return f"lists of {', '.join(map(str, sorted(lengths)))} items"
+        if any(later <= earlier for earlier, later in pairwise(self.frames)):
+            return "frames are not in ascending order"
+        return None
 
 
 @dataclass(frozen=True)
@@ -224,20 +250,20 @@ def read_clip(path: Path, indices: Sequence[int] | NDArray[np.int64] | None = No
         DataError: the file is missing or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             if indices is None:
                 indices = range(sum(name.endswith(".jpg") for name in archive.namelist()))
             decoded: dict[int, NDArray[np.uint8]] = {}
             for index in map(int, indices):
                 if index not in decoded:
-                    decoded[index] = _decode_jpeg(archive.read(f"{index:06d}.jpg"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+                    decoded[index] = read_crop(archive, f"{index:06d}.jpg")
+        return np.stack([decoded[int(index)] for index in indices])
+    except UNREADABLE as error:
         raise DataError(
-            "damaged or missing crops",
+            f"damaged or missing crops{_reason(error)}",
             where=path,
             hint="run `dfer preprocess` again: it restores what is missing",
         ) from error
-    return np.stack([decoded[int(index)] for index in indices])
 
 
 def read_clip_record(path: Path) -> CropRecord:
@@ -246,15 +272,83 @@ def read_clip_record(path: Path) -> CropRecord:
     Raises:
         DataError: the file is missing or damaged.
     """
+    what = "damaged or missing crops"
     try:
-        with zipfile.ZipFile(path) as archive:
-            return CropRecord(**json.loads(archive.read("clip.json")))
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError("damaged or missing crops", where=path) from error
+        with open_archive(path) as archive:
+            values = parse_json(_read_member(archive, "clip.json", _RECORD_BYTES * len(archive.infolist())))
+    except UNREADABLE as error:
+        raise DataError(f"{what}{_reason(error)}", where=path) from error
+    record = read_record(CropRecord, values, what=what, where=f"clip.json of {path}", error=DataError)
+    if contradiction := record.contradiction():
+        raise DataError(f"{what}: {contradiction}", where=f"clip.json of {path}")
+    return record
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a clip's ZIP for reading.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+        zipfile.BadZipFile: it is no ZIP.
+        ValueError: it holds more members than a clip has.
+    """
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        if len(archive.infolist()) > MAX_CROPS + 1:
+            raise ValueError(f"{len(archive.infolist()):,} members")
+        yield archive
+
+
+def read_crop(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
+    """Return a crop of a clip's ZIP, uint8 [S, S, 3] RGB.
+
+    Raises:
+        KeyError: there is none of this name.
+        ValueError: it is not a JPEG, or larger than any crop.
+    """
+    data = _read_member(archive, name, MAX_JPEG_BYTES)
+    side = max(_jpeg_size_wh(data))  # before the decoder allocates it
+    if side > MAX_CROP_SIZE:
+        raise ValueError(f"{name} is {side:,} pixels large")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{name} is not a JPEG")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > max_bytes:
+        raise ValueError(f"{name} is compressed, or of {info.file_size:,} bytes")
+    return archive.read(info)
+
+
+def _jpeg_size_wh(data: bytes) -> tuple[int, int]:
+    """Return the size that a JPEG's header gives: the first start-of-frame marker's."""
+    at = 2
+    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + length
+    raise ValueError("not a JPEG")
+
+
+def _reason(error: Exception) -> str:
+    """Return what a failure says beyond that something is damaged, to follow it in a message."""
+    if isinstance(error, FileNotFoundError):
+        return ""
+    return f": {os_reason(error)}" if isinstance(error, OSError) else f": {str(error)[:100]}"
 
 
 def write_info(root: Path, info: DatasetInfo) -> None:
-    """Write `dataset.json`."""
+    """Write `dataset.json`.
+
+    Raises:
+        DataError: a value, such as a label of a thousand letters, could not be read again.
+        DferError: it cannot be written.
+    """
+    check_info(asdict(info), root, what="cannot make such a store")
     write_json(root / "dataset.json", asdict(info))
 
 
@@ -266,35 +360,53 @@ def read_info(root: Path) -> DatasetInfo | None:
     """
     path = root / "dataset.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("format") != STORE_FORMAT:
-            raise DataError(
-                f"store format {values.get('format')!r} is not the {STORE_FORMAT!r} this dfer reads",
-                where=path,
-                hint="preprocess again with --overwrite",
-            )
-        return DatasetInfo(**values)
+        values = read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise DataError("damaged dataset.json", where=path, hint="preprocess again with --overwrite") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{_DAMAGED_INFO}{_reason(error)}", where=path, hint=_AGAIN) from error
+    if not isinstance(values, dict):
+        raise DataError(f"{_DAMAGED_INFO}: not a mapping", where=path, hint=_AGAIN)
+    if values.get("format") != STORE_FORMAT:
+        raise DataError(
+            f"store format {values.get('format')!r:.40} is not the {STORE_FORMAT!r} this dfer reads",
+            where=path,
+            hint=_AGAIN,
+        )
+    return check_info(values, root)
 
 
-def open_store(root: Path) -> Store:
+def check_info(values: dict[str, Any], root: Path, what: str = _DAMAGED_INFO) -> DatasetInfo:
+    """Return the description of a store whose values are within their bounds.
+
+    Args:
+        values: of `dataset.json`.
+        root: the store's folder.
+        what: beginning of the error's message.
+
+    Raises:
+        DataError: they are not.
+    """
+    return read_record(DatasetInfo, values, what=what, where=root / "dataset.json", error=DataError, hint=_AGAIN)
+
+
+def open_store(root: Path, *, consistent: bool = True) -> Store:
     """Open a store for reading.
+
+    Args:
+        root: its folder.
+        consistent: refuse a manifest that contradicts itself or dataset.json.
 
     Raises:
         DataError: there is no finished store at `root`, or it is damaged.
     """
-    info = read_info(root)
-    if info is None or not (root / "manifest.csv").is_file():
+    info, manifest = read_info(root), root / "manifest.csv"
+    if info is None or not manifest.exists():
         unfinished = "an unfinished store" if info else "no store"
         raise DataError(f"{unfinished} here", where=root, hint="write it with `dfer preprocess DATASET RAW`")
-    return Store(root, info, read_manifest(root / "manifest.csv"))
-
-
-def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError("not a JPEG")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    rows = read_manifest(manifest)
+    problem = next(contradictions(rows, info.labels, info.num_folds), None) if consistent else None
+    if problem is not None:
+        hint = "`dfer preprocess DATASET --check` lists all problems; a run of preprocess writes the manifest again"
+        raise DataError(f"the manifest contradicts itself: {problem}", where=manifest, hint=hint)
+    return Store(root, info, rows)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from dfer.drawing.figures import draw_curves
 from dfer.drawing.style import save_figure
@@ -27,9 +28,12 @@ from dfer.errors import CheckpointError, UsageError
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.model.video_model import ModelConfig
+from dfer.model.weights import load_pickled
 from dfer.recipe import Recipe, save_recipe
 from dfer.records import Selection
+from dfer.runs import EpochRecord, read_run
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
+from dfer.settings import STRICT, Name, read_record
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training.setup import Learner
@@ -66,6 +70,17 @@ class TrainingState:
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
+
+
+@with_config(STRICT)
+class SavedProgress(TypedDict):
+    """A `TrainingState` as `state.pt` holds it."""
+
+    epoch: Annotated[int, Field(ge=0, le=10_000_000)]
+    step: Annotated[int, Field(ge=0, le=10_000_000_000)]
+    sums: dict[Name, float]
+    history: list[EpochRecord]
+    best: EpochRecord | None
 
 
 class FoldFolder:
@@ -122,17 +137,8 @@ class FoldFolder:
         """
         if not self._state.exists():
             return None
-        try:
-            state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
-            if state["format"] != STATE_FORMAT:
-                raise CheckpointError(f"unknown state format {state['format']!r}", where=self._state)
-            recipe, fingerprint = _completed(state["recipe"]), state["fingerprint"]
-        except CheckpointError:
-            raise
-        except Exception as error:  # a damaged file makes the restricted unpickler fail in many ways
-            raise CheckpointError(
-                "damaged training state", where=self._state, hint="train this fold from scratch with --no-resume"
-            ) from error
+        state = self._read_state()
+        recipe, fingerprint = _completed(state["recipe"]), state["fingerprint"]
         different = sorted(_differences(recipe, _deciding_keys(self._recipe)))
         reason = f"this run was begun with another recipe: {'; '.join(different)}" if different else ""
         if not reason and fingerprint != self._fingerprint:
@@ -142,6 +148,38 @@ class FoldFolder:
             raise UsageError(reason, where=self.path, hint=hint)
         return state
 
+    def _read_state(self) -> dict[str, Any]:
+        try:
+            state = load_pickled(self._state)
+            if (form := state.get("format")) != STATE_FORMAT:
+                raise ValueError(f"unknown format {form!r:.40}")
+            if not isinstance(state["recipe"], dict) or not isinstance(state["fingerprint"], str):
+                raise ValueError("recipe or fingerprint is missing")
+            values = {name: state[name] for name in vars(TrainingState())}
+            progress = read_record(SavedProgress, values, what="progress", where=self._state, error=CheckpointError)
+            numbers = [record["epoch"] for record in progress["history"]]
+            if numbers != list(range(1, progress["epoch"] + 1)):
+                raise ValueError("the records of the epochs are not complete")
+            if progress["step"] and not progress["sums"].get("clips", 0) > 0:
+                raise ValueError("the sums of the epoch are missing")
+        except CheckpointError as error:
+            raise _damaged_state(error.what, self._state) from error
+        except Exception as error:  # a damaged file makes the restricted unpickler fail in many ways
+            raise _damaged_state(f"{error!s:.100}", self._state) from error
+        return state | progress
+
+    def load_into(self, learner: Learner, saved: dict[str, Any]) -> None:
+        """Restore weights and optimizer from what `load_state` returned.
+
+        Raises:
+            CheckpointError: they do not fit what the recipe builds, or are not finite.
+        """
+        try:
+            learner.load_state_dicts(saved)
+        except (CheckpointError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            what = error.what if isinstance(error, CheckpointError) else f"{error!s:.100}"
+            raise _damaged_state(what, self._state) from error
+
     def finish(self, record: dict[str, Any], state: TrainingState) -> None:
         """Draw curves.png, and write run.json, which marks the fold as trained."""
         title = f"{self._recipe.name}, fold {self._fold}"
@@ -150,10 +188,7 @@ class FoldFolder:
 
     def read_record(self) -> dict[str, Any] | None:
         """Return run.json; None if the fold is not trained to its end."""
-        if not self._record.is_file():
-            return None
-        record: dict[str, Any] = json.loads(self._record.read_text())
-        return record
+        return read_run(self.path) if self._record.exists() else None
 
     def describe(self) -> dict[str, Any]:
         """Return what run.json says of the data and the recipe."""
@@ -218,6 +253,11 @@ def _prior_of(loss: TrainingLoss, labels: Sequence[str], *, epoch: float) -> dic
         "prior": dict(zip(labels, shares, strict=True)),
         "class_weights": None if equal else dict(zip(labels, weights.tolist(), strict=True)),
     }
+
+
+def _damaged_state(reason: str, path: Path) -> CheckpointError:
+    hint = "train this fold from scratch with --no-resume"
+    return CheckpointError(f"damaged training state: {reason}", where=path, hint=hint)
 
 
 def write_events(folder: Path, record: Mapping[str, Any]) -> None:

@@ -120,7 +120,7 @@ class FoldTrainer:
         self.state = TrainingState()
         saved = distributed.broadcast(self.folder.load_state() if resume and distributed.rank() == 0 else None)
         if saved is not None:
-            self.learner.load_state_dicts(saved)
+            self.folder.load_into(self.learner, saved)
             self.state = TrainingState(**{name: saved[name] for name in vars(self.state)})
         self._interrupt = Interrupt()
         self._watch = DivergenceWatch(len(store.info.labels))

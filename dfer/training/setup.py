@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfer.batches.loaders import DEVICE_SHARE, ClipLoader, CropLocation, choose_location, crop_bytes
 from dfer.batches.sampling import Portion
-from dfer.errors import DferError
+from dfer.errors import CheckpointError, DferError
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.build import build_model
 from dfer.model.video_model import VideoModel
+from dfer.model.weights import require_finite, require_same_tensors
 from dfer.recipe import OptimSection, Recipe, TrainSection
 from dfer.runtime.device import free_device_memory
 from dfer.runtime.machine import free_memory_bytes, usable_cores
@@ -82,9 +84,19 @@ class Learner:
         }
 
     def load_state_dicts(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dicts` returned."""
+        """Restore what `state_dicts` returned; nothing is changed unless all of it fits.
+
+        Raises:
+            CheckpointError: tensors are missing, unexpected, of another shape, NaN or infinite.
+        """
+        own = self.state_dicts()
+        for name in ("model", "loss", "average"):
+            if own[name] is not None and state[name] is not None:
+                require_same_tensors(own[name], state[name], where=None)
+                require_finite(state[name], where=None)
+        optimizer = fitting_optimizer_state(self.optimizer, state["optimizer"])
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(optimizer)
         self.loss.load_state_dict(state["loss"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
@@ -162,6 +174,26 @@ def _optimizer(settings: OptimSection, groups: list[dict[str, Any]], *, fused: b
     if settings.name == "sgd":
         return torch.optim.SGD(groups, momentum=settings.momentum, fused=fused)
     return torch.optim.AdamW(groups, fused=fused)
+
+
+def fitting_optimizer_state(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's saved state if it fits; its settings are the recipe's, but for the learning rates.
+
+    Raises:
+        CheckpointError: it is of other parameters, or holds what is NaN or infinite.
+    """
+    own, parameters = optimizer.state_dict(), [value for group in optimizer.param_groups for value in group["params"]]
+    rates = [group["lr"] for group in saved["param_groups"]]
+    if len(rates) != len(own["param_groups"]) or not all(isinstance(lr, float) and math.isfinite(lr) for lr in rates):
+        raise CheckpointError("the optimizer's learning rates are missing or no numbers")
+    for number, values in saved["state"].items():
+        shape = parameters[number].shape
+        tensors = {f"{name} of parameter {number}": value for name, value in values.items() if value is not None}
+        expected = {name: torch.empty(() if name.startswith("step ") else shape, device="meta") for name in tensors}
+        require_same_tensors(expected, tensors, where=None)
+        require_finite(tensors, where=None)
+    groups = [group | {"lr": lr} for group, lr in zip(own["param_groups"], rates, strict=True)]
+    return {"state": saved["state"], "param_groups": groups}
 
 
 def use_compile(setting: str, device: torch.device) -> bool:

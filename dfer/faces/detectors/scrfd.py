@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DferError
 from dfer.faces.detectors.network import INPUT_SIDES, NetworkDetector
+from dfer.faces.detectors.weights import verify_detector_weights
 from dfer.records import Face
 
 MIN_SCORE = 0.5
@@ -27,7 +28,7 @@ class ScrfdDetector(NetworkDetector):
         input_sides: see `NetworkDetector`.
 
     Raises:
-        DferError: the file is not an SCRFD model with landmarks.
+        DferError: the file is not an SCRFD model with landmarks, or not the published one of its name.
 
     Source: Guo et al., "Sample and Computation Redistribution for Efficient Face Detection", ICLR 2022.
     """
@@ -36,6 +37,7 @@ class ScrfdDetector(NetworkDetector):
 
     def __init__(self, weights: Path, *, num_threads: int = 1, input_sides: tuple[int, ...] = INPUT_SIDES) -> None:
         super().__init__(input_sides)
+        verify_detector_weights(weights)
         self._model = _load(weights, num_threads)
         self._model.det_thresh = MIN_SCORE
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from dfer.errors import DferError
-from dfer.runtime.files import write_bytes
+from dfer.errors import DferError, os_reason
+from dfer.runtime.files import sha256_of, write_bytes
 
 # insightface's smallest pack (15 MB) with a detector: SCRFD-500M.
 PACK = "buffalo_sc"
@@ -30,6 +30,19 @@ DOWNLOAD_HINT = (
 
 # The larger the detector, the better; insightface's packs name it det_*.onnx.
 _PACKS_BY_QUALITY = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffalo_sc")
+
+# SHA-256 of the published detectors with landmarks, by the names that they are distributed under: insightface's packs
+# buffalo_s and buffalo_sc, buffalo_m, buffalo_l, antelopev2.
+_SCRFD_10G = ("5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",)
+PUBLISHED_SHA256 = {
+    "det_500m.onnx": (
+        "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a",
+        "e1bd4150e4ed9dd6dee500d66f616832e76e34be1cb630dca7565b7fdb7a26fb",  # the same, with inputs named by h and w
+    ),
+    "det_2.5g.onnx": ("041f73f47371333d1d17a6fee6c8ab4e6aecabefe398ff32cca4e2d5eaee0af9",),
+    "det_10g.onnx": _SCRFD_10G,
+    "scrfd_10g_bnkps.onnx": _SCRFD_10G,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +88,32 @@ def require_detector_weights(weights: Path | None = None) -> Path:
     if found is None:
         raise DferError("no weights for the SCRFD detector", hint=WEIGHTS_HINT)
     return found
+
+
+def verify_detector_weights(weights: Path) -> None:
+    """Compare a weight file with the published SHA-256, before anything reads it.
+
+    A file of another name that the user keeps outside the caches is taken for a detector of their own; the log says
+    that it was not verified.
+
+    Raises:
+        DferError: a file of a published name, or one in a cache, is not what was published, or it cannot be read.
+    """
+    try:
+        digest = sha256_of(weights)
+    except OSError as error:
+        raise DferError(f"cannot read the detector's weights: {os_reason(error)}", where=weights) from error
+    if any(digest in known for known in PUBLISHED_SHA256.values()):
+        return
+    in_cache = any(folder in weights.absolute().parents for folder in (own_models(), insightface_models()))
+    if in_cache or weights.name in PUBLISHED_SHA256:
+        raise DferError(
+            f"the detector's weights are damaged or altered: their SHA-256 {digest[:12]}… is not a published one",
+            where=weights,
+            hint="get it again with `dfer doctor --get scrfd`, or use --detector centerface; a detector of your own "
+            "needs another file name, outside the caches",
+        )
+    logger.info("unverified detector weights, SHA-256 %s (%s)", digest, weights)
 
 
 def download_detector_weights() -> Path:

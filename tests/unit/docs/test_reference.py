@@ -34,9 +34,9 @@ def test_every_recipe_key_has_a_type_and_a_meaning(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ("data.path", "| text | required |"),
+        ("data.path", "| text, or list | required |"),
         ("model.image_size", "| integer, 32 to 512 | 112 |"),
-        ("model.window", "| 3 × integer, at least 1 | [2, 4, 4] |"),
+        ("model.window", "| 3 × integer, 1 to 1024 | [2, 4, 4] |"),
         ("model.backbone", "| text, or null | null |"),
         ("loss.soft_labels", "| true or false | false |"),
         ("optim.lr", "| number, above 0 | 0.0005 |"),

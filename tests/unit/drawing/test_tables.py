@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+from rich.text import Text
+
 from dfer.drawing.tables import escape_latex, markdown_table, new_table, with_notes
 from tests.results import printed
 
@@ -27,3 +32,15 @@ def test_notes_are_not_wrapped_at_the_width_of_a_narrow_table() -> None:
     lines = printed(with_notes(table, ["a remark that is wider than the table"], ["a note as well"])).splitlines()
     assert lines[0].strip() == "title"
     assert [line.strip() for line in lines[-2:]] == ["a remark that is wider than the table", "a note as well"]
+
+
+def test_text_is_neither_markup_nor_control() -> None:
+    table = new_table("[red]title[/x]")
+    table.add_column("[/bold]")
+    table.add_row("\x1b[2J\u202e")
+    table.add_row(Text("\x1bbell", "bold"))
+    text = io.StringIO()
+    Console(file=text, width=80).print(with_notes(table, ["[/red]"], ["\x9b1m"]))
+    shown = text.getvalue()
+    assert all(word in shown for word in ("[red]title[/x]", "[/bold]", r"\x1b[2J\u202e", r"\x1bbell", "[/red]"))
+    assert not any(letter in shown for letter in "\x1b\u202e\x07\x9b")

@@ -187,8 +187,11 @@ def test_data_with_other_labels_or_alignment_are_refused(store: Store, tmp_path:
     other = small_store(tmp_path / "other", clips_per_class=4)
     text = (other.root / "dataset.json").read_text()
     (other.root / "dataset.json").write_text(text.replace('"happy"', '"swapped"'))
+    rows = (other.root / "manifest.csv").read_text()
+    (other.root / "manifest.csv").write_text(rows.replace("happy", "swapped"))
     with pytest.raises(DferError, match="swapped"):
         evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))
     (other.root / "dataset.json").write_text(text.replace('"size": 48', '"size": 47'))
+    (other.root / "manifest.csv").write_text(rows)
     with pytest.raises(DferError, match="align"):
         evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import logging
+import os
 import shutil
 import threading
 import zipfile
@@ -99,6 +100,50 @@ class TestRegistry:
         (tmp_path / "det_x.onnx").write_bytes(b"onnx")
         with pytest.raises(DferError, match="cannot load the detector"):
             resolve_detector("auto", tmp_path)
+
+
+class TestChecksums:
+    def altered(self, original: Path, target: Path) -> Path:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        data = bytearray(original.read_bytes())
+        data[-100] ^= 1
+        target.write_bytes(data)
+        return target
+
+    def test_a_published_detector_is_known_by_its_content(
+        self, scrfd_weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        original = find_detector_weights(scrfd_weights)
+        assert original is not None
+        shutil.copy(original, tmp_path / "renamed.onnx")
+        with caplog.at_level("INFO", "dfer"):
+            weights.verify_detector_weights(tmp_path / "renamed.onnx")
+        assert caplog.text == ""
+
+    def test_an_altered_one_is_refused_under_its_name_and_in_the_cache(
+        self, scrfd_weights: Path, tmp_path: Path
+    ) -> None:
+        original = find_detector_weights(scrfd_weights)
+        assert original is not None
+        in_cache = weights.own_models() / "buffalo_sc" / "mine.onnx"
+        for target in (tmp_path / "det_500m.onnx", in_cache):
+            with pytest.raises(DferError, match="damaged or altered") as caught:
+                build_detector("scrfd", self.altered(original, target))
+            assert "another file name" in str(caught.value.hint)
+
+    def test_a_detector_of_ones_own_is_loaded_and_the_log_says_so(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        own = tmp_path / "mine.onnx"
+        own.write_bytes(b"onnx")
+        with caplog.at_level("INFO", "dfer"):
+            weights.verify_detector_weights(own)
+        assert "unverified detector weights" in caplog.text
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "det_500m.onnx")
+        with pytest.raises(DferError, match="not a regular file"):
+            weights.verify_detector_weights(tmp_path / "det_500m.onnx")
 
 
 class TestWeights:

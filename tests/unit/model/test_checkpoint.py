@@ -127,3 +127,49 @@ def test_a_prior_that_is_none_is_damage(trained: Path, tmp_path: Path, changes: 
     path = _rewritten(trained, tmp_path, lambda values: values.update(changes))
     with pytest.raises(CheckpointError, match="damaged checkpoint settings"):
         read_checkpoint_info(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": ["happy", "happy", "sad"]}, "stands twice"),
+        ({"labels": "happy"}, "labels: "),
+        ({"labels": ["happy", "sad"]}, "2 labels for a model of 3 classes"),
+        ({"segments": 3}, "3 segments do not divide the model's"),
+        ({"crop_size": 10**9}, "crop_size: "),
+        ({"clip_s": 1e18}, "clip_s: "),
+        ({"notice": "n" * 1_000_000}, "letters|notice: "),
+        ({"data": {"fold": "../../x"}}, "data.fold"),
+        ({"metrics": {"a": [1]}}, "metrics.a: "),
+        ({"model_config": {"depth": 10**9}}, "do not fit this dfer: depth: "),
+        ({"model_config": {"config": 1}}, "unknown key 'config'"),
+    ],
+)
+def test_settings_out_of_bounds_are_found_before_a_model_is_built(
+    tmp_path: Path, change: dict[str, dict[str, object]], message: str
+) -> None:
+    def changed(values: dict[str, object]) -> None:
+        for key, value in change.items():
+            values[key] = {**values[key], **value} if key == "model_config" else value  # type: ignore[dict-item]
+
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(_rewritten(OLD, tmp_path, changed))
+    assert len(str(caught.value)) < 500
+
+
+def test_shapes_are_compared_before_memory_is_asked_for(tmp_path: Path) -> None:
+    def changed(values: dict[str, dict[str, object]]) -> None:
+        values["model_config"] |= {"dim": 8192, "depth": 128}  # 100 GB
+
+    with pytest.raises(CheckpointError, match="the weights do not fit the model"):
+        load_checkpoint(_rewritten(OLD, tmp_path, changed))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+    model, info = load_checkpoint(OLD)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state["head.weight"][0, 0] = value
+    save_checkpoint(tmp_path / "a.safetensors", state, info)
+    with pytest.raises(CheckpointError, match=r"NaN or infinite: head.weight"):
+        load_checkpoint(tmp_path / "a.safetensors")

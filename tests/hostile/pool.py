@@ -1,0 +1,88 @@
+"""Runs cases on a few warm servers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.hostile.cases import MEMORY_MB, PATIENCE_S, Case, Ending, judge
+
+JOBS = int(os.environ.get("DFER_HOSTILE_JOBS", "2"))
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Server:
+    """A warm process; see `tests.hostile.server`."""
+
+    def __init__(self) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DFER_")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.hostile.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=CHECKOUT,
+            env=kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "160", "PYTHONPATH": str(CHECKOUT)},
+            text=True,
+        )
+
+    def run(self, case: Case) -> Ending:
+        """Run the command of a case to its end."""
+        task = {"arguments": case.arguments, "folder": str(case.folder)}
+        limits = {"patience_s": PATIENCE_S, "memory_mb": MEMORY_MB}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(task | limits) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"the server has ended at {case.name}"
+        return Ending(**json.loads(answer))
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+class Pool:
+    """A few servers."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._free: SimpleQueue[Server] = SimpleQueue()
+        self._count = len(servers)
+        for server in servers:
+            self._free.put(server)
+
+    def judge_all(self, cases: Iterable[Case]) -> list[tuple[Case, str, str]]:
+        """Return each case with its column of the table and what there is to say about it."""
+        with ThreadPoolExecutor(self._count) as threads:
+            return list(threads.map(self._judge, cases))
+
+    def _judge(self, case: Case) -> tuple[Case, str, str]:
+        for name, content in case.earlier.items():
+            (case.folder / name).write_bytes(content)
+        server = self._free.get()
+        try:
+            ending = server.run(case)
+        finally:
+            self._free.put(server)
+        return (case, *judge(case, ending))
+
+
+@contextmanager
+def open_pool(jobs: int = JOBS) -> Iterator[Pool]:
+    """Start servers, and end them with the block."""
+    servers = [Server() for _ in range(jobs)]
+    try:
+        yield Pool(servers)
+    finally:
+        for server in servers:
+            server.close()
