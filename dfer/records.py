@@ -35,6 +35,23 @@ VIDEO_SUFFIXES = frozenset({
 
 
 @dataclass(frozen=True)
+class Span:
+    """A segment of a video, in seconds from its beginning.
+
+    Attributes:
+        start_s: its first moment.
+        end_s: the moment after its last one; None for the end of the video.
+    """
+
+    start_s: float
+    end_s: float | None
+
+    def __str__(self) -> str:
+        end = "end" if self.end_s is None else f"{round(self.end_s, 3):.12g}"
+        return f"{round(self.start_s, 3):.12g}-{end}"
+
+
+@dataclass(frozen=True)
 class ClipRecord:
     """One labelled clip of a data set's official lists.
 
@@ -47,6 +64,8 @@ class ClipRecord:
         aligned: whether the source contains aligned face crops.
         subject: the person, if the data set says so (for subject-disjoint validation splits).
         votes: the number of annotators who chose each label; empty if the data set does not say so.
+        span: the segment of the source that is the clip; None for the whole.
+        missing: the path that was tried and the nearest that exists, if the clip is not on disk.
     """
 
     clip_id: str
@@ -57,6 +76,8 @@ class ClipRecord:
     aligned: bool = False
     subject: str | None = None
     votes: tuple[int, ...] = ()
+    span: Span | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,14 @@ class EngineKind(str, Enum):
     ray = "ray"
 
 
+class ImagesKind(str, Enum):
+    """Readings of images directly in the folder of a class."""
+
+    auto = "auto"
+    sequence = "sequence"
+    still = "still"
+
+
 class DeviceKind(str, Enum):
     """Devices to compute on."""
 

@@ -13,6 +13,7 @@ from dfer.cli.options import (
     DetectorOption,
     DetectorWeightsOption,
     EngineKind,
+    ImagesKind,
     WorkersOption,
     parse_shard,
 )
@@ -21,7 +22,7 @@ from dfer.errors import DferError, UsageError
 from dfer.faces.detectors import AUTO
 
 if TYPE_CHECKING:
-    from dfer.datasets import RawDataset
+    from dfer.datasets import FolderOptions, RawDataset
     from dfer.preprocessing import Summary
     from dfer.preprocessing.engines import Engine
 
@@ -33,6 +34,7 @@ EXAMPLES = (
 SHOWN_FAILURES = 10
 SHOWN_PROBLEMS = 100
 AFTERWARDS = "After the run"
+RECORDINGS = "Your own recordings"
 DATASET_HELP = "".join(f"[bold]{name}[/bold]: {entry.help}. " for name, entry in DATASETS.items())
 
 
@@ -86,6 +88,23 @@ def preprocess(
             min=1, help="Process at most this many clips, spread evenly over the lists.", rich_help_panel=COMPUTE
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS=NAME,...",
+            help="Names of classes that are numbers, for folder, such as [bold]1=happy,2=sad[/bold].",
+            show_default=False,
+            rich_help_panel=RECORDINGS,
+        ),
+    ] = None,
+    images: Annotated[
+        ImagesKind,
+        typer.Option(
+            help="For folder: images directly in the folder of a class are the frames of one clip, or a clip each; "
+            "[bold]auto[/bold]: as the structure of the folders suggests.",
+            rich_help_panel=RECORDINGS,
+        ),
+    ] = ImagesKind.auto,
     max_failures: Annotated[
         float, typer.Option(min=0, help="Number of failed clips to tolerate; below 1, a fraction of all clips.")
     ] = 0.05,
@@ -124,7 +143,7 @@ def preprocess(
             "missing argument: the folder of the raw data set", where="RAW", hint=f"dfer preprocess {dataset} RAW"
         )
     store = out or Path("data") / dataset
-    data = None if raw is None else _read_lists(dataset, raw)
+    data = None if raw is None else _read_lists(dataset, raw, _folder_options(labels, images))
     if check:
         _check(dataset, data, store, limit=limit, repair=repair)
         return
@@ -178,11 +197,20 @@ def _build_engine(kind: EngineKind, workers: int) -> Engine | None:
     return run_in_process if kind is EngineKind.inline else None
 
 
-def _read_lists(dataset: str, raw: Path) -> RawDataset:
+def _folder_options(labels: str | None, images: ImagesKind) -> FolderOptions | None:
+    """Return the user's decisions on own recordings; None without any."""
+    if labels is None and images is ImagesKind.auto:
+        return None
+    from dfer.datasets.folder.options import FolderOptions, parse_names
+
+    return FolderOptions(parse_names(labels), images.value)
+
+
+def _read_lists(dataset: str, raw: Path, options: FolderOptions | None) -> RawDataset:
     from dfer.cli.console import note
     from dfer.datasets import read_dataset
 
-    data = read_dataset(dataset, raw)
+    data = read_dataset(dataset, raw, options=options)
     for notice in data.notices:
         note(f"note: {notice}")
     return data
@@ -196,6 +224,8 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
     """
     from dfer.cli.console import note
     from dfer.reports.shown_clips import write_store_report
+    from dfer.store.coverage import find_one_sided_classes
+    from dfer.store.manifest import read_manifest
 
     report = write_store_report(store, raw, data.notices) if summary.manifest else None
     for row in summary.failures[:SHOWN_FAILURES]:
@@ -207,6 +237,9 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
     note(f"{total} clips: {counts} ({summary.num_new} in this run) -> {store}")
     if report:
         note(f"report: {report}")
+    for notice in find_one_sided_classes(read_manifest(summary.manifest), data.labels) if summary.manifest else []:
+        if notice not in data.notices:
+            note(f"note: {notice}")
     tolerated = max_failures if max_failures >= 1 else max_failures * total
     if len(summary.failures) > tolerated:
         raise DferError(

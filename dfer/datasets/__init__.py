@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from dfer.datasets import dfew, ferplus, ferv39k, folder, mafw
+from dfer.datasets.coverage import one_sided_classes
+from dfer.datasets.folder.options import FolderOptions
 from dfer.datasets.media import Report
 from dfer.datasets.merge import OfficialSizes, RawDataset
 from dfer.datasets.outputs import refuse_store
 from dfer.errors import UsageError
 
-__all__ = ["DATASETS", "DatasetEntry", "RawDataset", "official_sizes", "read_dataset"]
+__all__ = ["DATASETS", "DatasetEntry", "FolderOptions", "RawDataset", "official_sizes", "read_dataset"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ def official_sizes(name: str) -> OfficialSizes | None:
     return _entry(name).official
 
 
-def read_dataset(name: str, raw: Path, *, report: Report | None = None) -> RawDataset:
+def read_dataset(
+    name: str, raw: Path, *, report: Report | None = None, options: FolderOptions | None = None
+) -> RawDataset:
     """Read the lists of a raw data set and find its clips on disk.
 
     Every clip of the lists has a record, without a source if it is not on disk.
@@ -60,14 +65,22 @@ def read_dataset(name: str, raw: Path, *, report: Report | None = None) -> RawDa
         name: a key of `DATASETS`.
         raw: the folder that the data set was unpacked to; for "folder" also a CSV.
         report: called with lines of progress.
+        options: the user's decisions on recordings of their own; for "folder" only.
 
     Raises:
-        UsageError: unknown data set.
+        UsageError: unknown data set, or options that it does not have.
         DataError: `raw` does not contain this data set or is a store, or its lists contradict themselves.
     """
     entry = _entry(name)
     refuse_store(Path(raw))
-    return entry.read(Path(raw), report or (lambda _line: None))
+    read = entry.read
+    if options is not None:
+        if name != "folder":
+            raise UsageError(f"--labels and --images are for the data set folder, not for {name}")
+        read = partial(folder.read_folder, options=options)
+    dataset = read(Path(raw), report or (lambda _line: None))
+    one_sided = one_sided_classes(((clip.label_name, clip.folds) for clip in dataset.clips), dataset.labels)
+    return replace(dataset, notices=[*dataset.notices, *one_sided]) if one_sided else dataset
 
 
 def _entry(name: str) -> DatasetEntry:

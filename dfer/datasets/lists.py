@@ -6,14 +6,13 @@ None of that changes the meaning of a row, so it is accepted; anything that does
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfer.datasets.text import iter_fields, read_text
 from dfer.errors import DataError, os_reason
 from dfer.records import Split
 from dfer.runtime.filenames import is_visible
@@ -135,26 +134,32 @@ def one_per_slot(found: list[tuple[Slot, Path]]) -> dict[Slot, Path]:
     return lists
 
 
-def read_csv(file: Path) -> list[Row]:
-    """Read the rows of a CSV, including any header; fields are separated by commas, semicolons or tabs.
+def read_csv(file: Path, columns: Collection[str] = ()) -> list[Row]:
+    """Read the rows of a CSV, including any header; fields are separated by commas, semicolons, tabs or bars.
+
+    Args:
+        file: the CSV.
+        columns: names that its header has, if it is known to have one.
 
     Raises:
         DataError: the file cannot be read, is not text, or has no rows.
     """
-    text = _read_text(file)
-    first = text.lstrip().partition("\n")[0]
-    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    # Strict: otherwise an unclosed quote would swallow the rows after it.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    rows = []
+    return _require_rows(
+        file, [Row(file, line, fields) for line, fields in iter_fields(read_text(file), file, columns)]
+    )
+
+
+def read_header(file: Path, columns: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the first row of what may be a CSV, however long that is; no fields if it is none.
+
+    Args:
+        file: the file.
+        columns: names that the header of the CSVs that are looked for has.
+    """
     try:
-        for fields in reader:
-            stripped = tuple(field.strip() for field in fields)
-            if any(stripped):
-                rows.append(Row(file, reader.line_num, stripped))
-    except csv.Error as error:
-        raise DataError(f"not a readable CSV: {error}", where=f"{file}, line {reader.line_num}") from error
-    return _require_rows(file, rows)
+        return next(iter_fields(read_text(file, beginning_only=True), file, columns), (0, ()))[1]
+    except DataError:
+        return ()
 
 
 def read_pairs(file: Path) -> list[Row]:
@@ -164,7 +169,7 @@ def read_pairs(file: Path) -> list[Row]:
         DataError: the file cannot be read, is not text, has no rows, or a row does not have two fields.
     """
     rows = []
-    for number, line in enumerate(_read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         pair = _PAIR.fullmatch(line.strip())
@@ -182,12 +187,3 @@ def _require_rows(file: Path, rows: list[Row]) -> list[Row]:
     if not rows:
         raise DataError("the list is empty", where=file, hint="copy it again from the data set's archive")
     return rows
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError("not UTF-8 text", where=file, hint="save the list as UTF-8 (CSV UTF-8 in Excel)") from error
-    except OSError as error:
-        raise DataError(f"cannot read the list: {os_reason(error)}", where=file) from error

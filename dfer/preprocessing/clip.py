@@ -18,7 +18,7 @@ from dfer.faces.tracking.track import choose_main_track, track_faces
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
-from dfer.video import Frame, FrameSource, open_frames
+from dfer.video import Frame, FrameSource, cut_segment, open_frames
 
 MIN_FACE_FRAMES = 2  # a face seen once shows no dynamics; still images are exempt
 # Frames of videos up to this size are kept from detection to alignment; larger videos are decoded twice.
@@ -66,7 +66,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         return missing_row(clip, raw)
     row = unreadable_row(clip, raw, "")
     try:
-        source = open_frames(clip.source)
+        source = open_clip(clip)
         row = replace(row, fps=source.fps)
         if clip.aligned or detector.aligned_input:
             crops = _aligned_crops(source, settings.size)
@@ -95,9 +95,20 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     )
 
 
+def open_clip(clip: ClipRecord) -> FrameSource:
+    """Open the source of a clip, or the segment of it that the clip is.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    assert clip.source is not None  # for mypy: a clip without a source is missing
+    source = open_frames(clip.source)
+    return source if clip.span is None else cut_segment(source, clip.span)
+
+
 def missing_row(clip: ClipRecord, raw: Path) -> ManifestRow:
     """Return the row of a clip that has no source."""
-    return replace(unreadable_row(clip, raw, "no file for this clip"), status="missing")
+    return replace(unreadable_row(clip, raw, clip.missing or "no file for this clip"), status="missing")
 
 
 def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:

@@ -26,6 +26,7 @@ from dfer.runs import RUNS, fold_folder
 from dfer.runtime.device import choose_device, choose_precision, used_memory
 from dfer.runtime.environment import describe_environment, utc_now
 from dfer.store import Store
+from dfer.store.coverage import find_one_sided_classes
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.artifacts import FoldFolder, TrainingState
@@ -35,6 +36,8 @@ from dfer.training.splits import fold_rows, open_stores
 from dfer.training.step import Stepper, seed_of
 from dfer.training.stopping import DivergenceWatch, Interrupt, diverged, out_of_memory
 from dfer.training.validation import own_share, validate
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -143,6 +146,8 @@ class FoldTrainer:
             return finished
         started, facts = utc_now(), self._facts()
         self.observer.on_start(self.fold, facts)
+        for line in find_one_sided_classes(self.store.rows, self.store.info.labels, fold=self.fold):
+            logger.warning("%s", line)
         train_loader, val_loader, facts["feed"] = self.open_loaders()
         self.observer.on_feed(facts["feed"])
         full: torch.OutOfMemoryError | None = None

@@ -6,24 +6,26 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from dfer.datasets.folder.classes import order_labels
 from dfer.datasets.folder.folds import folds_by_label, folds_by_subject
 from dfer.datasets.folder.labelled import LabelledClip
+from dfer.datasets.folder.options import FolderOptions
 from dfer.datasets.folder.table import find_table, read_table
 from dfer.datasets.folder.tree import read_tree
 from dfer.datasets.media import Report
 from dfer.datasets.merge import RawDataset
 from dfer.errors import DataError
-from dfer.labels import DFEW_LABELS, MAFW_LABELS, canonical_emotion
 from dfer.records import ClipRecord, Split
 
 _LOOKED_FOR = "a folder per class (RAW/happy/*.mp4) or a CSV with the columns path,label"
+_TABLES = (".csv", ".tsv", ".txt")
 _HINT = (
     "either RAW/happy/clip.mp4 (or frames in RAW/happy/clip/, or RAW/train/happy/..., RAW/test/happy/...), "
     "or RAW/labels.csv with the columns path,label[,split|fold_1,fold_2,...][,subject]"
 )
 
 
-def read_folder(raw: Path, report: Report) -> RawDataset:
+def read_folder(raw: Path, report: Report, options: FolderOptions | None = None) -> RawDataset:
     """Read a folder or a CSV of your own recordings.
 
     Labels are the known emotions in DFEW's order, or else the names of the classes in alphabetical order. Without a
@@ -33,26 +35,30 @@ def read_folder(raw: Path, report: Report) -> RawDataset:
         raw: a folder with a sub-folder per class, also in folders of splits (train, validation, test) or subjects; a
             folder with one CSV; a folder of files named as in CREMA-D or RAVDESS; or a CSV.
         report: called with lines of progress.
+        options: the user's decisions where recordings can be read in more than one way.
 
     Returns:
         The clips; their ids are the paths relative to `raw`.
 
     Raises:
         DataError: no clips, or labels or splits that contradict each other.
+        UsageError: a class that was given a name does not exist.
     """
     if not raw.exists():
         raise DataError(f"no such folder or CSV; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
-    if raw.is_file() and raw.suffix.lower() != ".csv":
+    if raw.is_file() and raw.suffix.lower() not in _TABLES:
         raise DataError(f"neither a folder nor a CSV; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
+    options = options or FolderOptions()
     table = raw if raw.is_file() else find_table(raw)
     if table is not None:
         report(f"reading {table}")
-        clips, notices = read_table(table)
+        clips, notices = read_table(table, options)
     else:
-        clips, notices = read_tree(raw, report)
+        clips, notices = read_tree(raw, report, options)
     if not clips:
-        raise DataError(f"no clips found; looked for {_LOOKED_FOR}", where=raw, hint=_HINT)
-    names, labels, label_notices = _label_order([clip.label for clip in clips])
+        others = f"; {notices[0]}" if notices else ""
+        raise DataError(f"no clips found; looked for {_LOOKED_FOR}{others}", where=raw, hint=_HINT)
+    names, labels, label_notices = order_labels([clip.label for clip in clips], options)
     folds, fold_notices = _folds(clips)
     records = [
         ClipRecord(
@@ -62,6 +68,8 @@ def read_folder(raw: Path, report: Report) -> RawDataset:
             source=clip.source,
             folds=clip_folds,
             subject=clip.subject,
+            span=clip.span,
+            missing=clip.missing,
         )
         for clip, clip_folds in zip(clips, folds, strict=True)
     ]
@@ -69,32 +77,6 @@ def read_folder(raw: Path, report: Report) -> RawDataset:
         label_notices.append(f"all clips belong to one class, {labels[0]}: a model cannot learn anything from them")
     num_folds = max((fold for clip_folds in folds for fold in clip_folds), default=0)
     return RawDataset("folder", labels, records, num_folds, [*notices, *label_notices, *fold_notices])
-
-
-def _label_order(written: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...], list[str]]:
-    """Return the name used here for each label as written, the labels in order, and notices."""
-    classes = sorted(set(written))
-    emotions = {name: canonical_emotion(name) for name in classes}
-    unknown = [name for name, emotion in emotions.items() if emotion is None]
-    if unknown:
-        notice = f"not all classes are known emotions ({', '.join(unknown[:5])}): all {len(classes)} keep their "
-        return (
-            {name: name for name in classes},
-            tuple(classes),
-            [f"{notice}names, in alphabetical order: {', '.join(classes)}"],
-        )
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for name, emotion in emotions.items():
-        spellings[str(emotion)].append(name)
-    notices = [
-        f"{' and '.join(names)} become one class, {emotion}" for emotion, names in spellings.items() if len(names) > 1
-    ]
-    order = dict.fromkeys((*DFEW_LABELS, *MAFW_LABELS))
-    return (
-        {name: str(emotion) for name, emotion in emotions.items()},
-        tuple(emotion for emotion in order if emotion in spellings),
-        notices,
-    )
 
 
 def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, Split]], list[str]]:

@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfer.records import Split
-
-# Names in use for the splits.
-_SPLITS: dict[Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation", "dev", "development"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
-SPLIT_NAMES = {name: split for split, names in _SPLITS.items() for name in names}
+from dfer.records import Span, Split
 
 
 @dataclass(frozen=True)
@@ -21,11 +13,13 @@ class LabelledClip:
     """A clip of the user's own recordings.
 
     Attributes:
-        clip_id: its path relative to the folder or table.
+        clip_id: its path relative to the folder or table, and its segment of the video, if it is one.
         label: the class as written there.
         source: the video, frame folder or image; None if it is not on disk.
         folds: fold number -> "train", "val" or "test"; empty if no split is given.
         subject: the person in the clip, if known.
+        span: the segment of the source; None for the whole.
+        missing: where the source was looked for, if it is not on disk.
     """
 
     clip_id: str
@@ -33,3 +27,5 @@ class LabelledClip:
     source: Path | None
     folds: dict[int, Split] = field(default_factory=dict)
     subject: str | None = None
+    span: Span | None = None
+    missing: str = field(default="", compare=False)

@@ -1,19 +1,22 @@
-"""A CSV of your own recordings: path,label and optionally split or fold_1, fold_2, ..., and subject."""
+"""A CSV of your own recordings: path,label and optionally splits or folds, subject, and the segment of the video."""
 
 from __future__ import annotations
 
 import os
-import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from dfer.datasets.folder.labelled import SPLIT_NAMES, LabelledClip
-from dfer.datasets.lists import Row, children, read_csv
-from dfer.datasets.media import find_images
+from dfer.datasets.folder.columns import HINT, REQUIRED, Columns, read_columns
+from dfer.datasets.folder.labelled import LabelledClip
+from dfer.datasets.folder.options import LABELS_EXAMPLE, FolderOptions, is_number
+from dfer.datasets.lists import Row, children, read_csv, read_header
+from dfer.datasets.nearest import NearestPaths
+from dfer.datasets.text import column_name
 from dfer.errors import DataError
-from dfer.records import Split
-
-_HINT = "the first line names the columns: path,label[,split|fold_1,fold_2,...][,subject]"
-_FOLD = re.compile(r"fold_?([1-9]\d?)")
+from dfer.records import Span
+from dfer.runtime.filenames import composed
 
 
 def find_table(folder: Path) -> Path | None:
@@ -22,7 +25,7 @@ def find_table(folder: Path) -> Path | None:
     Raises:
         DataError: several CSVs qualify.
     """
-    files = children(folder, ".*csv", folders=False)
+    files = children(folder, ".*[ct]sv", folders=False)
     found = [file for file in files if file.name.lower() == "labels.csv"] or list(filter(_is_table, files))
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
@@ -30,11 +33,12 @@ def find_table(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def read_table(file: Path) -> tuple[list[LabelledClip], list[str]]:
+def read_table(file: Path, options: FolderOptions) -> tuple[list[LabelledClip], list[str]]:
     """Read a CSV of clips.
 
     Args:
         file: the CSV; its paths, absolute or relative to its folder, are of videos, frame folders or images.
+        options: names for classes that are numbers.
 
     Returns:
         The clips in the order of the table, and notices.
@@ -42,90 +46,81 @@ def read_table(file: Path) -> tuple[list[LabelledClip], list[str]]:
     Raises:
         DataError: columns are missing, or a row lacks a value, has an unknown split, or contradicts another.
     """
-    header, *rows = read_csv(file)
-    fold_columns = _fold_columns(header)
+    header, *rows = read_csv(file, REQUIRED)
+    columns, notices = read_columns(header, rows)
     if not rows:
-        raise DataError("the table has no rows", where=file, hint=_HINT)
+        raise DataError("the table has no rows", where=file, hint=HINT)
+    nearest = NearestPaths(file.parent)
     clips: dict[str, LabelledClip] = {}
     num_repeats = 0
     for row in rows:
-        clip = _clip(row, _names(header), fold_columns)
+        clip = _clip(row, columns, options, nearest)
         first = clips.setdefault(clip.clip_id, clip)
         if first != clip:
             raise DataError(f"{clip.clip_id} is in the table twice, with different values", where=row.where)
         num_repeats += first is not clip
-    notices = [f"repeated rows (counted once): {num_repeats:,}"] if num_repeats else []
-    for fold in sorted(fold_columns):
+    notices += [f"repeated rows (counted once): {num_repeats:,}"] if num_repeats else []
+    for fold in sorted(columns.folds):
         present = {clip.folds.get(fold) for clip in clips.values()}
         missing = [split for split in ("train", "test") if split not in present]
         notices += [f"fold {fold} has no {split} clips" for split in missing]
-    return list(clips.values()), notices
+    return _keep_segments_together(list(clips.values()), notices)
 
 
 def _is_table(file: Path) -> bool:
-    try:
-        return {"path", "label"} <= set(_names(read_csv(file)[0]))
-    except DataError:
-        return False
+    return set(REQUIRED) <= set(map(column_name, read_header(file, REQUIRED)))
 
 
-def _names(header: Row) -> list[str]:
-    return [field.lower().replace(" ", "_") for field in header.fields]
-
-
-def _fold_columns(header: Row) -> dict[int, str]:
-    """Check the columns of a table, and return the column of each fold; a column `split` is fold 1.
-
-    Raises:
-        DataError: path or label is missing, a column is there twice, or the folds are not clear.
-    """
-    names = _names(header)
-    for name in ("path", "label"):
-        if name not in names:
-            what = f"the table has no column {name}, but {','.join(header.fields)[:80]}"
-            raise DataError(what, where=header.where, hint=_HINT)
-    for name in names:
-        if names.count(name) > 1 and (name in ("path", "label", "split", "subject") or _FOLD.fullmatch(name)):
-            raise DataError(f"the table has two columns {name}", where=header.where, hint=_HINT)
-    folds = {int(match[1]): name for name in names if (match := _FOLD.fullmatch(name))}
-    if folds and "split" in names:
-        raise DataError("the table has both a column split and columns of folds", where=header.where, hint=_HINT)
-    if sorted(folds) != list(range(1, len(folds) + 1)):
-        found = ", ".join(f"fold_{fold}" for fold in sorted(folds))
-        raise DataError(f"folds are numbered from 1, the table has {found}", where=header.where)
-    return folds or ({1: "split"} if "split" in names else {})
-
-
-def _clip(row: Row, names: list[str], fold_columns: dict[int, str]) -> LabelledClip:
-    if len(row.fields) != len(names):
-        what = f"expected {len(names)} fields, got {len(row.fields)}"
-        raise DataError(what, where=row.where, hint="quote paths that contain a comma")
-    values = dict(zip(names, row.fields, strict=True))
-    written, label = values["path"].replace("\\", "/"), values["label"]
-    if not written or not label:
-        raise DataError(f"the {'label' if written else 'path'} is empty", where=row.where)
-    if label.isdecimal():
+def _clip(row: Row, columns: Columns, options: FolderOptions, nearest: NearestPaths) -> LabelledClip:
+    values = columns.values(row)
+    label = values["label"]
+    if is_number(options.name_of(label)):
         what = f"the label is the number {label}, which is ambiguous without the order of the classes"
-        raise DataError(what, where=row.where, hint="write the name of the class, such as happy")
-    folds: dict[int, Split] = {}
-    for fold, column in fold_columns.items():
-        name = values[column].lower()
-        if name in SPLIT_NAMES:
-            folds[fold] = SPLIT_NAMES[name]
-        elif name or column == "split":  # a clip may be missing from one of several folds
-            raise DataError(f"unknown split {name!r}", where=row.where, hint="known splits: train, val, test")
-    path = Path(os.path.normpath(row.file.parent / written))
+        hint = f"write the name of the class, such as happy, or give the names: {LABELS_EXAMPLE}"
+        raise DataError(what, where=row.where, hint=hint)
+    path = _path(values["path"], row.file.parent)
+    source, span = nearest.find(path), columns.span(row, values)
     return LabelledClip(
-        clip_id=_clip_id(path, row.file.parent),
+        clip_id=_clip_id(path, row.file.parent) + (f"#{span}" if span else ""),
         label=label,
-        source=path if path.is_file() or find_images(path) else None,
-        folds=folds,
+        source=source,
+        folds=columns.splits(row, values),
         subject=values.get("subject") or None,
+        span=span,
+        missing="" if source else nearest.describe(path),
     )
+
+
+def _path(written: str, folder: Path) -> Path:
+    path = folder / written
+    # A backslash may be part of a name; in tables from Windows it separates folders.
+    if "\\" in written and not os.path.lexists(path):
+        path = folder / written.replace("\\", "/")
+    return Path(os.path.normpath(path))
 
 
 def _clip_id(path: Path, folder: Path) -> str:
     """Return the path relative to the table's folder; for clips elsewhere, the whole path without a leading slash."""
     whole, base = path.absolute(), Path(os.path.normpath(folder.absolute()))
     whole = Path(os.path.normpath(whole))
-    return (whole.relative_to(base) if whole.is_relative_to(base) else whole.relative_to(whole.anchor)).as_posix()
+    return composed(
+        (whole.relative_to(base) if whole.is_relative_to(base) else whole.relative_to(whole.anchor)).as_posix()
+    )
+
+
+def _keep_segments_together(clips: Sequence[LabelledClip], notices: list[str]) -> tuple[list[LabelledClip], list[str]]:
+    """Let all segments of a video count as one subject where subjects are not known: they show the same people."""
+    videos = Counter(_video_of(clip) for clip in clips)
+    if not any(clip.span for clip in clips) or any(clip.subject for clip in clips) or len(videos) == len(clips):
+        return list(clips), notices
+    several = sum(count > 1 for count in videos.values())
+    example = next(video for video, count in videos.items() if count > 1)
+    notice = (
+        f"segments of one video are kept in one split, as if the video were a subject: {several:,} videos have several "
+        f"segments, such as {example}; a column subject replaces this"
+    )
+    return [replace(clip, subject=_video_of(clip)) for clip in clips], [*notices, notice]
+
+
+def _video_of(clip: LabelledClip) -> str:
+    return clip.clip_id.removesuffix(f"#{clip.span}") if isinstance(clip.span, Span) else clip.clip_id

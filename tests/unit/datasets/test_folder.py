@@ -79,7 +79,6 @@ class TestTree:
         }
         assert dataset.labels == ("happy", "angry")
         assert dataset.num_folds == 1
-        assert dataset.notices == []
 
     def test_without_a_test_folder_validation_is_the_test_as_in_afew(self, tmp_path: Path) -> None:
         touch(tmp_path, "Train/Angry/000046280/1.png", "Val/Happy/000149120/1.png")
@@ -180,9 +179,10 @@ class TestTable:
         assert labels_of(read_dataset("folder", table)) == {"a.mp4": "happy", "b.mp4": "sad"}
 
     def test_a_split_is_fold_1(self, tmp_path: Path) -> None:
-        write(tmp_path / "labels.csv", "path,label,split\na.mp4,happy,Train\nb.mp4,sad,validation\nc.mp4,sad,test\n")
+        rows = "a.mp4,happy,Train\nb.mp4,sad,validation\nc.mp4,sad,test\nd.mp4,happy,test\ne.mp4,sad,train\n"
+        write(tmp_path / "labels.csv", f"path,label,split\n{rows}")
         dataset = read_dataset("folder", tmp_path)
-        assert [clip.folds for clip in dataset.clips] == [{1: "train"}, {1: "val"}, {1: "test"}]
+        assert [clip.folds[1] for clip in dataset.clips] == ["train", "val", "test", "test", "train"]
         assert dataset.num_folds == 1
         assert dataset.notices == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import shutil
 import time
 import weakref
 from dataclasses import replace
@@ -71,6 +72,20 @@ def test_a_run_leaves_what_the_contract_says_and_learns(store: Store, tmp_path: 
     assert record["data"]["fingerprint"] == store.fingerprint()
     result = evaluate(plan_evaluation(run=tmp_path / "run"))
     assert result.folds[0].war > 0.7  # chance is a third
+
+
+def test_a_class_that_is_only_tested_or_only_trained_is_reported(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lists of other people may lack a class on one side of a fold."""
+    root = shutil.copytree(store.root, tmp_path / "store")
+    rows = [replace(row, folds={1: "test" if row.label == 1 else row.folds[1]}) for row in store.rows]
+    write_manifest(root / "manifest.csv", [row for row in rows if row.label != 2 or row.folds[1] == "train"])
+    recipe = tiny_recipe(root, train={"epochs": 1})
+    with caplog.at_level("WARNING", logger="dfer"):
+        train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
+    assert "sad has test clips but no training clips in fold 1: it cannot be learnt" in caplog.messages
+    assert "neutral has training clips but no test clips in fold 1: it is not measured" in caplog.messages
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(store: Store, tmp_path: Path) -> None:
