@@ -170,15 +170,14 @@ def _failure_section(clips: pd.DataFrame) -> Section:
 def _class_section(clips: pd.DataFrame, labels: Sequence[str]) -> Section:
     explained = "median: crops in a clip; detected: mean share of its crops in which the face was detected."
     text = [explained] if (clips["status"] == "ok").any() else []
-    labelled = clips[~clips["soft"]]
-    if len(labelled) < len(clips):
-        others = pluralize(len(clips) - len(labelled), "clip")
+    if clips["soft"].any():
+        others = pluralize(int(clips["soft"].sum()), "clip")
         text.append(f"Not counted here: {others} without a majority, for training on soft labels only.")
-    return Section("By emotion", text, table=class_table(labelled, labels), strong_rows=1)
+    return Section("By emotion", text, table=class_table(clips, labels), strong_rows=1)
 
 
 def _fold_section(clips: pd.DataFrame, labels: Sequence[str]) -> list[Section]:
-    table = fold_table(clips[~clips["soft"]], labels)
+    table = fold_table(clips, labels)
     text = ["clips: those of the lists. Under the emotions: those that are ok."] if "ok" in table[0] else []
     return [Section("By fold and split", text, table=table, word_columns=(0, 1))] if len(table) > 1 else []
 

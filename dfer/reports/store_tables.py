@@ -30,7 +30,9 @@ def clip_frame(rows: Sequence[ManifestRow]) -> pd.DataFrame:
     `soft` says which clips have no label and serve training on soft labels only.
     """
     clips = pd.DataFrame([vars(row) for row in rows], columns=[field.name for field in fields(ManifestRow)])
-    return clips.assign(status=pd.Categorical(clips["status"], STATUSES), soft=[row.is_soft for row in rows])
+    return clips.assign(
+        status=pd.Categorical(clips["status"], STATUSES), soft=np.array([row.is_soft for row in rows], bool)
+    )
 
 
 def status_name(status: str) -> str:
@@ -48,7 +50,8 @@ def status_bars(clips: pd.DataFrame) -> Bars:
 
 
 def class_table(clips: pd.DataFrame, labels: Sequence[str]) -> Table:
-    """Return a row per emotion, and one for all of them: clips, each status that occurs, crops."""
+    """Return a row per emotion, and one for all of them: clips with a label, each status that occurs, crops."""
+    clips = clips[~clips["soft"]]
     names = [*labels, "all"]
     twice = pd.concat([clips, clips.assign(label=len(labels))])  # once by emotion, once as "all"
     counts = pd.crosstab(twice["label"], twice["status"]).reindex(range(len(names)), fill_value=0)
@@ -74,10 +77,11 @@ def class_table(clips: pd.DataFrame, labels: Sequence[str]) -> Table:
 
 
 def fold_table(clips: pd.DataFrame, labels: Sequence[str]) -> Table:
-    """Return a row per fold and split: clips of the lists, those that are ok, and these by emotion.
+    """Return a row per fold and split: clips of the lists with a label, those that are ok, and these by emotion.
 
     Where no clip is ok, the clips of the lists are counted by emotion.
     """
+    clips = clips[~clips["soft"]]
     ok = clips["status"] == "ok"
     any_ok = bool(ok.any())
     slots = pd.DataFrame(

@@ -43,6 +43,14 @@ def test_frame_rates_are_shown_where_they_differ() -> None:
     assert list(bars[-1][:2]) == ["5 other rates", "5 · 35.71 %"]
 
 
+def test_clips_without_a_label_are_in_no_table() -> None:
+    labelled = [row_of("a", folds={1: "train"}), row_of("b", label=1, folds={1: "test"})]
+    clips = clip_frame([*labelled, row_of("c", folds={1: "soft"})])
+    assert class_table(clips, LABELS) == class_table(clip_frame(labelled), LABELS)
+    assert fold_table(clips, LABELS) == fold_table(clip_frame(labelled), LABELS)
+    assert not clip_frame([])["soft"].any()
+
+
 def test_a_class_without_clips_and_a_fold_with_val() -> None:
     rows = [row_of("a", folds={1: "val"}), row_of("b", "no_face", label=1, folds={1: "train"})]
     assert class_table(clip_frame(rows), LABELS)[3] == ["neutral", "0", "0", "0", "–", "0", "–", "–"]
