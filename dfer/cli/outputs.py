@@ -15,7 +15,7 @@ from typing import Any
 
 from dfer.errors import UsageError
 from dfer.names import name_text
-from dfer.runtime.files import write_error, write_json, write_text
+from dfer.runtime.files import is_inside, is_same_file, write_error, write_json, write_text
 from dfer.runtime.streams import STDOUT, is_stdout, is_stream
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -82,7 +82,7 @@ def check_outputs(*outputs: Output | None, inputs: Iterable[Path | None] = ()) -
         _check_name(item.path)
         require_apart(item.path, sources, option=item.option)
         for other in given[:number]:
-            if _is_same(item.path, other.path) or (item.is_stdout and other.is_stdout):
+            if is_same_file(item.path, other.path) or (item.is_stdout and other.is_stdout):
                 where = "stdout" if item.is_stdout else item.path
                 raise UsageError(f"{other.option} and {item.option} would write to the same place", where=where)
         if item.is_stdout and sys.stdout is None:
@@ -103,13 +103,13 @@ def require_apart(path: Path, inputs: Iterable[Path], *, option: str) -> None:
     if is_stream(path):
         return
     for source in inputs:
-        if _is_same(path, source):
+        if is_same_file(path, source):
             raise UsageError(
                 f"{option} would overwrite an input: it is the same as {name_text(source)}",
                 where=path,
                 hint="give the output another name",
             )
-        if source.is_dir() and any(_is_same(folder, source) for folder in _resolved(path).parents):
+        if source.is_dir() and is_inside(path, source):
             raise UsageError(
                 f"{option} would write into an input: it is inside {name_text(source)}",
                 where=path,
@@ -146,18 +146,3 @@ def _check_name(path: Path) -> None:
         return
     except OSError as error:
         raise write_error(path, error) from error
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):  # a loop of links
-        return path.absolute()
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Return whether two paths are one file: by links of either kind, and by case where the disk ignores it."""
-    try:
-        return one.samefile(other)
-    except (OSError, ValueError):  # one of them does not exist
-        return _resolved(one) == _resolved(other)

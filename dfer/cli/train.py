@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, SelectKind, parse_folds
+from dfer.errors import UsageError
+from dfer.runs import RUNS
+from dfer.runtime.files import is_same_file
 
 EXAMPLES = (
     "Examples: [bold]dfer train recipes/dfew.yaml --fold all[/bold]\n\n"
@@ -58,9 +61,21 @@ def train(
 
     loaded = load_recipe(recipe, [*(overrides or []), *([f"train.select={select.value}"] if select else [])])
     folds = parse_folds(fold, "1")
+    _require_other_recipe(recipe, out or RUNS / loaded.name)
 
     from dfer.cli.live import TrainingScreen
     from dfer.training import train as run
 
     with TrainingScreen() as screen:
         run(loaded, folds=folds, out=out, device=device.value, resume=resume, observer=screen)
+
+
+def _require_other_recipe(recipe: Path, run: Path) -> None:
+    """Refuse a recipe that the run itself would overwrite, or delete with --no-resume."""
+    for own in run.glob("fold*/recipe.yaml"):
+        if recipe.exists() and is_same_file(own, recipe):
+            raise UsageError(
+                "the recipe is a file of this run, which would overwrite it",
+                where=recipe,
+                hint=f"copy it, or choose another folder with --out; {run} is the run's",
+            )

@@ -11,6 +11,7 @@ from pathlib import Path
 from dfer.datasets import dfew, ferplus, ferv39k, folder, mafw
 from dfer.datasets.coverage import one_sided_classes
 from dfer.datasets.folder.options import FolderOptions
+from dfer.datasets.ids import with_portable_names
 from dfer.datasets.media import Report
 from dfer.datasets.merge import OfficialSizes, RawDataset
 from dfer.datasets.outputs import refuse_store
@@ -78,7 +79,7 @@ def read_dataset(
         if name != "folder":
             raise UsageError(f"--labels and --images are for the data set folder, not for {name}")
         read = partial(folder.read_folder, options=options)
-    dataset = read(Path(raw), report or (lambda _line: None))
+    dataset = with_portable_names(read(Path(raw), report or (lambda _line: None)))
     one_sided = one_sided_classes(((clip.label_name, clip.folds) for clip in dataset.clips), dataset.labels)
     return replace(dataset, notices=[*dataset.notices, *one_sided]) if one_sided else dataset
 

@@ -15,6 +15,7 @@ from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
 from dfer.faces.detectors import FALLBACK, Detector, build_detector
 from dfer.faces.tracking.track import choose_main_track, track_faces
+from dfer.names import name_text
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
@@ -161,4 +162,4 @@ def _aligned_crops(source: FrameSource, size: int) -> Iterator[_Crop]:
 
 def _relative(source: Path, raw: Path) -> str:
     base = raw if raw.is_dir() else raw.parent
-    return Path(os.path.relpath(source, base)).as_posix()
+    return name_text(Path(os.path.relpath(source, base)).as_posix())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from dfer.errors import UsageError
 from dfer.preprocessing.journal import ensure_exclusive, remove_journals
-from dfer.runtime.files import create_json, is_unfinished, write_error
+from dfer.runtime.files import create_json, is_inside, is_same_file, is_unfinished, write_error
 from dfer.store import DatasetInfo, read_info
 
 
@@ -47,6 +49,31 @@ def open_for_writing(out: Path, info: DatasetInfo, shard: tuple[int, int], *, ov
             where=out,
             hint="use the same settings, another --out, or --overwrite to start from scratch",
         )
+
+
+def require_apart(out: Path, raw: Path, sources: Iterable[Path]) -> None:
+    """Refuse a store among the files of the raw data set, or around them; beside them in RAW it may lie.
+
+    Args:
+        out: the store's folder.
+        raw: the raw data set.
+        sources: its videos, frame folders and images.
+
+    Raises:
+        UsageError: the store would be there.
+    """
+    hint = "choose another folder with --out"
+    if is_same_file(out, raw):
+        raise UsageError("the store would be written into the raw data set", where=out, hint=hint)
+    if is_inside(raw, out):
+        raise UsageError("the raw data set lies in the folder of the store", where=out, hint=hint)
+    base, place = (raw if raw.is_dir() else raw.parent).absolute(), out.resolve()
+    root = base.resolve()
+    taken = {place, *place.parents} - {root, *root.parents}
+    for source in sources if taken else ():
+        path = root / os.path.relpath(source.absolute(), base)
+        if path in taken or path.parent in taken:
+            raise UsageError("the store would be written among the clips of the raw data set", where=out, hint=hint)
 
 
 def clear_store(out: Path) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,13 +15,13 @@ from pathlib import Path
 
 from dfer.errors import DataError, DferError, os_reason
 from dfer.runtime.files import write_error
+from dfer.runtime.locks import lock, try_lock
 from dfer.runtime.reading import open_regular, parse_json, read_limited, require_regular
 from dfer.settings import read_record
 from dfer.store import clip_path
 from dfer.store.manifest import MAX_MANIFEST_BYTES, ManifestRow, read_manifest
 from dfer.store.store import UNREADABLE, open_archive
 
-_LOCK_TRIES = 20  # others hold a lock for a moment when they test whether a journal is locked
 _BUSY_HINT = "wait for it to end, or stop it"
 # Of two rows of a clip without crops, the more informative one counts.
 _RANK = {"ok": 0, "too_short": 1, "no_face": 1, "unreadable": 2, "missing": 3}
@@ -44,7 +42,7 @@ class Journal:
             if self.path.exists():
                 require_regular(self.path)
             self._file = self.path.open("ab")
-            if not _lock(self._file.fileno()):
+            if lock(self._file.fileno()) is False:
                 self._file.close()
                 raise DferError("another run is writing to this store", where=self.path, hint=_BUSY_HINT)
             if self.path.stat().st_size:
@@ -86,7 +84,7 @@ def ensure_exclusive(out: Path, shard: tuple[int, int] = (1, 1)) -> None:
     """
     for path in _journals(out) if shard == (1, 1) else [journal_path(out, (1, 1))]:
         with suppress(FileNotFoundError), open_regular(path) as file:
-            if not _try_lock(file.fileno(), exclusive=False):
+            if try_lock(file.fileno(), exclusive=False) is False:
                 raise DferError("another run is writing to this store", where=path, hint=_BUSY_HINT)
 
 
@@ -143,26 +141,3 @@ def _read(path: Path) -> Iterator[ManifestRow]:
     for line in lines:
         with suppress(ValueError, DataError):
             yield read_record(ManifestRow, parse_json(line), what="damaged row", where=path, error=DataError)
-
-
-def _lock(handle: int) -> bool:
-    """Lock an open file for this process; return False if another process holds it."""
-    for _ in range(_LOCK_TRIES):
-        if _try_lock(handle, exclusive=True):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _try_lock(handle: int, *, exclusive: bool) -> bool:
-    if sys.platform == "win32":  # where two runs in one folder go unnoticed
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True

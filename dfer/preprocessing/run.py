@@ -19,9 +19,10 @@ from dfer.datasets.merge import spread_clips
 from dfer.datasets.notice import read_notice
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
+from dfer.names import name_text
 from dfer.preprocessing.clip import Settings, missing_row
 from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, run_in_workers
-from dfer.preprocessing.folder import open_for_writing
+from dfer.preprocessing.folder import open_for_writing, require_apart
 from dfer.preprocessing.guard import DiskGuard
 from dfer.preprocessing.journal import (
     Journal,
@@ -89,7 +90,8 @@ def preprocess(
         on_clip: called with each finished row and the number of clips to process.
 
     Raises:
-        UsageError: `out` holds a store made with other settings or of more clips than `limit`, or something else.
+        UsageError: `out` is among the raw data, or holds a store made with other settings or of more clips than
+            `limit`, or something else.
         DferError: the store cannot be written, another run is writing to it, or the raw data set's disk is gone
             (finished clips are kept).
     """
@@ -103,6 +105,7 @@ def preprocess(
     if not overwrite:
         _refuse_to_drop(out, limited, limit)
     clips = limited[shard[0] - 1 :: shard[1]]
+    require_apart(out, raw, [clip.source for clip in dataset.clips if clip.source is not None])
     info = DatasetInfo(
         name=_store_name(out),
         labels=list(dataset.labels),
@@ -141,7 +144,7 @@ def preprocess(
 def _store_name(out: Path) -> str:
     """Return the name for tables and checkpoints: the folder's, or its parent's for one like `demo/data`."""
     folder = out.resolve()
-    return folder.parent.name if folder.name == "data" else folder.name
+    return name_text(folder.parent.name if folder.name == "data" else folder.name)
 
 
 def _refuse_to_drop(out: Path, limited: list[ClipRecord], limit: int | None) -> None:

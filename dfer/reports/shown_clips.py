@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
+from dfer.names import text_name
 from dfer.reports.store import CROPS_SHOWN, FRAMES_SHOWN, ShownClip, draw_store_report, write_store_files
 from dfer.runtime.workers import run_tasks
 from dfer.store import Store, open_store, read_clip, read_clip_record
@@ -96,7 +97,7 @@ def choose_in_turn(rows: Iterable[ManifestRow], kind: Callable[[ManifestRow], in
 
 
 def _hash(row: ManifestRow) -> bytes:
-    return hashlib.sha256(row.clip_id.encode()).digest()
+    return hashlib.sha256(row.clip_id.encode(errors="backslashreplace")).digest()
 
 
 def _show_crops(store: Store, row: ManifestRow) -> ShownClip:
@@ -139,7 +140,7 @@ def _start_worker() -> None:
 
 def _read_preview(base: Path, row: ManifestRow) -> list[NDArray[np.uint8]]:
     """Decode a few frames of a source's beginning, and shrink them."""
-    source = open_frames(base / row.source)
+    source = open_frames(base / text_name(row.source))
     frames = source.iter_frames(_spread(min(source.num_frames, PREVIEW_FRAMES), FRAMES_SHOWN))
     return [_shrink(frame) for _, frame in frames]
 

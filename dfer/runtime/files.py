@@ -161,6 +161,26 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths are one file or folder: by links of either kind, and by case where a disk ignores it."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # one of them does not exist
+        return _resolved(one) == _resolved(other)
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path, which need not exist, is a folder or lies in it."""
+    return any(is_same_file(place, folder) for place in (path, *_resolved(path).parents))
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return path.absolute()
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a regular file's content."""
     digest = hashlib.sha256()

@@ -1,10 +1,10 @@
 """Aligned crops on disk: the store and its manifest."""
 
+from dfer.store.paths import clip_path
 from dfer.store.store import (
     CropRecord,
     DatasetInfo,
     Store,
-    clip_path,
     clip_writer,
     open_store,
     read_clip,

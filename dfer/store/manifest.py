@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from dfer.errors import DataError, os_reason
+from dfer.names import printable
 from dfer.records import Split, Status
 from dfer.runtime.cells import quote_cell, unquote_cell
 from dfer.runtime.files import write_text
@@ -42,7 +43,7 @@ class ManifestRow:
         fps: frame rate of the source.
         detail: the reason, unless `status` is "ok".
         detected: share of the crops in which the detector found the face; in the others it was interpolated.
-        source: path of the source, relative to the raw data set.
+        source: path of the source, relative to the raw data set, as `dfer.names.name_text` has it.
         sha256: of the clip's ZIP.
         subject: the person, or "" where the data set does not say.
         votes: the number of annotators who chose each label; empty where the data set does not say.
@@ -87,6 +88,7 @@ def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Write the manifest: the contract's columns, then a train|test column per fold."""
     table = pd.DataFrame([vars(row) for row in rows], columns=[*_COLUMNS, *_OPTIONAL])
     table["votes"] = [" ".join(map(str, row.votes)) for row in rows]
+    table["detail"] = [printable(row.detail, keep="") for row in rows]
     table["fps"] = table["fps"].map("{:.6g}".format)
     table["detected"] = table["detected"].map("{:.4f}".format)
     for name in _TEXTS:

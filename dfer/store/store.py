@@ -3,7 +3,7 @@
     data/NAME/
       dataset.json        labels in order, crop size, alignment, detector, format and tool version
       manifest.csv        a row per clip of the official lists, whatever happened to it
-      crops/CLIP_ID.zip   an uncompressed ZIP per clip: 000000.jpg, 000001.jpg, ... and clip.json
+      crops/CLIP_ID.zip   an uncompressed ZIP per clip: 000000.jpg, 000001.jpg, ... and clip.json; see `paths`
 
 A clip's ZIP is written under a temporary name and renamed, and contains no timestamps: its bytes depend only on the
 clip. Any ZIP and JPEG reader opens it. `clip.json` gives each crop's source frame, time (s), face box (pixels of the
@@ -33,6 +33,7 @@ from dfer.runtime.files import atomic_path, sha256_of, write_json
 from dfer.runtime.reading import open_regular, parse_json, read_json
 from dfer.settings import MAX_CROP_SIZE, STRICT, CropSize, Labels, Name, Note, read_record
 from dfer.store.manifest import MAX_CROPS, ManifestRow, contradictions, read_manifest
+from dfer.store.paths import clip_path
 
 STORE_FORMAT = "dfer.store/1"
 JPEG_QUALITY = 95
@@ -146,22 +147,14 @@ class Store:
         """Return the SHA-256 of what a training run depends on: labels, lists, and each clip's crops."""
         digest = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
         for row in self.rows:
-            digest.update(f"{row.clip_id}\0{row.label}\0{row.sha256}\0{sorted(row.folds.items())}\n".encode())
+            digest.update(
+                f"{row.clip_id}\0{row.label}\0{row.sha256}\0{sorted(row.folds.items())}\n".encode(
+                    errors="backslashreplace"
+                )
+            )
             if row.votes:
                 digest.update(f"{row.votes}\n".encode())
         return digest.hexdigest()
-
-
-def clip_path(root: Path, clip_id: str) -> Path:
-    """Return the path of a clip's ZIP in the store at `root`.
-
-    Raises:
-        DataError: the id would lead outside the store.
-    """
-    parts = clip_id.split("/")
-    if not clip_id or any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-        raise DataError(f"{clip_id!r} cannot be a clip's name", where=root)
-    return root.joinpath("crops", *parts[:-1], f"{parts[-1]}.zip")
 
 
 class ClipWriter:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from dfer.store.coverage import find_one_sided_classes
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.artifacts import FoldFolder, TrainingState
+from dfer.training.folder import open_fold, store_folders
 from dfer.training.observer import EpochClock, StepProgress, TrainingObserver
 from dfer.training.setup import build_learner, open_loaders
 from dfer.training.splits import fold_rows, open_stores
@@ -70,18 +71,16 @@ def train(
     """
     chosen = choose_device(device)
     store = open_stores(recipe.data)
-    run = out or RUNS / recipe.name
+    run, stores = out or RUNS / recipe.name, store_folders(recipe.data)
     records = []
     with distributed.process_group(chosen):
         if distributed.rank():  # the first process reports for all
             observer = None
             logging.getLogger("dfer").setLevel(logging.ERROR)
         for fold in folds or sorted({number for row in store.rows for number in row.folds}):
-            if not resume and distributed.rank() == 0:
-                shutil.rmtree(fold_folder(run, fold), ignore_errors=True)
-            records.append(
-                FoldTrainer(recipe, store, fold, run, device=chosen, resume=resume, observer=observer).train()
-            )
+            with nullcontext() if distributed.rank() else open_fold(run, fold, stores, resume=resume):
+                trainer = FoldTrainer(recipe, store, fold, run, device=chosen, resume=resume, observer=observer)
+                records.append(trainer.train())
     return records
 
 
