@@ -76,6 +76,11 @@ class DataSection(Settings):
         8, description="equal parts of a clip, each giving `model.num_frames` / `segments` consecutive frames"
     )
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the stores."""
+        return [Path(self.path)] if isinstance(self.path, str) else [Path(part.path) for part in self.path]
+
 
 class AugmentSection(Settings):
     """Random changes in training, drawn per clip; motion, light and cover drift along it, the rest stays the same."""

@@ -103,7 +103,8 @@ def predict(
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
     json_to, csv_to = json_output(json), csv_output(csv)
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
-    read = [*inputs, detector_weights, None if checkpoint is None else find_checkpoint(checkpoint)]
+    priors = None if prior is None else Path(prior)
+    read = [*inputs, detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
     check_outputs(json_to, csv_to, plot_to, video_to, inputs=read)
     missing = [source for source in inputs if not os.path.exists(source)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(inputs):

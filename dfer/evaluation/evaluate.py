@@ -25,6 +25,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoi
 from dfer.model.priors import Answering, choose_answering, comparable_answerings
 from dfer.model.video_model import VideoModel
 from dfer.pretrained import pretrained_name
+from dfer.recipe import load_recipe
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE, Split
 from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run, read_run
 from dfer.runtime.device import choose_device
@@ -91,13 +92,16 @@ def _plan_checkpoint(checkpoint: Path, folds: Sequence[int] | None, data: Path |
 
 
 def _data_of(folder: Path) -> Path:
-    """Return the store that a fold was trained on.
+    """Return the store that a fold was trained on, or is being trained on: run.json comes with the last epoch.
 
     Raises:
         UsageError: there are several.
     """
-    data = read_run(folder)["data"]
-    stores = [data["path"]] if "path" in data else [store["path"] for store in data["stores"]]
+    if (folder / "recipe.yaml").is_file() and not (folder / "run.json").exists():
+        stores = list(map(str, load_recipe(folder / "recipe.yaml").data.folders))
+    else:
+        data = read_run(folder)["data"]
+        stores = [data["path"]] if "path" in data else [store["path"] for store in data["stores"]]
     if len(stores) > 1:
         hint = f"test on one of them: --data {' or --data '.join(stores)}"
         raise UsageError("trained on several stores", where=folder, hint=hint)

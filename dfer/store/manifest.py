@@ -88,7 +88,7 @@ def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Write the manifest: the contract's columns, then a train|test column per fold."""
     table = pd.DataFrame([vars(row) for row in rows], columns=[*_COLUMNS, *_OPTIONAL])
     table["votes"] = [" ".join(map(str, row.votes)) for row in rows]
-    table["detail"] = [printable(row.detail, keep="") for row in rows]
+    table["detail"] = [printable(row.detail) for row in rows]  # a bare carriage return would end the row
     table["fps"] = table["fps"].map("{:.6g}".format)
     table["detected"] = table["detected"].map("{:.4f}".format)
     for name in _TEXTS:

@@ -8,15 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfer.errors import DferError, UsageError
-from dfer.recipe import DataSection
 from dfer.runs import FOLD_FILES, fold_folder
 from dfer.runtime.files import is_inside, is_unfinished
 from dfer.runtime.locks import LockedError, lock_file
-
-
-def store_folders(settings: DataSection) -> list[Path]:
-    """Return the folders of a recipe's stores."""
-    return [Path(settings.path)] if isinstance(settings.path, str) else [Path(part.path) for part in settings.path]
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from dfer.store.coverage import find_one_sided_classes
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.artifacts import FoldFolder, TrainingState
-from dfer.training.folder import open_fold, store_folders
+from dfer.training.folder import open_fold
 from dfer.training.observer import EpochClock, StepProgress, TrainingObserver
 from dfer.training.setup import build_learner, open_loaders
 from dfer.training.splits import fold_rows, open_stores
@@ -71,16 +71,18 @@ def train(
     """
     chosen = choose_device(device)
     store = open_stores(recipe.data)
-    run, stores = out or RUNS / recipe.name, store_folders(recipe.data)
+    run = out or RUNS / recipe.name
     records = []
     with distributed.process_group(chosen):
         if distributed.rank():  # the first process reports for all
             observer = None
             logging.getLogger("dfer").setLevel(logging.ERROR)
         for fold in folds or sorted({number for row in store.rows for number in row.folds}):
-            with nullcontext() if distributed.rank() else open_fold(run, fold, stores, resume=resume):
-                trainer = FoldTrainer(recipe, store, fold, run, device=chosen, resume=resume, observer=observer)
-                records.append(trainer.train())
+            with nullcontext() if distributed.rank() else open_fold(run, fold, recipe.data.folders, resume=resume):
+                # No name is bound to it: its crops and weights make room for those of the next fold.
+                records.append(
+                    FoldTrainer(recipe, store, fold, run, device=chosen, resume=resume, observer=observer).train()
+                )
     return records
 
 

@@ -195,3 +195,11 @@ def test_data_with_other_labels_or_alignment_are_refused(store: Store, tmp_path:
     (other.root / "manifest.csv").write_text(rows)
     with pytest.raises(DferError, match="align"):
         evaluate(plan_evaluation(run=tmp_path / "run", data=other.root))
+
+
+def test_the_data_of_a_fold_that_is_still_being_trained_are_those_of_its_recipe(tmp_path: Path) -> None:
+    fold = tmp_path / "run" / "fold1"
+    fold.mkdir(parents=True)
+    (fold / "last.safetensors").touch()
+    (fold / "recipe.yaml").write_text("name: a\ndata: {path: data/mine}\n")  # run.json comes with the last epoch
+    assert plan_evaluation(run=tmp_path / "run") == [FoldTask(1, fold / "last.safetensors", Path("data/mine"))]

@@ -10,7 +10,7 @@ import pytest
 from dfer.errors import DferError, UsageError
 from dfer.recipe import DataSection
 from dfer.runtime import locks
-from dfer.training.folder import open_fold, store_folders
+from dfer.training.folder import open_fold
 
 
 def test_a_second_training_is_refused_with_the_first_ones_process(
@@ -60,5 +60,5 @@ def test_a_run_is_not_written_into_a_store(tmp_path: Path, run: str) -> None:
 
 
 def test_the_stores_of_a_recipe() -> None:
-    assert store_folders(DataSection(path="a/b")) == [Path("a/b")]
-    assert store_folders(DataSection(path=["a", {"path": "b", "weight": 2}])) == [Path("a"), Path("b")]
+    assert DataSection(path="a/b").folders == [Path("a/b")]
+    assert DataSection(path=["a", {"path": "b", "weight": 2}]).folders == [Path("a"), Path("b")]
