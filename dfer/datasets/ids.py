@@ -11,6 +11,8 @@ from dataclasses import replace
 from dfer.datasets.merge import RawDataset
 from dfer.names import name_text, printable
 
+_MAX_NAME = 200  # letters of a label, as many as a store may have
+
 
 def with_portable_names(dataset: RawDataset) -> RawDataset:
     """Return a data set whose names are valid text without control characters; ordinary ones are unchanged.
@@ -22,13 +24,20 @@ def with_portable_names(dataset: RawDataset) -> RawDataset:
         replace(
             clip,
             clip_id=clip_id,
-            label_name=name_text(clip.label_name),
-            subject=None if clip.subject is None else name_text(clip.subject),
+            label_name=_short(clip.label_name),
+            subject=None if clip.subject is None else _short(clip.subject),
         )
         for clip, clip_id in zip(dataset.clips, ids, strict=True)
     ]
     notices = [printable(notice, keep="") for notice in dataset.notices]
-    return replace(dataset, clips=clips, labels=tuple(map(name_text, dataset.labels)), notices=notices)
+    return replace(dataset, clips=clips, labels=tuple(map(_short, dataset.labels)), notices=notices)
+
+
+def _short(name: str) -> str:
+    text = name_text(name)
+    if len(text) <= _MAX_NAME:
+        return text
+    return f"{text[: _MAX_NAME - 9]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _apart(ids: Sequence[str]) -> list[str]:

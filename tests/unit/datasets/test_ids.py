@@ -52,3 +52,10 @@ def test_ids_that_are_one_file_elsewhere_each_get_a_hash(one: str, other: str) -
     assert first.casefold() != second.casefold()
     assert third == "c.mp4"
     assert ids_of(other, one)[1] == first
+
+
+@pytest.mark.parametrize("letter", ["x", "字", os.fsdecode(b"\xff")], ids=ascii)
+def test_long_labels_are_shortened_and_stay_apart(letter: str) -> None:
+    labels = [with_portable_names(dataset("1", label=letter * 251 + end)).labels[0] for end in "ab"]
+    assert [len(label) for label in labels] == [200, 200]
+    assert labels[0] != labels[1]
