@@ -63,7 +63,7 @@ def choose_answering(info: CheckpointInfo, prior: str | None = None, *, where: s
     """
     if prior is None and DEFAULT not in info.priors:
         return Answering(_name_as_trained(info), info.temperature)
-    name = prior or DEFAULT
+    name = DEFAULT if prior is None else prior
     shares = _shares(name, info)
     shift = prior_shift(info, shares, where=where)
     calibrated = info.priors.get(name)

@@ -23,6 +23,7 @@ from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
+from dfer.prediction.answers import answer_for_face
 from dfer.prediction.windows import Window, cut_cells, iter_window_crops
 from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
@@ -202,8 +203,8 @@ def _face_prediction(
         x1, y1, x2, y2 = np.clip(track.boxes_xyxy[cell].mean(0), 0, (width, height, width, height)).tolist()
         segments.append(Segment(start, end, *_name(probabilities, labels), box=(x1, y1, x2, y2)))
         lengths.append(end - start)
-    average = np.average([probabilities for _, probabilities in answers], axis=0, weights=lengths)
-    return FacePrediction(number, *_span(source, track.frames), *_name(average, labels), segments=segments)
+    whole = answer_for_face(np.stack([probabilities for _, probabilities in answers]), np.array(lengths), labels)
+    return FacePrediction(number, *_span(source, track.frames), *_name(whole, labels), segments=segments)
 
 
 def _name(probabilities: NDArray[np.float64], labels: Sequence[str]) -> tuple[str, dict[str, float]]:
