@@ -78,6 +78,14 @@ def predict(
             show_default="a training clip's length",
         ),
     ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Frames per second of sources without times, such as frame folders.",
+            show_default="25, with a warning",
+        ),
+    ] = None,
     prior: PriorOption = None,
     mirror: MirrorOption = None,
     detector: DetectorOption = AUTO,
@@ -119,6 +127,7 @@ def predict(
         window=window,
         prior=prior,
         mirror=mirror,
+        fps=fps,
     )
     note(describe_checkpoint(predictor.checkpoint, predictor.info))
     note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")

@@ -32,6 +32,7 @@ from dfer.runtime.device import choose_device
 from dfer.video import FrameSource, open_frames
 
 BATCH_WINDOWS = 8
+MAX_FPS = 100_000.0
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
@@ -62,6 +63,7 @@ class Predictor:
         prior: how often each emotion is expected: "balanced", "training", a data set or a file, see
             `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each window with its mirror image, for twice the computation; None for what the checkpoint says.
+        fps: frames per second of sources without times, such as frame folders; 25 by default.
 
     Raises:
         DferError: no checkpoint, a checkpoint that cannot be used, or no detector.
@@ -79,12 +81,17 @@ class Predictor:
         window: float | None = None,
         prior: str | Path | None = None,
         mirror: bool | None = None,
+        fps: float | None = None,
     ) -> None:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
         for name, value in (("stride", stride), ("window", window)):
             if value is not None and not value > 0:
                 raise UsageError(f"the {name} must be above 0 seconds, not {value}", where=f"--{name}")
+        if fps is not None and not 0 < fps <= MAX_FPS:
+            raise UsageError(
+                f"the rate must be above 0 and at most {MAX_FPS:.0f} frames a second, not {fps}", where="--fps"
+            )
         self.checkpoint = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         self.device = choose_device(device)
         self.model, self.info = load_checkpoint(self.checkpoint, self.device)
@@ -95,7 +102,7 @@ class Predictor:
         if not self.detector.aligned_input:
             here = alignment_settings(self.info.crop_size)
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
-        self.faces, self.stride, self.window = faces, stride, window
+        self.faces, self.stride, self.window, self.fps = faces, stride, window, fps
 
     def __call__(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Prediction:
         """Predict the emotions in one video, frame folder or image.
@@ -112,7 +119,7 @@ class Predictor:
     def analyse(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Analysis:
         """Predict as a call does, and return the tracks behind the answer as well."""
         progress = on_progress or (lambda _stage, _done: None)
-        frames = source if isinstance(source, FrameSource) else open_frames(Path(source))
+        frames = source if isinstance(source, FrameSource) else open_frames(Path(source), fps=self.fps)
         tracks = self._find_tracks(frames, progress)
         num_frames = self.model.config.num_frames
         window_s = self.info.clip_s if self.window is None else self.window
@@ -179,6 +186,8 @@ class Predictor:
         if not tracks:
             warnings.append(f"no face found in {source.num_frames} frames")
         warnings += source.warnings
+        if source.fps_assumed:
+            warnings.append(f"frames without times: {source.fps:g} a second are assumed; --fps sets the rate")
         known = self.info.data.get("detector")  # several where stores were joined
         trained_with = known if isinstance(known, list) else [known or self.detector.name]
         if tracks and not self.detector.aligned_input and self.detector.name not in trained_with:

@@ -90,6 +90,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     return replace(
         row,
         status="ok",
+        detail="; ".join(source.warnings),
         num_frames=len(writer.record.frames),
         detected=float(np.mean(writer.record.detected)),
         sha256=writer.sha256,

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import VideoError
-from dfer.video.probe import Probe, describe_error, find_video_stream, iter_decoded, open_container
+from dfer.video.containers import describe_error, find_video_stream, iter_decoded, open_container
+from dfer.video.probe import Probe
 
 Frame = NDArray[np.uint8]
 # Takes the indices of the wanted frames, ascending, and yields those that can be decoded.
@@ -35,12 +36,12 @@ def decode_pyav(probe: Probe, num_threads: int = 1) -> Decode:
     def decode(wanted: NDArray[np.int64]) -> Iterator[tuple[int, Frame]]:
         indices = set(wanted.tolist())
         index = -1
-        by_pts = {} if probe.pts is None else {int(pts): i for i, pts in enumerate(probe.pts)}
+        places = {} if probe.order is None else {int(number): i for i, number in enumerate(probe.order)}
         height, width = probe.size_hw if probe.rotation % 180 == 0 else probe.size_hw[::-1]
         with open_container(probe.path) as container:
             stream = find_video_stream(container, probe.path)
             for frame in iter_decoded(container, stream, num_threads):
-                place = by_pts.get(frame.pts, index + 1)
+                place = places.get(frame.pts, index + 1)
                 if place <= index:
                     continue  # a damaged stream may repeat frames or give them out of order
                 index = place
@@ -58,11 +59,13 @@ def decode_decord(probe: Probe, num_threads: int = 1) -> Decode:
     """Return a decoder that uses decord.
 
     Raises:
-        VideoError: (when iterating) decord cannot open the file, counts another number of frames than its packets
-            have, or cannot decode a frame.
+        VideoError: (when iterating) the timestamps are not plain enough for decord, it cannot open the file, counts
+            another number of frames than its packets have, or cannot decode a frame.
     """
 
     def decode(wanted: NDArray[np.int64]) -> Iterator[tuple[int, Frame]]:
+        if not probe.orderly:
+            raise VideoError("decord cannot decode a video of this format or with such timestamps", where=probe.path)
         # decord raises StopIteration, AssertionError, RuntimeError and its own error for a bad file.
         try:
             reader = _decord_reader(probe, num_threads)
@@ -71,7 +74,7 @@ def decode_decord(probe: Probe, num_threads: int = 1) -> Decode:
         # A skip across a key frame would seek, by the timestamps of packets: the frame before each key frame is read
         # instead of skipped, and all frames are if the timestamps are not usable.
         must_read = {int(key) - 1 for key in reader.get_key_indices()}
-        if probe.hidden or probe.pts is None:
+        if probe.hidden or probe.order is None:
             must_read = set(range(len(reader)))
         position = 0
         for index in wanted.tolist():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import VideoError
+from dfer.runtime.workers import report_alive
+from dfer.video.clock import Stamps, display_order, repair_times
+from dfer.video.containers import (
+    HINT,
+    decode_first,
+    describe_error,
+    find_video_stream,
+    iter_decoded,
+    no_frame,
+    open_container,
+)
+from dfer.video.damage import Reading, find_damage
 
 NOMINAL_FPS = 25.0
 MIN_SIDE = 16
 _MAX_FPS = 1000.0  # containers without a constant rate may report the rate of their clock instead
-
-# FFmpeg "decodes" any text file into pictures of text by these demuxers.
-_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
-_HINT = "check that the file plays in a video player, or convert it: ffmpeg -i INPUT output.mp4"
-_ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: an album cover, not a video
-
-av.logging.set_level(av.logging.PANIC)
+_DECORD_FORMATS = ("mov", "matroska", "avi")  # of the others it miscounts the frames
+_DECORD_MAX_S = 1e6  # it aborts the process over timestamps of some thousand years
+_ALIVE_EVERY = 4096  # packets
+_LONGEST_TAIL = 600  # packets that are decoded to see whether the last one is whole
 
 
 @dataclass(frozen=True)
@@ -33,23 +41,28 @@ class Probe:
     Attributes:
         path: the video file.
         times_s: float64 [N], presentation times of the displayed frames; the first is 0; strictly increasing.
-        pts: int64 [N], the same in ticks of the stream; None if the container has no usable timestamps.
+        order: int64 [N], the number of each displayed frame's packet, see `iter_decoded`; None if the container does
+            not say, and frames are counted.
         hidden: number of frames that an edit list hides; the decoders drop them.
         fps: frames per second of the timestamps.
         duration: seconds from the first frame's start to the last one's end.
         size_hw: height and width of the displayed (rotated) frame.
         rotation: clockwise degrees to rotate a decoded frame by: 0, 90, 180 or 270.
+        orderly: whether the timestamps are plain enough for decord.
+        fps_assumed: whether the container has no timestamps.
         warnings: damage found in the file.
     """
 
     path: Path
     times_s: NDArray[np.float64]
-    pts: NDArray[np.int64] | None
+    order: NDArray[np.int64] | None
     hidden: int
     fps: float
     duration: float
     size_hw: tuple[int, int]
     rotation: int
+    orderly: bool = True
+    fps_assumed: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -58,126 +71,172 @@ class Probe:
         return len(self.times_s) * self.size_hw[0] * self.size_hw[1] * 3
 
 
-def probe_video(path: Path) -> Probe:
+def probe_video(path: Path, fps: float | None = None, num_threads: int = 1) -> Probe:
     """Read the timestamps of all packets, and decode the first frame.
 
+    A stream whose timestamps leave the order of its frames in doubt is decoded once to see it.
+
+    Args:
+        path: the video.
+        fps: frames per second of a video without timestamps; the container's by default.
+        num_threads: number of decoding threads.
+
     Raises:
-        VideoError: there is no video stream, none of its frames can be decoded, or they are too small.
+        VideoError: there is no video stream, none of its frames can be decoded, or they are too small or too large.
     """
     try:
         with open_container(path) as container:
             stream = find_video_stream(container, path)
-            packets, hidden, broken = _demux(container, stream)
-            time_base = float(stream.time_base) if stream.time_base else 0.0
-            promised, rate = int(stream.frames), stream.guessed_rate or stream.average_rate
-            # AVI has no presentation times: FFmpeg numbers its packets in decoding order instead.
-            stores_pts = container.format.name != "avi"
-        with open_container(path) as container:
-            first = next(iter_decoded(container, find_video_stream(container, path), 1), None)
+            reading = _demux(container, stream)
+            name = str(container.format.name)
+            rate = stream.guessed_rate or stream.average_rate
+        first = decode_first(path)
+        nominal = fps or (float(rate) if rate and rate < _MAX_FPS else NOMINAL_FPS)
+        clock = _read_clock(path, reading, nominal, name, num_threads)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"cannot read the video: {describe_error(error)}", where=path, hint=_HINT) from error
-    if first is None or not packets:
-        raise VideoError("no frame of the video can be decoded", where=path, hint=_HINT)
+        raise VideoError(f"cannot read the video: {describe_error(error)}", where=path, hint=HINT) from error
     rotation = -round(first.rotation / 90) * 90 % 360
     size_hw = (first.height, first.width) if rotation % 180 == 0 else (first.width, first.height)
     if min(size_hw) < MIN_SIDE:
         raise VideoError(f"frames of {size_hw[1]}x{size_hw[0]} pixels are too small to hold a face", where=path)
-
-    warnings = []
-    found = len(packets) + hidden
-    if found < promised:
-        warnings.append(f"truncated: contains {found} of {promised} frames")
-    elif broken:
-        warnings.append(f"truncated or damaged after {found} frames")
-    nominal = float(rate) if rate and rate < _MAX_FPS else NOMINAL_FPS
-    pts, times_s = _timeline([pts for pts, _ in packets], time_base, nominal)
-    fps = _frame_rate(times_s, nominal)
-    stamped = [(pts, duration) for pts, duration in packets if pts is not None]
-    last_s = max(stamped, key=lambda packet: packet[0], default=(0, 0))[1] * time_base
+    measured = _frame_rate(clock.times_s, nominal)
+    last_s = clock.last_s if 0 < clock.last_s < 10 / measured else 1 / measured
     return Probe(
         path=path,
-        times_s=times_s,
-        pts=pts if stores_pts else None,
-        hidden=hidden,
-        fps=fps,
-        duration=float(times_s[-1] + (last_s if 0 < last_s < 10 / fps else 1 / fps)),
+        times_s=clock.times_s,
+        order=clock.order,
+        hidden=reading.hidden,
+        fps=measured,
+        duration=float(clock.times_s[-1] + last_s),
         size_hw=size_hw,
         rotation=rotation,
-        warnings=warnings,
+        orderly=clock.orderly and name.split(",")[0] in _DECORD_FORMATS,
+        fps_assumed=clock.assumed,
+        warnings=[*find_damage(path, name, reading), *clock.notes],
     )
 
 
-def open_container(path: Path) -> Any:
-    """Open a media file with PyAV, from the local disk only."""
-    # The absolute path: FFmpeg would take the "a:" of "a:b.mp4" for a protocol. The whitelist keeps playlists from
-    # opening anything on the network.
-    options = {"protocol_whitelist": "file"}
-    return av.open(str(path.absolute()), metadata_errors="replace", options=options)
+@dataclass(frozen=True)
+class _Clock:
+    """The order and times of the displayed frames; `last_s` is how long the last one lasts by its packet, or 0."""
+
+    times_s: NDArray[np.float64]
+    order: NDArray[np.int64] | None
+    last_s: float
+    orderly: bool
+    assumed: bool
+    notes: list[str]
 
 
-def find_video_stream(container: Any, path: Path) -> Any:
-    """Return the video stream of a container.
+def _read_clock(path: Path, reading: Reading, nominal: float, name: str, num_threads: int) -> _Clock:
+    """Bring the frames in order and their timestamps into a clock.
 
     Raises:
-        VideoError: there is none, or no decoder for it.
+        VideoError: no frame can be decoded.
     """
-    stream = container.streams.best("video")
-    if stream is None or container.format.name in _TEXT_FORMATS or stream.disposition.value & _ATTACHED_PICTURE:
-        kind = "audio only" if container.streams.audio else "not a video"
-        raise VideoError(f"no video stream: {kind}", where=path, hint="give a video, a frame folder or an image")
-    if stream.codec_context is None:
-        raise VideoError("no decoder for this video codec", where=path, hint=_HINT)
-    return stream
+    shown = np.flatnonzero(reading.shown)
+    if len(shown) == 0:
+        raise no_frame(path)
+    times = reading.times_s
+    by_stamps = display_order(Stamps(times[shown], reading.key[shown]))
+    order = shown[by_stamps] if by_stamps is not None else None
+    counted = name == "avi"  # no presentation times: FFmpeg numbers its packets in decoding order instead
+    if order is None and not counted:
+        order = _decoded_order(path, len(times), num_threads)
+        if len(order) == 0:
+            raise no_frame(path)
+    in_order = times[shown if order is None else order]
+    repaired, notes = repair_times(in_order, 1 / nominal)
+    if by_stamps is None and len(repaired) < len(shown) and not counted:
+        notes.append(f"only {len(repaired)} of {len(shown)} frames could be decoded")
+    return _Clock(
+        times_s=repaired,
+        order=None if counted else order,
+        last_s=float(reading.lasts_s[shown[-1] if order is None else order[-1]]),
+        orderly=by_stamps is not None and reading.end_s < _DECORD_MAX_S,
+        assumed=not np.isfinite(in_order).any() and len(in_order) > 1,
+        notes=notes,
+    )
 
 
-def iter_decoded(container: Any, stream: Any, num_threads: int) -> Iterator[Any]:
-    """Yield all decodable frames in display order; damaged packets are skipped, a broken container ends the video."""
-    stream.codec_context.thread_count = num_threads
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        yield from frames
+def _decoded_order(path: Path, num_packets: int, num_threads: int) -> NDArray[np.int64]:
+    """Decode a video to see in which order its packets are displayed."""
+    order: list[int] = []
+    seen = np.zeros(num_packets, np.bool_)
+    with open_container(path) as container:
+        for frame in iter_decoded(container, find_video_stream(container, path), num_threads):
+            number = frame.pts
+            if number is not None and 0 <= number < num_packets and not seen[number]:
+                seen[number] = True
+                order.append(number)
+    return np.array(order, np.int64)
 
 
-def _demux(container: Any, stream: Any) -> tuple[list[tuple[int | None, int]], int, bool]:
-    """Return (pts, duration) of the shown packets in decoding order, the number hidden, and whether reading failed."""
-    shown: list[tuple[int | None, int]] = []
-    hidden = 0
+def _demux(container: Any, stream: Any) -> Reading:
+    """Read all packets of a container, the other streams' for their end only."""
+    base = stream.time_base or Fraction(0)
+    stamps: list[int | None] = []
+    lasts: list[int] = []
+    flags: list[tuple[bool, bool]] = []
+    tail: list[Any] = []
+    end_s, end_byte, broken, count = 0.0, 0, False, 0
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux():
             if packet.size == 0:
                 continue
-            if packet.is_discard:
-                hidden += 1
-            else:
-                shown.append((packet.pts, packet.duration or 0))
+            count += 1
+            if count % _ALIVE_EVERY == 0:
+                report_alive()
+            if packet.pts is not None and packet.time_base:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.pos is not None and packet.pos >= 0:
+                end_byte = max(end_byte, packet.pos + packet.size)
+            if packet.stream_index != stream.index:
+                continue
+            if packet.is_keyframe or len(tail) > _LONGEST_TAIL:
+                tail.clear()
+            tail.append(packet)
+            stamps.append(packet.pts)
+            lasts.append(packet.duration or 0)
+            flags.append((not packet.is_discard, packet.is_keyframe))
     except av.FFmpegError:
-        return shown, hidden, True
-    return shown, hidden, False
+        broken = True
+    shown, key = np.array(flags, np.bool_).reshape(-1, 2).T
+    return Reading(
+        times_s=_seconds(stamps, base),
+        lasts_s=np.array([float(last * base) for last in lasts]),
+        shown=shown,
+        key=key,
+        promised=int(stream.frames),
+        duration_s=None if container.duration is None else container.duration / av.time_base,
+        end_s=end_s,
+        end_byte=end_byte,
+        broken=broken,
+        last_corrupt=_ends_broken(stream, tail) if container.format.name in ("mpegts", "mpeg") else False,
+    )
 
 
-def _timeline(
-    shown: list[int | None], time_base: float, nominal_fps: float
-) -> tuple[NDArray[np.int64] | None, NDArray[np.float64]]:
-    """Return the timestamps in display order, if they are distinct, and the times, strictly increasing from 0."""
-    count = len(shown)
-    stamps = np.sort(np.asarray([pts for pts in shown if pts is not None], np.int64))
-    if len(stamps) < count or time_base <= 0:
-        return None, np.arange(count) / nominal_fps
-    distinct, first = np.unique(stamps, return_index=True)
-    if len(distinct) == count:
-        return stamps, (stamps - stamps[0]) * time_base
-    # Frames that share a timestamp are spread over the time up to the next one.
-    times_s = np.append((distinct - distinct[0]) * time_base, 0.0)
-    times_s[-1] = times_s[-2] + (count - first[-1]) / nominal_fps
-    return None, np.interp(np.arange(count), np.append(first, count), times_s)
+def _ends_broken(stream: Any, tail: list[Any]) -> bool:
+    """Return whether the last packet of a stream cannot be decoded whole; `tail` holds all since a key frame."""
+    if not tail or not tail[0].is_keyframe:
+        return False
+    stream.codec_context.flush_buffers()
+    frame = None
+    for packet in [*tail, None]:
+        try:
+            frame = (stream.codec_context.decode(packet) or [frame])[-1]
+        except av.FFmpegError:
+            if packet is tail[-1]:
+                return True
+    return bool(tail[-1].is_corrupt or (frame is not None and frame.is_corrupt))
+
+
+def _seconds(stamps: list[int | None], base: Fraction) -> NDArray[np.float64]:
+    """Return timestamps in seconds since the first one, exact also far from zero; NaN where there is none."""
+    start = next((stamp for stamp in stamps if stamp is not None), 0)
+    if not base:
+        return np.full(len(stamps), np.nan)
+    return np.array([np.nan if stamp is None else float((stamp - start) * base) for stamp in stamps], np.float64)
 
 
 def _frame_rate(times_s: NDArray[np.float64], nominal: float) -> float:
@@ -186,11 +245,3 @@ def _frame_rate(times_s: NDArray[np.float64], nominal: float) -> float:
         return nominal
     measured = (len(times_s) - 1) / float(times_s[-1])
     return nominal if abs(measured / nominal - 1) < 0.01 else measured
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the useful part of an FFmpeg or decord error; decord prefixes it with source lines and a failed check."""
-    text = str(getattr(error, "strerror", None) or error or type(error).__name__).strip()
-    line = text.splitlines()[0] if text else type(error).__name__
-    line = re.sub(r"^((\[[\d:]+\] )?\S+:\d+: )+(\[.*?\])?(Check failed: .* vs\. \S+\) )?", "", line)
-    return line.split(". ")[0].rstrip(".")[:120]

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError, os_reason
-from dfer.records import IMAGE_SUFFIXES
-from dfer.runtime.filenames import is_visible, sort_frames
+from dfer.video.containers import refuse_script
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
-from dfer.video.probe import MIN_SIDE, NOMINAL_FPS, Probe, probe_video
+from dfer.video.images import Animation, ImageFiles, is_animation, is_image, list_images
+from dfer.video.probe import NOMINAL_FPS, Probe, probe_video
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +26,14 @@ class FrameSource:
 
     Attributes:
         path: the video file, folder or image.
-        fps: frames per second of the timestamps, not rounded; nominally 25 for folders and images.
+        fps: frames per second of the timestamps, not rounded.
         duration: seconds from the first frame's start to the last one's end.
         times_s: float64 [N], when each frame is shown; the first is 0; strictly increasing.
         size_hw: height and width of the displayed (rotated) frame. Non-square pixels are not stretched.
         warnings: damage found in the source; `iter_frames` adds to it when frames cannot be decoded.
         decode: the decoder.
+        fps_assumed: whether the source has no times and nobody has given its rate, so that 25 frames a second or, for
+            a video stream without a container, the rate in its header were assumed.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class FrameSource:
     size_hw: tuple[int, int]
     warnings: list[str]
     decode: Decode = field(repr=False)
+    fps_assumed: bool = False
 
     @property
     def num_frames(self) -> int:
@@ -80,33 +82,37 @@ class FrameSource:
                 logger.warning("%s: %s", self.path, note)
 
 
-def open_frames(path: Path, *, num_threads: int = 1) -> FrameSource:
-    """Open a video file, a folder of numbered frames or a single image.
+def open_frames(path: Path, *, num_threads: int = 1, fps: float | None = None) -> FrameSource:
+    """Open a video file, a folder of numbered frames, an animation or a single image.
 
     Frame counts and times come from the packets, not from the header. A truncated video can be used as far as it
-    goes, with a warning. decord decodes, or PyAV if decord is not installed, fails on the file, or would need more
-    than 512 MiB for reading ahead. `DFER_DECODER=decord|pyav` forces one of them.
+    goes, with a warning. decord decodes, or PyAV if decord is not installed, fails on the file, cannot follow its
+    timestamps, or would need more than 512 MiB for reading ahead. `DFER_DECODER=pyav` leaves decord out; with
+    `DFER_DECODER=decord` it decodes long videos too.
+    Frames of more pixels than `DFER_MAX_PIXELS` are refused before memory is taken for them.
 
     Args:
         path: the file or folder.
         num_threads: number of decoding threads; 1 in worker processes.
+        fps: frames per second of a source without times, such as a folder; 25 by default.
 
     Raises:
-        VideoError: the source is missing, empty, not a video, or without a decodable frame.
+        VideoError: the source is missing, empty, not a video, too large, or without a decodable frame.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            return _open_folder(path)
+            return _image_source(path, list_images(path), fps)
         if not path.exists():
             raise VideoError("no such file or folder", where=path, hint="check the path")
         if path.stat().st_size == 0:
             raise VideoError("the file is empty", where=path, hint="copy or download it again")
+        refuse_script(path)
+        if is_image(path):
+            return _animation_source(path) if is_animation(path) else _image_source(path, [path], fps)
     except OSError as error:
         raise VideoError(f"cannot read: {os_reason(error)}", where=path) from error
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _image_source(path, [path])
-    probe = probe_video(path)
+    probe = probe_video(path, fps, num_threads)
     for warning in probe.warnings:
         logger.warning("%s: %s", path, warning)
     return FrameSource(
@@ -117,6 +123,7 @@ def open_frames(path: Path, *, num_threads: int = 1) -> FrameSource:
         size_hw=probe.size_hw,
         warnings=list(probe.warnings),
         decode=_choose_decoder(probe, num_threads),
+        fps_assumed=probe.fps_assumed and fps is None,
     )
 
 
@@ -124,12 +131,11 @@ def _choose_decoder(probe: Probe, num_threads: int) -> Decode:
     forced = os.environ.get("DFER_DECODER", "")
     if forced not in ("", "decord", "pyav"):
         raise UsageError(f"DFER_DECODER is {forced!r}, expected decord or pyav", hint="unset DFER_DECODER")
-    if forced == "decord":
-        if not decord_available():
-            raise DferError("decord is not installed", where="DFER_DECODER", hint="unset DFER_DECODER")
-        return decode_decord(probe, num_threads)
+    if forced == "decord" and not decord_available():
+        raise DferError("decord is not installed", where="DFER_DECODER", hint="unset DFER_DECODER")
     pyav = decode_pyav(probe, num_threads)
-    if forced == "pyav" or probe.decoded_bytes > DECORD_MAX_BYTES or not decord_available():
+    unsuitable = not probe.orderly or probe.decoded_bytes > DECORD_MAX_BYTES or not decord_available()
+    if forced == "pyav" or (unsuitable and forced != "decord"):
         return pyav
     decord = decode_decord(probe, num_threads)
 
@@ -152,45 +158,32 @@ def _choose_decoder(probe: Probe, num_threads: int) -> Decode:
     return decord_then_pyav
 
 
-def _open_folder(path: Path) -> FrameSource:
-    files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and is_visible(file.name)]
-    if not files:
-        raise VideoError("no images in the folder", where=path, hint="give a folder of numbered .jpg or .png frames")
-    return _image_source(path, sort_frames(files))
-
-
-def _image_source(path: Path, files: list[Path]) -> FrameSource:
-    """Return the frames of image files, nominally 25 a second, all resized to the first one's size."""
-    first = next((frame for frame in map(_read_image, files) if frame is not None), None)
-    if first is None:
-        raise VideoError("the image cannot be read", where=path, hint="check that it opens in an image viewer")
-    height, width = first.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise VideoError(f"images of {width}x{height} pixels are too small to hold a face", where=path)
-
-    def decode(wanted: NDArray[np.int64]) -> Iterator[tuple[int, Frame]]:
-        for index in wanted.tolist():
-            frame = _read_image(files[index])
-            if frame is not None:
-                if frame.shape != first.shape:
-                    frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA))
-                yield index, frame
-
+def _image_source(path: Path, files: list[Path], fps: float | None) -> FrameSource:
+    images, count = ImageFiles(path, files), len(files)
+    rate = fps or NOMINAL_FPS
     return FrameSource(
         path=path,
-        fps=NOMINAL_FPS,
-        duration=len(files) / NOMINAL_FPS,
-        times_s=np.arange(len(files)) / NOMINAL_FPS,
-        size_hw=(height, width),
+        fps=rate,
+        duration=count / rate,
+        times_s=np.arange(count) / rate,
+        size_hw=images.size_hw,
         warnings=[],
-        decode=decode,
+        decode=images.decode,
+        fps_assumed=fps is None and count > 1,
     )
 
 
-def _read_image(path: Path) -> Frame | None:
-    """Read an image as RGB, rotated by its EXIF orientation; return None if it cannot be read."""
-    try:
-        bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+def _animation_source(path: Path) -> FrameSource:
+    animation = Animation(path)
+    count = len(animation.times_s)
+    for warning in animation.warnings:
+        logger.warning("%s: %s", path, warning)
+    return FrameSource(
+        path=path,
+        fps=count / animation.duration,
+        duration=animation.duration,
+        times_s=animation.times_s,
+        size_hw=animation.size_hw,
+        warnings=list(animation.warnings),
+        decode=animation.decode,
+    )

@@ -67,9 +67,9 @@ def test_every_file_has_a_row_and_a_reason(videos: tuple[Path, list[Mutation]], 
     assert len(rows) == len(videos[1])
     for mutation in videos[1]:
         row = row_of(mutation, rows)
-        assert row.ok == (row.detail == ""), row
+        assert row.ok or row.detail, row
         assert len(row.detail.splitlines()) <= 1
-        assert len(row.detail) < 200, row
+        assert len(row.detail) < 300, row
         assert "Error:" not in row.detail, "nobody has thought of this one"
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from dfer.video import VideoWriter, open_frames
-from dfer.video.probe import _timeline
 from tests.unit.video.videos import (
     make_frames,
 )
@@ -49,21 +48,3 @@ def test_variable_frame_rate_is_kept(suffix: str, tmp_path: Path) -> None:
     assert source.times_s == pytest.approx(times, abs=2e-3)
     assert source.fps == pytest.approx(3.0, rel=1e-2)
     assert source.duration > 2.0
-
-
-@pytest.mark.parametrize(
-    ("shown", "times", "usable"),
-    [
-        ([0, 30, 10, 20], [0.0, 1.0, 2.0, 3.0], True),
-        ([-20, 0, 10], [0.0, 2.0, 3.0], True),
-        ([5, 5, 25, 25, 25], [0.0, 1.0, 2.0, 2.5, 3.0], False),
-        ([None, 10, 20], [0.0, 0.5, 1.0], False),
-        ([7], [0.0], True),
-    ],
-    ids=["reordered", "negative", "shared", "missing", "one frame"],
-)
-def test_timeline(shown: list[int | None], times: list[float], usable: bool) -> None:
-    pts, times_s = _timeline(shown, time_base=0.1, nominal_fps=2.0)
-
-    assert times_s == pytest.approx(times)
-    assert (pts is not None) == usable

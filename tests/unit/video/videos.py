@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -25,6 +26,30 @@ def make_frames(count: int = COUNT, height: int = 96, width: int = 128) -> list[
         frame[: height // 4, : width // 4] = n * 6
         frames.append(frame.astype(np.uint8))
     return frames
+
+
+def noisy_frames(count: int = COUNT) -> list[NDArray[np.uint8]]:
+    """Make frames that all take about the same share of a file."""
+    noise = np.random.default_rng(0).integers(0, 60, (count, 96, 128, 3), np.uint8)
+    frames = [np.maximum(frame, more) for frame, more in zip(make_frames(count), noise, strict=True)]
+    for n, frame in enumerate(frames):
+        frame[:24, :32] = n * 6
+    return frames
+
+
+def write_times(path: Path, times_ms: list[int], codec: str = "libx264") -> Path:
+    """Write a video without B-frames, whose frames have these times, in any order."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=FPS, options={"bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        packets = []
+        for frame in make_frames(len(times_ms)):
+            packets += stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24"))
+        for number, (packet, time_ms) in enumerate(zip([*packets, *stream.encode(None)], times_ms, strict=True)):
+            packet.time_base = Fraction(1, 1000)
+            packet.pts, packet.dts = time_ms, 33 * number - 10_000  # muxers accept any pts after dts
+            output.mux(packet)
+    return path
 
 
 def write_video(
