@@ -108,6 +108,9 @@ class FaceTrack:
         detected: bool [N]; False where the detector did not find the face, and the gap was filled.
         score: mean confidence of the detections.
         sharpness: median over the detections; see `dfer.faces.tracking.appearance.measure_sharpness`.
+        shots: int64 [N], the number of the shot that each frame belongs to; None if there are no cuts.
+        people: int64 [N], in pictures too far apart to follow anyone, whose face stands in each frame; None if it is
+            one person's.
     """
 
     track_id: int
@@ -117,6 +120,8 @@ class FaceTrack:
     detected: NDArray[np.bool_]
     score: float
     sharpness: float = 1.0
+    shots: NDArray[np.int64] | None = None
+    people: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

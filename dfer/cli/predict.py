@@ -68,7 +68,11 @@ def predict(
     ] = FacesKind.main,
     stride: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Length of a segment.", show_default="the model's 16 frames"),
+        typer.Option(
+            metavar="SECONDS",
+            help="Length of a segment, counted from 0 at any frame rate.",
+            show_default="the model's 16 frames",
+        ),
     ] = None,
     window: Annotated[
         float | None,

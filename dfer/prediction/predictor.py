@@ -5,6 +5,7 @@ Two passes over the video, detection and then recognition, keep memory flat howe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,13 +19,14 @@ from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
 from dfer.faces.detectors import build_detector
-from dfer.faces.tracking.track import choose_main_track, track_faces
+from dfer.faces.tracking.clock import Clock
+from dfer.faces.tracking.track import track_faces, track_main_face
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.answers import answer_for_face
-from dfer.prediction.windows import Window, cut_cells, iter_window_crops
+from dfer.prediction.windows import MIN_STRIDE_S, Cell, Window, cut_cells, default_stride_s, iter_window_crops
 from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
 from dfer.runs import default_checkpoint, find_checkpoint
@@ -57,9 +59,10 @@ class Predictor:
         detector_weights: file or folder of the detector's weights.
         device: "auto", "cpu" or "cuda".
         faces: "main" for the most prominent face, "all" for every one that is tracked.
-        stride: seconds of a segment of the timeline; None for as many consecutive frames as the model looks at.
+        stride: seconds of a segment of the timeline; None for as long as the model's frames in a row, taken at 20 to
+            30 frames a second, and never shorter than one frame is shown.
         window: seconds around the middle of a segment that the model's frames are spread over, as training spreads
-            them over a clip; None for what a training clip lasted. Never fewer frames than the model looks at.
+            them over a clip; None for what a training clip lasted, or the default length of a segment if that is more.
         prior: how often each emotion is expected: "balanced", "training", a data set or a file, see
             `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each window with its mirror image, for twice the computation; None for what the checkpoint says.
@@ -86,8 +89,8 @@ class Predictor:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
         for name, value in (("stride", stride), ("window", window)):
-            if value is not None and not value > 0:
-                raise UsageError(f"the {name} must be above 0 seconds, not {value}", where=f"--{name}")
+            if value is not None and not MIN_STRIDE_S <= value < math.inf:
+                raise UsageError(f"the {name} must be {MIN_STRIDE_S} seconds or more, not {value}", where=f"--{name}")
         if fps is not None and not 0 < fps <= MAX_FPS:
             raise UsageError(
                 f"the rate must be above 0 and at most {MAX_FPS:.0f} frames a second, not {fps}", where="--fps"
@@ -120,18 +123,17 @@ class Predictor:
         """Predict as a call does, and return the tracks behind the answer as well."""
         progress = on_progress or (lambda _stage, _done: None)
         frames = source if isinstance(source, FrameSource) else open_frames(Path(source), fps=self.fps)
-        tracks = self._find_tracks(frames, progress)
-        num_frames = self.model.config.num_frames
-        window_s = self.info.clip_s if self.window is None else self.window
-        window = max(num_frames, round(window_s * frames.fps))
-        stride = num_frames if self.stride is None else max(1, round(self.stride * frames.fps))
-        timelines = [cut_cells(track, stride=stride, window=window) for track in tracks]
-        windows = list(dict.fromkeys((face, places) for face, cells in enumerate(timelines) for _, places in cells))
+        clock = Clock(frames.times_s, frames.duration, timed=not frames.fps_assumed)
+        tracks = self._find_tracks(frames, clock, progress)
+        default_s = default_stride_s(clock, self.model.config.num_frames)
+        window_s = self.window or max(self.info.clip_s, default_s)
+        timelines = [cut_cells(track, clock, stride_s=self.stride or default_s, window_s=window_s) for track in tracks]
+        windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))
         probabilities = self._recognise(frames, tracks, windows, progress)
         faces = []
         for face, (track, cells) in enumerate(zip(tracks, timelines, strict=True)):
-            answers = [(cell, probabilities[face, places]) for cell, places in cells]
-            faces.append(_face_prediction(face, track, frames, answers, self.info.labels))
+            answers = [(cell, probabilities[face, cell.window]) for cell in cells]
+            faces.append(_face_prediction(face, track, frames.size_hw, answers, self.info.labels))
         checkpoint = pretrained_name(self.checkpoint) or name_text(self.checkpoint)
         prediction = Prediction(
             source=name_text(frames.path if isinstance(source, FrameSource) else source),
@@ -150,14 +152,15 @@ class Predictor:
         )
         return Analysis(prediction, frames, tracks)
 
-    def _find_tracks(self, source: FrameSource, progress: Progress) -> list[FaceTrack]:
+    def _find_tracks(self, source: FrameSource, clock: Clock, progress: Progress) -> list[FaceTrack]:
         if self.detector.aligned_input:
             return [_whole_frames(source)]
         watched = _watch(source.iter_frames(), lambda index: progress("detect", (index + 1) / source.num_frames))
-        tracks = track_faces(watched, self.detector, fps=source.fps)
         if self.faces == "main":
-            main = choose_main_track(tracks, source.size_hw, source.num_frames)
+            main = track_main_face(watched, self.detector, clock, source.size_hw)
             tracks = [] if main is None else [main]
+        else:
+            tracks = track_faces(watched, self.detector, clock)
         return [replace(track, track_id=number) for number, track in enumerate(tracks)]
 
     @torch.inference_mode()
@@ -185,6 +188,10 @@ class Predictor:
         warnings = [self.info.notice] if self.info.notice else []
         if not tracks:
             warnings.append(f"no face found in {source.num_frames} frames")
+        if any(track.people is not None for track in tracks):
+            warnings.append(
+                "the frames lie too far apart to tell if they show one person: the main face of each is taken"
+            )
         warnings += source.warnings
         if source.fps_assumed:
             warnings.append(f"frames without times: {source.fps:g} a second are assumed; --fps sets the rate")
@@ -199,34 +206,26 @@ class Predictor:
 def _face_prediction(
     number: int,
     track: FaceTrack,
-    source: FrameSource,
-    answers: Sequence[tuple[range, NDArray[np.float64]]],
+    size_hw: tuple[int, int],
+    answers: Sequence[tuple[Cell, NDArray[np.float64]]],
     labels: Sequence[str],
 ) -> FacePrediction:
     """Put a face's answer together from the probabilities, float64 [C], of its cells."""
     segments, lengths = [], []
-    height, width = source.size_hw
+    height, width = size_hw
     for cell, probabilities in answers:
-        start, end = _span(source, track.frames[cell])
         # Detectors guess the part of a face that lies outside the frame.
-        x1, y1, x2, y2 = np.clip(track.boxes_xyxy[cell].mean(0), 0, (width, height, width, height)).tolist()
-        segments.append(Segment(start, end, *_name(probabilities, labels), box=(x1, y1, x2, y2)))
-        lengths.append(end - start)
+        x1, y1, x2, y2 = np.clip(track.boxes_xyxy[cell.places].mean(0), 0, (width, height, width, height)).tolist()
+        segments.append(Segment(cell.start, cell.end, *_name(probabilities, labels), box=(x1, y1, x2, y2)))
+        lengths.append(cell.end - cell.start)
     whole = answer_for_face(np.stack([probabilities for _, probabilities in answers]), np.array(lengths), labels)
-    return FacePrediction(number, *_span(source, track.frames), *_name(whole, labels), segments=segments)
+    return FacePrediction(number, segments[0].start, segments[-1].end, *_name(whole, labels), segments=segments)
 
 
 def _name(probabilities: NDArray[np.float64], labels: Sequence[str]) -> tuple[str, dict[str, float]]:
     """Return the winning label, and the probability of each."""
     probabilities = probabilities / probabilities.sum()
     return labels[int(probabilities.argmax())], dict(zip(labels, probabilities.tolist(), strict=True))
-
-
-def _span(source: FrameSource, frames: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the times at which the first of some frames appears and the last disappears, seconds."""
-    times, after = source.times_s, frames[-1] + 1
-    end = times[after] if after < len(times) else max(source.duration, times[-1])
-    return float(times[frames[0]]), float(end)
 
 
 def _whole_frames(source: FrameSource) -> FaceTrack:

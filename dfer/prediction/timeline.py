@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.faces.tracking.clock import MAX_GAP_S
 from dfer.records import FacePrediction, Segment
 
 
@@ -23,8 +24,8 @@ class Run(NamedTuple):
 def cut_stretches(face: FacePrediction) -> list[tuple[NDArray[np.float64], list[Segment]]]:
     """Return the face's windows in order of time, split where the face was gone.
 
-    Windows that overlap meet halfway. A gap longer than the usual step from window to window splits the timeline;
-    a shorter one is shared between its neighbours.
+    Windows that overlap meet halfway. A gap longer than `MAX_GAP_S`, or than the usual step from window to window,
+    splits the timeline; a shorter one is shared between its neighbours.
 
     Returns:
         Of each stretch the edges, float64 [N + 1], seconds, and its N windows: window n lasts from edges[n] to
@@ -35,7 +36,7 @@ def cut_stretches(face: FacePrediction) -> list[tuple[NDArray[np.float64], list[
         return []
     starts = np.array([segment.start for segment in segments])
     ends = np.maximum.accumulate([segment.end for segment in segments])
-    step = float(np.median(np.diff(starts))) if len(segments) > 1 else 0.0
+    step = min(float(np.median(np.diff(starts))), MAX_GAP_S) if len(segments) > 1 else 0.0
     breaks = np.flatnonzero(starts[1:] - ends[:-1] > step + 1e-6) + 1
     stretches = []
     for places in np.split(np.arange(len(segments)), breaks):

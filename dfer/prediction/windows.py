@@ -2,42 +2,127 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.faces.tracking.clock import Clock
 from dfer.records import FaceTrack
 from dfer.video import FrameSource
 
 Window = tuple[int, range]  # a face, and the places in its track's arrays that one answer is based on
 
+MIN_STRIDE_S = 1e-3  # the resolution of the answer's times
+_SAME_S = 1e-6  # times that differ by less are equal
+# By default a cell lasts as long as the model's frames at the video's rate, but no longer or shorter than at these.
+_USUAL_FPS = (20.0, 30.0)
 
-def cut_cells(track: FaceTrack, *, stride: int, window: int) -> list[tuple[range, range]]:
-    """Cut a track's timeline into cells, each with the window around its middle; none reaches over a gap.
+
+class Cell(NamedTuple):
+    """A piece of a face's time.
+
+    Attributes:
+        start: seconds.
+        end: seconds.
+        places: in the track's arrays, of the frames that appear in this time, or of the one that is shown all along.
+        window: places of the frames that the cell's answer is based on.
+    """
+
+    start: float
+    end: float
+    places: range
+    window: range
+
+
+def default_stride_s(clock: Clock, num_frames: int) -> float:
+    """Return the length of a cell that suits a model that looks at `num_frames` frames, seconds."""
+    slowest, fastest = _USUAL_FPS
+    return max(num_frames / min(max(1 / clock.usual_s, slowest), fastest), clock.usual_s)
+
+
+def cut_cells(track: FaceTrack, clock: Clock, *, stride_s: float, window_s: float) -> list[Cell]:
+    """Cut a track's time into cells, each with the window around its middle.
+
+    The cells are those of a grid that begins at 0 s, whatever the rate of the frames; only where the face comes or
+    goes, at pauses and at cuts do they begin or end elsewhere. No cell and no window reaches over a gap or a pause, and
+    no cell over a cut.
 
     Args:
         track: the face.
-        stride: frames of a cell; a rest at the end that is shorter than half a cell joins the one before.
-        window: frames of a window. A stretch without a gap that is no longer than this is one window.
+        clock: when the video's frames are shown.
+        stride_s: seconds of a cell.
+        window_s: seconds of a window. A stretch without a gap that is no longer than this is one window.
 
     Returns:
-        Of each cell its places in the track's arrays and those of its window. The cells are in order of time and
-        hold every frame of the track once.
+        The cells in order of time, which cover all of the time in which the face is shown.
     """
-    breaks = np.flatnonzero(np.diff(track.frames) > 1) + 1
     cells = []
-    for begin, end in pairwise([0, *breaks.tolist(), len(track.frames)]):
-        length = min(window, end - begin)
-        edges = [*range(begin, end, stride), end]
-        if len(edges) > 2 and edges[-1] - edges[-2] < stride / 2:
-            del edges[-2]
-        for first, after in pairwise(edges):
-            start = min(max((first + after - length) // 2, begin), end - length)
-            cells.append((range(first, after), range(start, start + length)))
+    for stretch in _stretches(track, clock):
+        for start, end in pairwise(_edges(stretch, stride_s)):
+            first, after = _shown(stretch, start, end)
+            places = range(stretch.place + first, stretch.place + after)
+            middle = (stretch.starts_s[first] + stretch.ends_s[after - 1]) / 2
+            cells.append(Cell(start, end, places, _window(stretch, middle, window_s)))
     return cells
+
+
+class _Stretch(NamedTuple):
+    """The time of a face between two gaps: where it begins in the track, and when its N frames are shown."""
+
+    place: int
+    starts_s: NDArray[np.float64]
+    ends_s: NDArray[np.float64]
+    is_cut: NDArray[np.bool_]  # [N - 1], between its frames
+
+
+def _stretches(track: FaceTrack, clock: Clock) -> Iterator[_Stretch]:
+    """Yield the parts of a track in which there is no gap, no pause, and no other person."""
+    frames = track.frames
+    is_break = (np.diff(frames) > 1) | clock.pauses[frames[:-1]]
+    if track.people is not None:
+        is_break |= np.diff(track.people) != 0
+    is_cut = np.diff(track.shots) != 0 if track.shots is not None else np.zeros(len(frames) - 1, np.bool_)
+    for first, after in pairwise([0, *(np.flatnonzero(is_break) + 1).tolist(), len(frames)]):
+        at = frames[first:after]
+        yield _Stretch(first, clock.starts_s[at], clock.ends_s[at], is_cut[first : after - 1])
+
+
+def _edges(stretch: _Stretch, stride_s: float) -> list[float]:
+    """Return where the cells of a stretch begin and end: its ends, its cuts, and the grid between them."""
+    starts = stretch.starts_s
+    fixed = np.array([starts[0], *starts[1:][stretch.is_cut], stretch.ends_s[-1]])
+    grid = np.arange(math.floor(fixed[0] / stride_s) + 1, math.ceil(fixed[-1] / stride_s)) * stride_s
+    grid = grid[(grid > fixed[0]) & (grid < fixed[-1])]  # which rounding can reach
+    # A cell of less than a millisecond would begin and end at the same time in the answer.
+    after = np.searchsorted(fixed, grid)
+    grid = grid[np.minimum(grid - fixed[after - 1], fixed[after] - grid) >= MIN_STRIDE_S]
+    return sorted([*fixed.tolist(), *grid.tolist()])
+
+
+def _shown(stretch: _Stretch, start: float, end: float) -> tuple[int, int]:
+    """Return the first of the frames that appear from `start` to `end`, and the one after the last.
+
+    If none appears, they are those of the one that is shown.
+    """
+    first, after = np.searchsorted(stretch.starts_s, [start - _SAME_S, end - _SAME_S]).tolist()
+    return (first, after) if first < after else (after - 1, after)
+
+
+def _window(stretch: _Stretch, middle: float, window_s: float) -> range:
+    """Return the places of the frames that are shown, for half of their time or more, in the window around a time."""
+    starts, ends = stretch.starts_s, stretch.ends_s
+    start = max(min(middle - window_s / 2, ends[-1] - window_s), starts[0])
+    bounds = [start - _SAME_S, start + window_s - _SAME_S]
+    first, after = np.searchsorted((starts + ends) / 2, bounds).tolist()
+    if first == after:  # no frame's middle: the one that is shown in the middle of the cell
+        after = max(int(np.searchsorted(starts, middle, side="right")), 1)
+        first = after - 1
+    return range(stretch.place + first, stretch.place + after)
 
 
 def iter_window_crops(

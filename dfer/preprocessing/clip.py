@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
 from dfer.faces.detectors import FALLBACK, Detector, build_detector
-from dfer.faces.tracking.track import choose_main_track, track_faces
+from dfer.faces.tracking.clock import Clock
+from dfer.faces.tracking.track import track_main_face
 from dfer.names import name_text
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
 from dfer.video import Frame, FrameSource, cut_segment, open_frames
 
-MIN_FACE_FRAMES = 2  # a face seen once shows no dynamics; still images are exempt
+MIN_FACE_FRAMES = 2  # of a longer clip, if the others cannot be decoded; a still, or one of sampled frames, is enough
 # Frames of videos up to this size are kept from detection to alignment; larger videos are decoded twice.
 KEPT_BYTES = 384 * 2**20
 
@@ -70,14 +71,14 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         source = open_clip(clip)
         row = replace(row, fps=source.fps)
         if clip.aligned or detector.aligned_input:
-            crops = _aligned_crops(source, settings.size)
+            crops, expected = _aligned_crops(source, settings.size), source.num_frames
         else:
             track = _main_track(source, detector)
             if track is None:
                 return replace(row, status="no_face", detail=f"no face in {source.num_frames} frames")
-            crops = _face_crops(source, settings.size, *track)
+            crops, expected = _face_crops(source, settings.size, *track), len(track[0].frames)
         # Crops are written as they are made, so that a long video takes no more memory than a short one.
-        required = min(MIN_FACE_FRAMES, source.num_frames)
+        required = min(MIN_FACE_FRAMES, expected)
         first = list(islice(crops, required))
         if len(first) < required:
             return replace(row, status="too_short", detail=f"a face in {len(first)} of {source.num_frames} frames")
@@ -140,8 +141,8 @@ def _main_track(source: FrameSource, detector: Detector) -> tuple[FaceTrack, dic
                 kept[index] = frame
             yield index, frame
 
-    tracks = track_faces(frames(), detector, fps=source.fps)
-    track = choose_main_track(tracks, source.size_hw, source.num_frames)
+    clock = Clock(source.times_s, source.duration, timed=not source.fps_assumed)
+    track = track_main_face(frames(), detector, clock, source.size_hw)
     return None if track is None else (track, kept)
 
 

@@ -17,9 +17,14 @@ _MEMORY = 8
 
 
 class CutDetector:
-    """Decides for each frame whether it begins a new shot."""
+    """Decides for each frame whether it begins a new shot.
+
+    Attributes:
+        change: mean absolute difference of the last frame to the one before, 0..255.
+    """
 
     def __init__(self) -> None:
+        self.change = 0.0
         self._last: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=_MEMORY)
 
@@ -32,8 +37,8 @@ class CutDetector:
         if self._last is None:
             self._last = thumbnail
             return False
-        change = float(np.abs(thumbnail - self._last).mean())
+        self.change = float(np.abs(thumbnail - self._last).mean())
         self._last = thumbnail
         usual = float(np.median(self._changes)) if self._changes else 0.0
-        self._changes.append(change)
-        return change > _MIN_CHANGE and change > _MIN_RATIO * usual
+        self._changes.append(self.change)
+        return self.change > _MIN_CHANGE and self.change > _MIN_RATIO * usual

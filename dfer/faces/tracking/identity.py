@@ -102,6 +102,7 @@ def _concatenate(parts: list[Tracklet]) -> Tracklet:
     whole = Tracklet()
     for part in sorted(parts, key=lambda part: part.frames[0]):
         whole.frames += part.frames
+        whole.times_s += part.times_s
         whole.keyframes += part.keyframes
         whole.shots += part.shots
         whole.faces += part.faces

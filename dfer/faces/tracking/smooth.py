@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
@@ -12,29 +10,34 @@ from scipy.interpolate import PchipInterpolator
 # halves the detector's jitter.
 _NEIGHBOURS = 2
 _DEGREE = 2
+# Over a longer time than this, no parabola describes how a face moves.
+_MAX_SPAN_S = 1.0
 
 
-def smooth(frames: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def smooth(times_s: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Replace each value by that of a parabola fitted to its neighbours in time (local regression).
 
     Args:
-        frames: [N], ascending; need not be evenly spaced.
+        times_s: float64 [N], seconds, ascending; need not be evenly spaced.
         values: float64 [N, D].
 
     Returns:
-        float64 [N, D]. Fewer than five detections are returned unchanged.
+        float64 [N, D]. Fewer than five detections are returned unchanged, and so are those whose neighbours lie so far
+        apart that they say nothing of its position.
 
     Source: Savitzky and Golay, "Smoothing and differentiation of data by simplified least squares procedures",
     Analytical Chemistry 1964; here with a tricube weight in time, for uneven spacing.
     """
     width = 2 * _NEIGHBOURS + 1
-    if len(frames) < width:
+    if len(times_s) < width:
         return values
-    smoothed = np.empty_like(values)
-    for n, frame in enumerate(frames):
-        first = min(max(n - _NEIGHBOURS, 0), len(frames) - width)
+    smoothed = values.copy()
+    for n, time_s in enumerate(times_s):
+        first = min(max(n - _NEIGHBOURS, 0), len(times_s) - width)
         window = slice(first, first + width)
-        offsets = (frames[window] - frame).astype(np.float64)
+        offsets = times_s[window] - time_s
+        if np.ptp(offsets) > _MAX_SPAN_S:
+            continue
         reach = np.abs(offsets).max() * (1 + 1 / _NEIGHBOURS)
         weights = (1 - (np.abs(offsets) / reach) ** 3) ** 3
         powers = np.vander(offsets / reach, _DEGREE + 1, increasing=True)
@@ -44,17 +47,19 @@ def smooth(frames: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.floa
     return smoothed
 
 
-def interpolate(frames: NDArray[Any], values: NDArray[np.float64], at: NDArray[Any]) -> NDArray[np.float64]:
+def interpolate(
+    times_s: NDArray[np.float64], values: NDArray[np.float64], at_s: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Interpolate by monotone cubics, which are smooth and never overshoot two neighbouring values.
 
     Args:
-        frames: [N], ascending, where values are known.
+        times_s: float64 [N], seconds, ascending, where values are known.
         values: float64 [N, D].
-        at: [M], the frames to interpolate at, between the first and last of `frames`.
+        at_s: float64 [M], the times to interpolate at, between the first and last of `times_s`.
 
     Returns:
         float64 [M, D].
     """
-    if len(frames) == 1:
-        return np.repeat(values, len(at), axis=0)
-    return np.asarray(PchipInterpolator(frames, values, axis=0)(at))
+    if len(times_s) == 1:
+        return np.repeat(values, len(at_s), axis=0)
+    return np.asarray(PchipInterpolator(times_s, values, axis=0)(at_s))

@@ -5,124 +5,187 @@ The frames are read once and only the last is kept, so memory does not grow with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfer.faces.detectors import Detector
+from dfer.faces.tracking.clock import KEYFRAME_S, MAX_GAP_S, Clock
 from dfer.faces.tracking.cuts import CutDetector
 from dfer.faces.tracking.identity import join_tracklets
 from dfer.faces.tracking.smooth import interpolate, smooth
 from dfer.faces.tracking.tracklets import Tracklet, TrackletBuilder, box_centres
 from dfer.records import FaceTrack
 
-# At 24 to 30 frames a second, landmarks interpolated over four frames lie within 2% of the inter-ocular distance of
-# those detected there.
-EVERY = 4
-MAX_GAP_S = 0.5  # longer gaps in the detections of a face are not filled
-RESUME_S = 2.0  # a face that reappears in its place within this time is the same one
+MIN_DETECTIONS = 2
 # A face much less sharp than this hardly counts; see `dfer.faces.tracking.appearance.measure_sharpness`.
 _BLURRED = 0.1
 
+Frames = Iterable[tuple[int, NDArray[np.uint8]]]
 
-def track_faces(
-    frames: Iterable[tuple[int, NDArray[np.uint8]]],
-    detector: Detector,
-    *,
-    fps: float = 25.0,
-    every: int = EVERY,
-    max_gap_s: float = MAX_GAP_S,
-    min_detections: int = 2,
-) -> list[FaceTrack]:
+
+def track_faces(frames: Frames, detector: Detector, clock: Clock) -> list[FaceTrack]:
     """Find all faces of a video and follow each of them.
 
-    The detector runs in keyframes: every `every`-th frame, and the first and last frame of each shot, so that all
-    other frames lie between two keyframes. A detector with `uses_around` looks closely around the known faces, and
-    searches the whole frame at every fourth keyframe and whenever a face is lost. Between its detections, a face's
-    box and landmarks are interpolated, after a smoothing that is symmetric in time and so adds no lag.
+    The detector runs in keyframes: at least every `KEYFRAME_S` seconds, and in the first and last frame of each shot
+    and on both sides of a longer step, so that all other frames lie between two keyframes. A detector with
+    `uses_around` looks closely around the known faces, and searches the whole frame at every fourth keyframe, after a
+    long step, and whenever a face is lost. Between its detections, a face's box and landmarks are interpolated in time,
+    after a smoothing that is symmetric in time and so adds no lag.
 
     Args:
         frames: (index, RGB uint8 [H, W, 3]), indices ascending; missing ones could not be decoded, and are in no
             track.
         detector: finds the faces in one frame.
-        fps: frames per second, for `max_gap_s`.
-        every: distance between keyframes, in frames.
-        max_gap_s: the longest gap without a detection, in seconds, that is filled; longer gaps are left out.
-        min_detections: number of keyframes in which a face must be found, unless the video has fewer.
+        clock: when each frame is shown.
 
     Returns:
         A track per person, in the order of first appearance. A person who is not clearly the same after a cut or a
-        long absence gets a new track. `detected` is False in frames next to a keyframe in which the detector missed
-        the face.
+        long absence gets a new track. A face must be found in two keyframes, or in one that is far from all others.
+        Gaps between detections longer than `MAX_GAP_S` are left out; in shorter ones, `detected` is False.
     """
-    cuts, builder = CutDetector(), TrackletBuilder(detector, resume=round(RESUME_S * fps))
-    previous: tuple[int, NDArray[np.uint8]] | None = None
-    since_keyframe = 0
-    undecoded: list[int] = []
-    for index, frame in frames:
-        if previous is not None:
-            undecoded.extend(range(previous[0] + 1, index))
-        is_cut = cuts.is_cut(frame)
-        if previous is not None and is_cut:
-            builder.add_keyframe(*previous)
-            builder.start_shot()
-        since_keyframe += 1
-        if previous is None or is_cut or since_keyframe >= every:
-            builder.add_keyframe(index, frame)
-            since_keyframe = 0
-        previous = index, frame
-    if previous is not None:
-        builder.add_keyframe(*previous)
-
-    required = min(min_detections, len(builder.keyframes))
-    joined = join_tracklets([tracklet for tracklet in builder.tracklets if len(tracklet.frames) >= required])
-    joined.sort(key=lambda tracklet: tracklet.frames[0])
-    max_gap = max(every, round(max_gap_s * fps))
-    return [_to_track(number, tracklet, max_gap, undecoded) for number, tracklet in enumerate(joined)]
+    return _tracks(_collect(frames, detector, clock))
 
 
-def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], num_frames: int) -> FaceTrack | None:
+def track_main_face(frames: Frames, detector: Detector, clock: Clock, size_hw: tuple[int, int]) -> FaceTrack | None:
+    """Find the face that a video is about, and follow it.
+
+    In pictures that are far apart, such as frames sampled from a clip or an album of photos, nobody can be followed by
+    place. A face that is not surely the main one is then taken for it where the main one is not seen, unless both are
+    seen together elsewhere.
+
+    Args:
+        frames: as for `track_faces`.
+        detector: finds the faces in one frame.
+        clock: when each frame is shown.
+        size_hw: height and width of the frames, pixels.
+
+    Returns:
+        The main face, whose `people` says where another one was taken for it; None if there is no face.
+    """
+    builder = _collect(frames, detector, clock)
+    tracks = _tracks(builder)
+    main = choose_main_track(tracks, size_hw, clock)
+    if main is None or np.count_nonzero(builder.isolated) <= np.count_nonzero(~np.isnan(builder.times_s)) / 2:
+        return main
+    stand_ins = [track for track in tracks if track is not main and builder.isolated[track.frames].all()]
+    if clock.timed:
+        # In a slow video a face that is seen more often is a person by itself, and so is one beside a clear main face.
+        seen = sum(len(track.frames) for track in tracks)
+        stand_ins = [track for track in stand_ins if len(track.frames) <= MIN_DETECTIONS]
+        stand_ins = stand_ins if len(main.frames) < seen / 2 else []
+    stand_ins.sort(key=lambda track: -_prominence(track, size_hw, clock))
+    return _fill_in(main, stand_ins)
+
+
+def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], clock: Clock) -> FaceTrack | None:
     """Choose the face that the clip is about: large, near the middle, sharp, and present for long.
 
     Args:
         tracks: tracks from `track_faces`.
         size_hw: height and width of the frames, pixels.
-        num_frames: number of frames of the video.
+        clock: when each frame is shown.
 
     Returns:
-        The track with the highest product of relative face size, centrality, share of the frames, sharpness (from
+        The track with the highest product of relative face size, centrality, share of the time, sharpness (from
         0 for a flat image to 1) and the detector's score; the first of equals. None if there are no tracks.
     """
-    return max(tracks, key=lambda track: _prominence(track, size_hw, num_frames), default=None)
+    return max(tracks, key=lambda track: _prominence(track, size_hw, clock), default=None)
 
 
-def _prominence(track: FaceTrack, size_hw: tuple[int, int], num_frames: int) -> float:
+def _prominence(track: FaceTrack, size_hw: tuple[int, int], clock: Clock) -> float:
     height, width = size_hw
     sizes = np.sqrt(np.prod(track.boxes_xyxy[:, 2:] - track.boxes_xyxy[:, :2], axis=1))
     offsets = (box_centres(track.boxes_xyxy) - (width / 2, height / 2)) / (width / 2, height / 2)
     # A face in a corner counts half as much as one in the middle.
     centrality = 1 - 0.5 * np.clip(np.linalg.norm(offsets, axis=1) / np.sqrt(2), 0, 1)
-    persistence = len(track.frames) / max(num_frames, 1)
+    shown_s = clock.ends_s - clock.starts_s
+    persistence = shown_s[track.frames].sum() / shown_s.sum()
     sharpness = track.sharpness / (track.sharpness + _BLURRED)
     return float(np.mean(sizes * centrality) / min(size_hw) * persistence * sharpness * track.score)
 
 
-def _to_track(track_id: int, tracklet: Tracklet, max_gap: int, undecoded: list[int]) -> FaceTrack:
-    seen = np.asarray(tracklet.frames, np.int64)
+def _fill_in(main: FaceTrack, stand_ins: Sequence[FaceTrack]) -> FaceTrack:
+    """Return the main face with others in the frames where it is not seen, none of which is ever seen beside it."""
+    chosen = [main]
+    for track in stand_ins:
+        if not any(np.isin(track.frames, other.frames).any() for other in chosen):
+            chosen.append(track)
+    if len(chosen) == 1:
+        return main
+    order = np.argsort(np.concatenate([track.frames for track in chosen]))
+
+    def merged(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(track, name) for track in chosen])[order]
+
+    weights = [len(track.frames) for track in chosen]
+    return replace(
+        main,
+        frames=merged("frames"),
+        boxes_xyxy=merged("boxes_xyxy"),
+        landmarks=merged("landmarks"),
+        detected=merged("detected"),
+        shots=merged("shots"),
+        people=np.repeat(np.arange(len(chosen)), weights)[order],
+        score=float(np.average([track.score for track in chosen], weights=weights)),
+    )
+
+
+def _collect(frames: Frames, detector: Detector, clock: Clock) -> TrackletBuilder:
+    """Run the detector in the keyframes."""
+    cuts, builder = CutDetector(), TrackletBuilder(detector, len(clock))
+    previous: tuple[int, NDArray[np.uint8]] | None = None
+    since_keyframe_s = 0.0
+    for index, frame in frames:
+        is_cut = cuts.is_cut(frame)
+        step_s = math.inf if previous is None else clock.step_s(previous[0], index, cuts.change)
+        if previous is not None and (is_cut or step_s > KEYFRAME_S):
+            builder.add_keyframe(*previous)
+        builder.add_frame(index, step_s)
+        if is_cut:
+            builder.start_shot()
+        since_keyframe_s += step_s
+        if is_cut or since_keyframe_s > KEYFRAME_S:
+            builder.add_keyframe(index, frame)
+            since_keyframe_s = 0.0
+        previous = index, frame
+    if previous is not None:
+        builder.add_keyframe(*previous)
+    return builder
+
+
+def _tracks(builder: TrackletBuilder) -> list[FaceTrack]:
+    required = min(MIN_DETECTIONS, len(builder.keyframes))
+    kept = [
+        tracklet
+        for tracklet in builder.tracklets
+        if len(tracklet.frames) >= required or builder.isolated[tracklet.frames].any()
+    ]
+    joined = sorted(join_tracklets(kept), key=lambda tracklet: tracklet.frames[0])
+    return [_to_track(number, tracklet, builder.times_s) for number, tracklet in enumerate(joined)]
+
+
+def _to_track(track_id: int, tracklet: Tracklet, times_s: NDArray[np.float64]) -> FaceTrack:
+    """Return a track from its detections and the times of all frames, float64 [N], NaN where undecoded."""
+    seen, seen_s = np.asarray(tracklet.frames, np.int64), np.asarray(tracklet.times_s)
     keyframes, shots = np.asarray(tracklet.keyframes), np.asarray(tracklet.shots)
     boxes = np.stack([face.box_xyxy for face in tracklet.faces]).astype(np.float64)
     landmarks = np.stack([face.landmarks for face in tracklet.faces]).astype(np.float64)
     values = np.concatenate([boxes, landmarks.reshape(len(seen), -1)], axis=1)
 
     # Each part is a run of detections within one shot, without a gap that is too long to fill.
-    ends = np.flatnonzero((np.diff(seen) > max_gap) | (np.diff(shots) > 0)) + 1
+    ends = np.flatnonzero((np.diff(seen_s) > MAX_GAP_S + 1e-6) | (np.diff(shots) > 0)) + 1
+    parts = np.split(np.arange(len(seen)), ends)
     frames, rows, detected = [], [], []
-    for part in np.split(np.arange(len(seen)), ends):
+    for part in parts:
         at = np.arange(seen[part[0]], seen[part[-1]] + 1)
-        at = at[~np.isin(at, undecoded)]
+        at = at[~np.isnan(times_s[at])]
         frames.append(at)
-        rows.append(interpolate(seen[part], smooth(seen[part], values[part]), at))
+        rows.append(interpolate(seen_s[part], smooth(seen_s[part], values[part]), times_s[at]))
         # The detections before and after each frame; the face was missed if there is a keyframe in between.
         before = np.searchsorted(seen[part], at, side="right") - 1
         after = np.searchsorted(seen[part], at, side="left")
@@ -136,4 +199,5 @@ def _to_track(track_id: int, tracklet: Tracklet, max_gap: int, undecoded: list[i
         detected=np.concatenate(detected),
         score=float(np.mean([face.score for face in tracklet.faces])),
         sharpness=float(np.median(tracklet.sharpness)),
+        shots=np.repeat([shots[part[0]] for part in parts], [len(at) for at in frames]),
     )

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from dfer.faces.detectors import Detector
-from dfer.faces.tracking.appearance import describe_appearance, face_patch, measure_sharpness
+from dfer.faces.tracking.appearance import describe_appearance, face_patch, measure_sharpness, similarity
+from dfer.faces.tracking.clock import KEYFRAME_S, MAX_GAP_S
 from dfer.records import Face
+
+RESUME_S = 2.0  # a face that reappears in its place within this time is the same one
+# After a longer time, or between frames that lie far apart, it must look like the same one as well: one person reaches
+# the first value after seconds in the same place, and one in a hundred pairs of people the second.
+_MIN_SIMILARITY_IN_PLACE = 0.6
+_MIN_SIMILARITY = 0.7
+_RESUME_KEYFRAMES = 8
 
 # Limits on how far a face moves between two keyframes, in sizes of its box, and on how much it grows or shrinks.
 _MAX_SHIFT = 0.7
@@ -31,6 +39,7 @@ class Tracklet:
 
     Attributes:
         frames: frame index of each detection, ascending.
+        times_s: time of each detection, seconds.
         keyframes: number of the keyframe (frame in which the detector ran) of each detection.
         shots: number of the shot of each detection.
         faces: the detections.
@@ -39,6 +48,7 @@ class Tracklet:
     """
 
     frames: list[int] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
     keyframes: list[int] = field(default_factory=list)
     shots: list[int] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
@@ -46,7 +56,9 @@ class Tracklet:
     appearances: list[NDArray[np.float32]] = field(default_factory=list)
     _describe_every: int = 1
 
-    def add(self, face: Face, frame_rgb: NDArray[np.uint8], *, frame: int, keyframe: int, shot: int) -> None:
+    def add(
+        self, face: Face, frame_rgb: NDArray[np.uint8], *, frame: int, time_s: float, keyframe: int, shot: int
+    ) -> None:
         """Append a detection."""
         patch = face_patch(frame_rgb, face)
         if len(self.frames) % self._describe_every == 0:
@@ -55,21 +67,22 @@ class Tracklet:
             if len(self.frames) % self._describe_every == 0:
                 self.appearances.append(describe_appearance(patch))
         self.frames.append(frame)
+        self.times_s.append(time_s)
         self.keyframes.append(keyframe)
         self.shots.append(shot)
         self.faces.append(face)
         self.sharpness.append(measure_sharpness(patch))
 
-    def expected_box(self, frame: int) -> NDArray[np.float64]:
+    def expected_box(self, time_s: float) -> NDArray[np.float64]:
         """Extrapolate the face's box [4] from its last two detections."""
         last = self.faces[-1].box_xyxy.astype(np.float64)
-        if len(self.faces) < 2:
+        step_s = self.times_s[-1] - self.times_s[-2] if len(self.faces) > 1 else math.inf
+        if step_s > MAX_GAP_S:
             return last
         before = self.faces[-2].box_xyxy.astype(np.float64)
-        shift = (box_centres(last) - box_centres(before)) / (self.frames[-1] - self.frames[-2])
+        shift = (box_centres(last) - box_centres(before)) / step_s
         # Do not extrapolate further than one step: people turn round.
-        ahead = min(frame - self.frames[-1], self.frames[-1] - self.frames[-2])
-        return last + np.tile(shift * ahead, 2)
+        return last + np.tile(shift * min(time_s - self.times_s[-1], step_s), 2)
 
 
 class TrackletBuilder:
@@ -77,21 +90,44 @@ class TrackletBuilder:
 
     Args:
         detector: finds the faces in a frame.
-        resume: frames within which a face that reappears in its place continues its tracklet.
+        num_frames: N, number of frames of the source.
 
     Attributes:
         tracklets: all tracklets; a face seen in two shots has two.
         keyframes: indices of the frames in which the detector ran.
+        times_s: float64 [N], when each frame is shown, counted up from the first; NaN if it could not be decoded.
+        isolated: bool [N], whether no other frame is so near that a face must be seen in it as well.
     """
 
-    def __init__(self, detector: Detector, resume: int) -> None:
+    def __init__(self, detector: Detector, num_frames: int) -> None:
         self.tracklets: list[Tracklet] = []
         self.keyframes: list[int] = []
+        self.times_s = np.full(num_frames, np.nan)
+        self.isolated = np.zeros(num_frames, np.bool_)
         self._detector = detector
-        self._resume = resume
         self._shot = 0
         self._current: list[Tracklet] = []  # of this shot, and not lost for good
         self._since_search = 0
+        self._last = -1  # the frame before
+        self._is_far = True  # whether the frame before it is far from it
+
+    def add_frame(self, index: int, step_s: float) -> bool:
+        """Note the next frame, and return whether it is far from the one before, so that both must be keyframes.
+
+        Args:
+            index: the frame.
+            step_s: seconds from the frame before; infinite for the first one.
+        """
+        is_far = step_s > KEYFRAME_S
+        if self._last < 0:
+            self.times_s[index] = 0.0
+        else:
+            self.times_s[index] = self.times_s[self._last] + step_s
+            self.isolated[self._last] = self._is_far and is_far
+        self._last, self._is_far = index, is_far
+        # As long as no frame comes after it.
+        self.isolated[index] = is_far
+        return is_far
 
     def start_shot(self) -> None:
         """Start a new shot: positions before the cut mean nothing after it."""
@@ -102,10 +138,11 @@ class TrackletBuilder:
         """Detect the faces in a frame, unless it was the last keyframe already, and link them."""
         if self.keyframes and self.keyframes[-1] == index:
             return
-        current = [tracklet for tracklet in self._current if index - tracklet.frames[-1] <= self._resume]
+        now_s = float(self.times_s[index])
+        current = [tracklet for tracklet in self._current if self._may_resume(tracklet, now_s)]
         faces = self._detect(index, frame, current)
         self.keyframes.append(index)
-        costs = np.array([[_link_cost(tracklet, face, index) for face in faces] for tracklet in current])
+        costs = self._link_costs(current, faces, frame, now_s)
         rows, columns = linear_sum_assignment(costs) if costs.size else ((), ())
         linked = {
             column: current[row] for row, column in zip(rows, columns, strict=True) if costs[row, column] < _NO_MATCH
@@ -116,17 +153,37 @@ class TrackletBuilder:
                 tracklet = Tracklet()
                 self.tracklets.append(tracklet)
                 current.append(tracklet)
-            tracklet.add(face, frame, frame=index, keyframe=len(self.keyframes), shot=self._shot)
+            keyframe = len(self.keyframes)
+            tracklet.add(face, frame, frame=index, time_s=now_s, keyframe=keyframe, shot=self._shot)
         self._current = current
+
+    def _may_resume(self, tracklet: Tracklet, now_s: float) -> bool:
+        missed = len(self.keyframes) - tracklet.keyframes[-1]
+        return now_s - tracklet.times_s[-1] <= RESUME_S or missed < _RESUME_KEYFRAMES
+
+    def _link_costs(
+        self, current: list[Tracklet], faces: list[Face], frame: NDArray[np.uint8], now_s: float
+    ) -> NDArray[np.float64]:
+        """Return how unlikely it is that each face continues each tracklet, float64 [tracklets, faces]."""
+        limit_s = MAX_GAP_S if self._is_far else RESUME_S
+        by_place = [now_s - tracklet.times_s[-1] <= limit_s for tracklet in current]
+        descriptors = [] if all(by_place) else [describe_appearance(face_patch(frame, face)) for face in faces]
+        costs = np.full((len(current), len(faces)), _NO_MATCH)
+        for row, tracklet in enumerate(current):
+            for column, face in enumerate(faces):
+                alike = None if by_place[row] else similarity(tracklet.appearances, [descriptors[column]])
+                costs[row, column] = _link_cost(tracklet.expected_box(now_s), face, alike)
+        return costs
 
     def _detect(self, index: int, frame: NDArray[np.uint8], current: list[Tracklet]) -> list[Face]:
         """Detect in close-ups of the known faces while none of them is lost, else in the whole frame."""
         if not self._detector.uses_around:
             return self._detector.detect(frame)
         self._since_search += 1
-        none_lost = all(tracklet.keyframes[-1] == len(self.keyframes) for tracklet in current)
+        now_s = float(self.times_s[index])
+        none_lost = not self._is_far and all(tracklet.keyframes[-1] == len(self.keyframes) for tracklet in current)
         if current and none_lost and len(current) <= _MAX_CLOSE_UPS and self._since_search < SEARCH_EVERY:
-            found = [self._detector.detect(frame, tracklet.expected_box(index))[:1] for tracklet in current]
+            found = [self._detector.detect(frame, tracklet.expected_box(now_s))[:1] for tracklet in current]
             faces = [face for nearest in found for face in nearest]
             if len(faces) == len(current) and not any(_same_place(a, b) for a, b in combinations(faces, 2)):
                 return faces
@@ -146,15 +203,22 @@ def box_centres(boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray((boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2, np.float64)
 
 
-def _link_cost(tracklet: Tracklet, face: Face, index: int) -> float:
-    """Return how unlikely it is that `face` continues the tracklet: shift in face sizes plus change of size."""
-    expected, box = tracklet.expected_box(index), face.box_xyxy.astype(np.float64)
+def _link_cost(expected: NDArray[np.float64], face: Face, alike: float | None) -> float:
+    """Return how unlikely it is that a face is the one expected: shift in face sizes plus change of size.
+
+    Args:
+        expected: float64 [4], the box in which it is expected.
+        face: the face.
+        alike: similarity of both appearances where the place by itself does not decide; None where it does.
+    """
+    box = face.box_xyxy.astype(np.float64)
     sizes = [math.sqrt(max(float(np.prod(b[2:] - b[:2])), 1e-6)) for b in (expected, box)]
     shift = float(np.linalg.norm(box_centres(box) - box_centres(expected))) / (sum(sizes) / 2)
     growth = max(sizes) / min(sizes)
-    if shift > _MAX_SHIFT or growth > _MAX_GROWTH:
-        return _NO_MATCH
-    return shift + math.log(growth)
+    in_place = shift <= _MAX_SHIFT and growth <= _MAX_GROWTH
+    required = _MIN_SIMILARITY_IN_PLACE if in_place else _MIN_SIMILARITY
+    is_same = in_place if alike is None else alike >= required
+    return shift + math.log(growth) if is_same else _NO_MATCH
 
 
 def _same_place(one: Face, other: Face) -> bool:

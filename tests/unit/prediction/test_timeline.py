@@ -23,6 +23,11 @@ def test_long_gap_parts_the_timeline_and_a_short_one_does_not() -> None:
     ]
 
 
+def test_a_pause_parts_the_timeline_however_long_its_windows_are() -> None:
+    (first, _), (second, _) = cut_stretches(face_with([(0.0, 10.0, "sad"), (10.0, 20.0, "sad"), (29.0, 39.0, "sad")]))
+    assert (first.tolist(), second.tolist()) == ([0.0, 10.0, 20.0], [29.0, 39.0])
+
+
 def test_runs_join_equal_neighbours() -> None:
     runs = emotion_runs(face_with([(0.0, 1.0, "sad"), (1.0, 2.0, "sad"), (2.0, 3.0, "happy"), (8.0, 9.0, "happy")]))
     assert [(run.start, run.end, run.label) for run in runs] == [(0, 2, "sad"), (2, 3, "happy"), (8, 9, "happy")]

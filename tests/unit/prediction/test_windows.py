@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from dfer.prediction.windows import cut_cells, iter_window_crops
+from dfer.faces.tracking.clock import Clock
+from dfer.prediction.windows import cut_cells, default_stride_s, iter_window_crops
 from dfer.records import FaceTrack
 
 
@@ -20,38 +23,161 @@ def _track(*stretches: range) -> FaceTrack:
     )
 
 
+def _cells(track: FaceTrack, clock: Clock, **lengths: float) -> list[tuple[float, float, int, int, int, int]]:
+    """Return of each cell its start and end, its first and last frame, and those of its window."""
+    frames = track.frames
+    return [
+        (
+            round(cell.start, 6),
+            round(cell.end, 6),
+            *(int(frames[place]) for place in (cell.places[0], cell.places[-1], cell.window[0], cell.window[-1])),
+        )
+        for cell in cut_cells(track, clock, **lengths)  # type: ignore[arg-type]
+    ]
+
+
+def _steady(count: int, fps: float) -> Clock:
+    return Clock(np.arange(count) / fps, count / fps)
+
+
 @pytest.mark.parametrize(
     ("stretches", "stride", "window", "expected"),
     [
         pytest.param([range(32)], 16, 16, [(0, 15, 0, 15), (16, 31, 16, 31)], id="windows that are their cells"),
-        pytest.param([range(40)], 16, 16, [(0, 15, 0, 15), (16, 31, 16, 31), (32, 39, 24, 39)], id="a half cell stays"),
-        pytest.param([range(36)], 16, 16, [(0, 15, 0, 15), (16, 35, 18, 33)], id="a short rest joins the one before"),
+        pytest.param([range(40)], 16, 16, [(0, 15, 0, 15), (16, 31, 16, 31), (32, 39, 24, 39)], id="a short rest"),
         pytest.param([range(10)], 16, 16, [(0, 9, 0, 9)], id="shorter than a cell"),
         pytest.param([range(1)], 16, 16, [(0, 0, 0, 0)], id="one frame"),
-        pytest.param([range(20, 36)], 16, 16, [(20, 35, 20, 35)], id="a face that comes late"),
-        pytest.param([range(8), range(50, 58)], 8, 16, [(0, 7, 0, 7), (50, 57, 50, 57)], id="no window over a gap"),
+        pytest.param([range(20, 36)], 16, 16, [(20, 31, 20, 35), (32, 35, 20, 35)], id="a face that comes late"),
+        pytest.param([range(8), range(50, 56)], 8, 16, [(0, 7, 0, 7), (50, 55, 50, 55)], id="no window over a gap"),
         pytest.param([range(48)], 16, 32, [(0, 15, 0, 31), (16, 31, 8, 39), (32, 47, 16, 47)], id="wide windows"),
         pytest.param([range(32)], 8, 75, [(n, n + 7, 0, 31) for n in (0, 8, 16, 24)], id="a clip as in training"),
         pytest.param([range(48)], 24, 8, [(0, 23, 8, 15), (24, 47, 32, 39)], id="cells longer than windows"),
     ],
 )
+@pytest.mark.parametrize("fps", [1, 25, 30000 / 1001, 240])
 def test_cells_and_windows(
-    stretches: list[range], stride: int, window: int, expected: list[tuple[int, int, int, int]]
+    stretches: list[range], stride: int, window: int, expected: list[tuple[int, int, int, int]], fps: float
 ) -> None:
-    track = _track(*stretches)
-    cells = cut_cells(track, stride=stride, window=window)
-    places = [(cell[0], cell[-1], of_window[0], of_window[-1]) for cell, of_window in cells]
-    assert [tuple(int(track.frames[place]) for place in four) for four in places] == expected
+    """Whose lengths are those of so many frames."""
+    cells = _cells(_track(*stretches), _steady(60, fps), stride_s=stride / fps, window_s=window / fps)
+    assert [cell[2:] for cell in cells] == expected
 
 
-@pytest.mark.parametrize("stride", [1, 5, 16])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(np.arange(75) / 25, id="25"),
+        pytest.param(np.arange(72) * 1001 / 24000, id="23.976"),
+        pytest.param(np.arange(90) * 1001 / 30000, id="29.97"),
+        pytest.param(np.arange(90) / 30, id="30"),
+        pytest.param(np.round(np.arange(90) / 30, 3), id="30, in milliseconds"),
+        pytest.param(np.arange(720) / 240, id="240"),
+        pytest.param(np.arange(3000) / 1000, id="1000"),
+        pytest.param(np.arange(15) / 5, id="5"),
+        pytest.param(np.arange(3.0), id="1"),
+        pytest.param(np.cumsum(np.random.default_rng(0).uniform(0.001, 0.08, 75)), id="variable"),
+    ],
+)
+def test_cells_of_a_tenth_of_a_second_are_the_same_at_any_rate(times: NDArray[np.float64]) -> None:
+    if times[0] > 0:
+        times = (times - times[0]) * 2.96 / np.ptp(times)
+    cells = cut_cells(_track(range(len(times))), Clock(times, 3.0), stride_s=0.1, window_s=1.0)
+    edges = np.array([cell.start for cell in cells] + [cells[-1].end])
+    assert edges[:-1] == pytest.approx(0.1 * np.arange(len(cells)), abs=1e-9)
+    assert edges[-1] == pytest.approx(3.0, abs=0.05)
+    assert len(cells) in (30, 31)
+    for cell in cells:
+        shown = times[list(cell.places)]
+        assert (shown < cell.end).all()
+        assert len(shown) == 1 or (shown >= cell.start - 1e-6).all()
+
+
+@pytest.mark.parametrize(("fps", "cells_each"), [(0.1, 20), (0.5, 4), (1, 2)])
+def test_a_frame_that_is_shown_for_long_fills_all_its_cells(fps: float, cells_each: int) -> None:
+    cells = _cells(_track(range(2)), _steady(2, fps), stride_s=0.5, window_s=0.3)
+    assert [cell[2] for cell in cells] == [0] * cells_each + [1] * cells_each
+    assert all(cell[2:4] == cell[4:6] for cell in cells)
+
+
+@pytest.mark.parametrize("pause_s", [0.6, 40.0, 60.0])
+def test_no_cell_and_no_window_reaches_over_a_pause(pause_s: float) -> None:
+    times = np.arange(100) / 25
+    times[30:] += pause_s
+    clock = Clock(times, times[-1] + 0.04)
+    cells = cut_cells(_track(range(100)), clock, stride_s=0.64, window_s=3.0)
+    assert not [cell for cell in cells if cell.end > 1.2 + 1e-6 and cell.start < 1.2 + pause_s - 1e-6]
+    assert sum(cell.end - cell.start for cell in cells) == pytest.approx(4.0)
+    assert {place < 30 for cell in cells for place in cell.window if cell.start < 1.2} == {True}
+    assert {place >= 30 for cell in cells for place in cell.window if cell.start > 1.2} == {True}
+
+
+def test_a_cell_ends_at_a_cut_and_its_window_may_see_the_same_face_beyond() -> None:
+    track = replace(_track(range(50)), shots=np.repeat([0, 1], [20, 30]))
+    assert _cells(track, _steady(50, 25), stride_s=0.64, window_s=5.0) == [
+        (0.0, 0.64, 0, 15, 0, 49),
+        (0.64, 0.8, 16, 19, 0, 49),
+        (0.8, 1.28, 20, 31, 0, 49),
+        (1.28, 1.92, 32, 47, 0, 49),
+        (1.92, 2.0, 48, 49, 0, 49),
+    ]
+
+
+def test_no_window_shows_two_people() -> None:
+    track = replace(_track(range(6)), people=np.array([0, 0, 1, 0, 2, 2]))
+    cells = _cells(track, _steady(6, 25), stride_s=1.0, window_s=5.0)
+    assert [cell[2:] for cell in cells] == [(0, 1, 0, 1), (2, 2, 2, 2), (3, 3, 3, 3), (4, 5, 4, 5)]
+
+
+def test_no_cell_is_so_short_that_its_start_is_its_end() -> None:
+    times = np.arange(60) * 1001 / 30000  # the fourth frame is at 0.1001 s
+    track = replace(_track(range(60)), shots=np.repeat([0, 1], [3, 57]))
+    cells = cut_cells(track, Clock(times, 60 * 1001 / 30000), stride_s=0.1, window_s=1.0)
+    assert all(round(cell.start, 3) < round(cell.end, 3) for cell in cells)
+    assert cells[0].end == pytest.approx(0.1001)
+
+
+@pytest.mark.parametrize("start", [5.0, -3.0])
+def test_the_grid_begins_at_0_wherever_the_video_does(start: float) -> None:
+    clock = Clock(start + 0.02 + np.arange(25) / 25, 1.0)
+    cells = cut_cells(_track(range(25)), clock, stride_s=0.5, window_s=1.0)
+    assert [cell.start for cell in cells] == pytest.approx([start + 0.02, start + 0.5, start + 1.0])
+    assert cells[-1].end == pytest.approx(start + 1.02)
+
+
+@pytest.mark.parametrize("stride_s", [0.01, 0.2, 0.64, 5.0])
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 33, 100])
-def test_cells_hold_every_frame_once_and_windows_keep_their_order(length: int, stride: int) -> None:
-    cells = cut_cells(_track(range(length)), stride=stride, window=16)
-    assert [place for cell, _ in cells for place in cell] == list(range(length))
-    ends = [window[-1] for _, window in cells]
-    assert ends == sorted(ends)
-    assert all(len(window) == min(16, length) for _, window in cells)
+def test_cells_cover_the_time_of_every_frame_once_and_windows_keep_their_order(length: int, stride_s: float) -> None:
+    cells = cut_cells(_track(range(length)), _steady(length, 25), stride_s=stride_s, window_s=0.64)
+    assert {place for cell in cells for place in cell.places} == set(range(length))
+    assert [cell.end for cell in cells[:-1]] == [cell.start for cell in cells[1:]]
+    assert (cells[0].start, cells[-1].end) == pytest.approx((0.0, length / 25))
+    bounds = [(cell.window[0], cell.window[-1]) for cell in cells]
+    assert bounds == sorted(bounds)
+    assert [last for _, last in bounds] == sorted(last for _, last in bounds)
+    assert all(len(cell.window) == min(16, length) for cell in cells)
+    assert len(set(bounds)) <= length
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [
+        (25, 0.64),
+        (30, 16 / 30),
+        (24000 / 1001, 16 * 1001 / 24000),
+        (60, 16 / 30),
+        (1000, 16 / 30),
+        (10, 0.8),
+        (0.1, 10),
+    ],
+)
+def test_default_length_of_a_cell(fps: float, expected: float) -> None:
+    assert default_stride_s(_steady(50, fps), 16) == pytest.approx(expected)
+
+
+def test_a_pause_does_not_change_the_default_length_of_a_cell() -> None:
+    times = np.arange(50) / 25
+    times[20:] += 60
+    assert default_stride_s(Clock(times, 63.0), 16) == pytest.approx(0.64)
 
 
 def test_windows_get_their_crops_from_one_pass_over_the_frames_they_need() -> None:

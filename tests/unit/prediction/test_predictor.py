@@ -1,0 +1,180 @@
+"""Predictions in time: slow videos, pauses, cuts, sampled frames, segments of exact length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dfer.errors import UsageError
+from dfer.faces.align import alignment_settings
+from dfer.labels import DFEW_LABELS
+from dfer.model import LogoFormer
+from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
+from dfer.prediction.predictor import Predictor
+from dfer.records import FacePrediction, Prediction
+from dfer.video import VideoWriter, open_frames
+from tests.scenes import Person, Scene
+
+SETTINGS = {"num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2, "stem_width": 8}
+FACE: list[Person] = [(0, 80, 60)]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows nothing, of clips of half a second."""
+    model = LogoFormer(num_classes=len(DFEW_LABELS), **SETTINGS)
+    info = CheckpointInfo(
+        model_name="logo_former_s",
+        model_config=model.config.model_dump(),
+        labels=list(DFEW_LABELS),
+        alignment=alignment_settings(32),
+        crop_size=32,
+        segments=2,
+        clip_s=0.5,
+        data={},
+        notice="",
+        selection="last",
+        epoch=1,
+        metrics={},
+        dfer_version="0",
+    )
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_checkpoint(path, model.state_dict(), info)
+    return path
+
+
+def predict(
+    checkpoint: Path,
+    scene: Scene,
+    times: NDArray[np.float64],
+    *,
+    duration: float | None = None,
+    timed: bool = True,
+    faces: str = "main",
+    stride: float | None = None,
+) -> Prediction:
+    predictor = Predictor(checkpoint, detector="none", device="cpu", faces=faces, stride=stride)
+    predictor.detector = scene.oracle
+    return predictor(scene.source(times, duration or float(times[-1]) + 0.04, timed=timed))
+
+
+def _edges(face: FacePrediction) -> list[float]:
+    """Where the segments of a face meet, if they do."""
+    assert [segment.end for segment in face.segments[:-1]] == [segment.start for segment in face.segments[1:]]
+    return [face.segments[0].start, *(segment.end for segment in face.segments)]
+
+
+@pytest.mark.parametrize("fps", [1, 0.5, 0.2, 0.1])
+def test_a_slow_video_has_a_face_all_the_time(checkpoint: Path, fps: float) -> None:
+    found = predict(checkpoint, Scene([FACE] * 6), np.arange(6) / fps, duration=6 / fps)
+    (face,) = found.faces
+    assert (face.start, face.end) == pytest.approx((0, 6 / fps))
+    assert _edges(face) == pytest.approx(np.arange(7) / fps)
+    assert sum(face.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("pause_s", [40, 60])
+def test_a_pause_is_in_no_segment(checkpoint: Path, pause_s: float) -> None:
+    times = np.arange(90) / 30
+    times[32:] += pause_s
+    (face,) = predict(checkpoint, Scene([FACE] * 90), times).faces
+    assert face.start == 0
+    assert face.end == pytest.approx(3 + pause_s, abs=0.01)
+    assert max(segment.end for segment in face.segments if segment.start < 2) == pytest.approx(32 / 30)
+    assert min(segment.start for segment in face.segments if segment.start > 2) == pytest.approx(32 / 30 + pause_s)
+    assert sum(segment.end - segment.start for segment in face.segments) == pytest.approx(3, abs=0.01)
+
+
+def test_somebody_else_after_a_pause_is_another_face(checkpoint: Path) -> None:
+    times = np.arange(60) / 30
+    times[20:] += 40
+    scene = Scene([[(int(n >= 20), 80, 60)] for n in range(60)])
+    first, second = predict(checkpoint, scene, times, faces="all").faces
+    assert first.end == pytest.approx(20 / 30)
+    assert second.start == pytest.approx(20 / 30 + 40)
+
+
+@pytest.mark.parametrize("fps", [5, 24000 / 1001, 25, 30000 / 1001, 240])
+def test_a_stride_gives_segments_of_its_length_at_any_rate(checkpoint: Path, fps: float) -> None:
+    count = round(1.2 * fps)
+    scene = Scene([FACE] * count)
+    found = predict(checkpoint, scene, np.arange(count) / fps, duration=count / fps, stride=0.1)
+    segments = [(s["start"], s["end"]) for s in found.to_dict()["faces"][0]["segments"]]
+    assert segments[:11] == [(round(n / 10, 1), round((n + 1) / 10, 1)) for n in range(11)]
+
+
+def test_a_box_is_the_mean_of_one_shot(checkpoint: Path) -> None:
+    scene = Scene([[(0, 40 if n < 20 else 120, 60)] for n in range(50)], [60] * 20 + [160] * 30)
+    (face,) = predict(checkpoint, scene, np.arange(50) / 25, stride=1.0).faces
+    assert _edges(face) == pytest.approx([0, 0.8, 1.0, 2.0])
+    assert [s.box[0] for s in face.segments] == pytest.approx([25, 105, 105], abs=0.1)
+
+
+@pytest.mark.parametrize("count", [8, 16])
+def test_a_face_in_one_of_sampled_frames_is_an_answer(checkpoint: Path, count: int) -> None:
+    scene = Scene([FACE if n == 5 else [] for n in range(count)])
+    (face,) = predict(checkpoint, scene, np.arange(count) / 25, timed=False).faces
+    assert (face.start, face.end) == pytest.approx((0.2, 0.24))
+
+
+def test_an_album_has_one_main_face_and_says_that_it_may_be_several(checkpoint: Path) -> None:
+    scene = Scene([[(n, 40 + 9 * n, 60)] for n in range(8)])
+    found = predict(checkpoint, scene, np.arange(8) / 25, timed=False)
+    (face,) = found.faces
+    assert len(face.segments) == 8
+    assert any("too far apart to tell" in warning for warning in found.warnings)
+    assert len(predict(checkpoint, scene, np.arange(8) / 25, timed=False, faces="all").faces) == 8
+
+
+@pytest.mark.parametrize("value", [0, -1, 1e-9, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["stride", "window"])
+def test_lengths_that_are_none(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"the {name} must be"):
+        Predictor(**{name: value})  # type: ignore[arg-type]
+
+
+class TestRealClip:
+    """Frames of a real clip with other timestamps, in a real container, found by the detector that is the default."""
+
+    @staticmethod
+    def predicted(checkpoint: Path, real_clips: Path, folder: Path, times: NDArray[np.float64]) -> Prediction:
+        source = open_frames(real_clips / "single_face.mp4")
+        with VideoWriter(folder / "clip.mp4", fps=25, size_hw=source.size_hw) as writer:
+            for index, frame in source.iter_frames(range(len(times))):
+                writer.write(frame, float(times[index]))
+        return Predictor(checkpoint, detector="centerface", device="cpu")(folder / "clip.mp4")
+
+    @pytest.mark.parametrize("fps", [1, 0.5, 0.2, 0.1])
+    def test_slow(self, checkpoint: Path, real_clips: Path, tmp_path: Path, fps: float) -> None:
+        (face,) = self.predicted(checkpoint, real_clips, tmp_path, np.arange(5) / fps).faces
+        assert _edges(face)[:5] == pytest.approx(np.arange(5) / fps, abs=0.01)
+
+    @pytest.mark.parametrize("pause_s", [40, 60])
+    def test_pause(self, checkpoint: Path, real_clips: Path, tmp_path: Path, pause_s: float) -> None:
+        times = np.arange(24) / 30
+        times[10:] += pause_s
+        (face,) = self.predicted(checkpoint, real_clips, tmp_path, times).faces
+        assert not [s for s in face.segments if s.start < 0.33 and s.end > 0.34]
+        assert sum(s.end - s.start for s in face.segments) == pytest.approx(0.8, abs=0.05)
+
+    def test_stray_timestamp(self, checkpoint: Path, real_clips: Path, tmp_path: Path) -> None:
+        times = np.append(np.arange(15) / 30, 100.0)
+        (face,) = self.predicted(checkpoint, real_clips, tmp_path, times).faces
+        assert face.start == 0
+        assert max(s.end for s in face.segments if s.start < 50) == pytest.approx(0.5, abs=0.01)
+        assert face.segments[-1].start == pytest.approx(100, abs=0.01)
+
+    @pytest.mark.parametrize("count", [8, 16])
+    def test_one_face_among_sampled_frames(
+        self, checkpoint: Path, real_clips: Path, tmp_path: Path, count: int
+    ) -> None:
+        (_, face_rgb), *_ = open_frames(real_clips / "single_face.mp4").iter_frames([30])
+        for index in range(count):
+            image = face_rgb if index == 5 else np.full_like(face_rgb, 90)
+            cv2.imwrite(str(tmp_path / f"{index}.png"), image[..., ::-1])
+        (face,) = Predictor(checkpoint, detector="centerface", device="cpu")(tmp_path).faces
+        assert (face.start, face.end) == pytest.approx((0.2, 0.24))
