@@ -1,10 +1,10 @@
-# make setup | demo | test | lint | docs: each works on a fresh machine with Python 3.11 and make alone.
+# make setup | demo | test | lint | docs | lock: each works on a fresh machine with Python 3.11 and make alone.
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Some machines have 3.11 only under the name python3.
 PYTHON := $(shell command -v $(PYTHON) || command -v python3)
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test lint docs lock clean
 
 setup: .venv/.done
 
@@ -29,6 +29,9 @@ test: lint
 docs: setup
 	$(BIN)/python docs/reference.py
 	$(BIN)/mkdocs build --strict
+
+lock: setup
+	$(BIN)/python -m dfer.release.lock
 
 clean:
 	rm -rf .venv build dist site demo *.egg-info

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE_S = 30.0
+PATIENCE_S = 30.0  # of computing
 MEMORY_MB = 2000
 LONGEST_LINE = 5000  # letters of an error that a person reads
 # Everything that must be 0, after the columns that tell how the rest ended.
@@ -28,6 +28,7 @@ class Case:
         folder: the working folder, of this case alone.
         refuse: whether any answer would be wrong.
         earlier: files that an earlier run left: afterwards each is as it was, or a whole new one.
+        disturbance: a `signal` to send `after_s`, or a `file_limit`, the bytes that a file may have.
     """
 
     group: str
@@ -36,6 +37,7 @@ class Case:
     folder: Path
     refuse: bool = False
     earlier: dict[str, bytes] = field(default_factory=dict)
+    disturbance: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

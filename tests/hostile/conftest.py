@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.hostile import interruptions
 from tests.hostile.cases import COLUMNS, tabulate
 from tests.hostile.material import Material, make_material
 from tests.hostile.pool import Pool, open_pool
@@ -26,14 +27,20 @@ def pool() -> Iterator[Pool]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the table of all hostile inputs of this run, wherever they ran."""
+    """Print the tables of all hostile inputs and interruptions of this run, wherever they ran."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    found = [value for report in reports for name, value in report.user_properties if name == "hostile"]
-    if not found:
+    properties = [item for report in reports for item in report.user_properties]
+    inputs = tabulate(value for name, value in properties if name == "hostile")
+    _print(terminalreporter, "hostile inputs", inputs, COLUMNS)
+    interrupted = dict(value for name, value in properties if name == "interrupted")
+    _print(terminalreporter, "interruptions", interrupted, interruptions.COLUMNS)
+
+
+def _print(reporter: Any, title: str, table: dict[str, dict[str, int]], columns: tuple[str, ...]) -> None:
+    if not table:
         return
-    table = tabulate(found)
-    table["all"] = {column: sum(row[column] for row in table.values()) for column in COLUMNS}
-    terminalreporter.section("hostile inputs")
-    terminalreporter.write_line(f"| kind | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
-    for kind, row in table.items():
-        terminalreporter.write_line(f"| {kind} | {' | '.join(str(row[column]) for column in COLUMNS)} |")
+    reporter.section(title)
+    reporter.write_line(f"| kind | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    total = {column: sum(row[column] for row in table.values()) for column in columns}
+    for kind, row in {**table, "all": total}.items():
+        reporter.write_line(f"| {kind} | {' | '.join(str(row[column]) for column in columns)} |")

@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TypeVar
 
 from tests.hostile.cases import MEMORY_MB, PATIENCE_S, Case, Ending, judge
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 JOBS = int(os.environ.get("DFER_HOSTILE_JOBS", "2"))
+LOG = os.environ.get("DFER_HOSTILE_LOG")  # a file that gets a line as soon as a case is judged
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -35,7 +39,7 @@ class Server:
 
     def run(self, case: Case) -> Ending:
         """Run the command of a case to its end."""
-        task = {"arguments": case.arguments, "folder": str(case.folder)}
+        task = {"arguments": case.arguments, "folder": str(case.folder), **case.disturbance}
         limits = {"patience_s": PATIENCE_S, "memory_mb": MEMORY_MB}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -63,18 +67,30 @@ class Pool:
 
     def judge_all(self, cases: Iterable[Case]) -> list[tuple[Case, str, str]]:
         """Return each case with its column of the table and what there is to say about it."""
+        return self.each(self._judge, cases)
+
+    def each(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return a function's results, as many at a time as there are servers."""
         with ThreadPoolExecutor(self._count) as threads:
-            return list(threads.map(self._judge, cases))
+            return list(threads.map(function, items))
+
+    def run(self, case: Case) -> Ending:
+        """Run the command of a case on the next server that is free."""
+        server = self._free.get()
+        try:
+            return server.run(case)
+        finally:
+            self._free.put(server)
 
     def _judge(self, case: Case) -> tuple[Case, str, str]:
         for name, content in case.earlier.items():
-            (case.folder / name).write_bytes(content)
-        server = self._free.get()
-        try:
-            ending = server.run(case)
-        finally:
-            self._free.put(server)
-        return (case, *judge(case, ending))
+            if not (case.folder / name).exists():
+                (case.folder / name).write_bytes(content)
+        column, said = judge(case, self.run(case))
+        if LOG:
+            with Path(LOG).open("a") as log:
+                log.write(f"{column}\t{case.group}\t{case.name!a:.100}\t{said!a:.300}\n")
+        return case, column, said
 
 
 @contextmanager

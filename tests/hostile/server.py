@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -19,6 +20,8 @@ from typing import Any
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 WATCH_EVERY_S = 0.02
+WAITING = 4  # times as long as a command may compute, it may wait
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -52,6 +55,8 @@ def _serve(task: dict[str, Any]) -> dict[str, Any]:
     logs = {name: folder.parent / f"{folder.name}.{name}" for name in ("out", "err")}
     child = os.fork()
     if child == 0:
+        if "file_limit" in task:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(task["file_limit"]), resource.RLIM_INFINITY))
         _run(task["arguments"], folder, logs)
     hung, peak, status, usage = False, 0.0, 0, None
     while usage is None:
@@ -60,7 +65,12 @@ def _serve(task: dict[str, Any]) -> dict[str, Any]:
             usage = spent
             break
         peak = max(peak, _memory_mb(child))
-        hung = time.monotonic() - begun > task["patience_s"]
+        passed = time.monotonic() - begun
+        if passed > task.get("after_s", passed):
+            os.kill(child, int(task["signal"]))
+            del task["after_s"]
+        # On a busy machine a sound command takes long without computing much.
+        hung = _computed_s(child) > task["patience_s"] or passed > WAITING * task["patience_s"]
         if hung or peak > task["memory_mb"]:
             _kill_session(child)
             _, status, usage = os.wait4(child, 0)
@@ -110,6 +120,15 @@ def _memory_mb(process: int) -> float:
     except (OSError, IndexError, ValueError):
         return 0.0
     return own + sum(_memory_mb(int(child)) for child in children)
+
+
+def _computed_s(process: int) -> float:
+    """Return the seconds that a process and those of its children that have ended have computed."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / TICKS
 
 
 def _kill_session(leader: int) -> None:
