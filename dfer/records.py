@@ -52,6 +52,19 @@ class Span:
 
 
 @dataclass(frozen=True)
+class OtherForm:
+    """Another file or folder that a clip can be read from.
+
+    Attributes:
+        path: the video file, frame folder or image.
+        aligned: whether it contains aligned face crops.
+    """
+
+    path: Path
+    aligned: bool = False
+
+
+@dataclass(frozen=True)
 class ClipRecord:
     """One labelled clip of a data set's official lists.
 
@@ -66,6 +79,7 @@ class ClipRecord:
         votes: the number of annotators who chose each label; empty if the data set does not say so.
         span: the segment of the source that is the clip; None for the whole.
         missing: the path that was tried and the nearest that exists, if the clip is not on disk.
+        others: further forms of the clip on disk, best first, for a source that is broken.
     """
 
     clip_id: str
@@ -78,6 +92,7 @@ class ClipRecord:
     votes: tuple[int, ...] = ()
     span: Span | None = None
     missing: str = ""
+    others: tuple[OtherForm, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -142,4 +142,10 @@ _RENAMED_FRAMES = Form("the authors' aligned frames", rank=3, aligned=True, assu
 _ALIGNED_VIDEOS = Form("videos of the authors' aligned frames", rank=4, aligned=True)
 _FRAMES_OF_16 = Form("16 aligned frames per clip", rank=5, aligned=True)
 _VIDEOS_OF_16 = Form("videos of 16 aligned frames per clip", rank=6, aligned=True)
-_LAYOUT = Layout(_clip_of, _form_of, looked_for=_CLIPS, clips_folder="clips?")
+_LAYOUT = Layout(
+    _clip_of,
+    _form_of,
+    looked_for=_CLIPS,
+    clips_folder="clips?",
+    paths_of=lambda clip: (f"Clip/original/{clip}.mp4", f"Clip/clip_224x224/{clip:0>5}"),
+)

@@ -6,6 +6,7 @@ copies that number it alphabetically are in circulation. The path contains the n
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dfer.datasets.merge import ListedClip, OfficialSizes, RawDataset, build_dat
 from dfer.datasets.sources import Form, Layout, clip_number, find_sources
 from dfer.errors import DataError
 from dfer.labels import FERV39K_LABELS, canonical_emotion
+from dfer.runtime.filenames import composed
 
 OFFICIAL_SIZES = OfficialSizes(
     lists={(1, "train"): 31088, (1, "test"): 7847},
@@ -133,4 +135,13 @@ _RENAMED_CROPS = Form("the authors' face crops", rank=1, aligned=True, assumed=T
 _VIDEOS_OF_CROPS = Form("videos of the authors' face crops", rank=2, aligned=True)
 _VIDEOS = Form("videos", rank=3)
 _SCENE_IMAGES = Form("frames of the whole scene", rank=4)
-_LAYOUT = Layout(_clip_of, _form_of, looked_for=_CLIPS, clips_folder=".*clipsforfacecrop.*", id_levels=2)
+_LAYOUT = Layout(
+    _clip_of,
+    _form_of,
+    looked_for=_CLIPS,
+    clips_folder=".*clipsforfacecrop.*",
+    paths_of=lambda clip: (f"2_ClipsforFaceCrop/{clip}",),
+    # Copies write the scenes in lower case or without spaces.
+    key=lambda clip: re.sub(r"[^\w/]|_", "", composed(clip).lower()),
+    id_levels=2,
+)

@@ -116,4 +116,10 @@ _FRAMES = Form("frames of the original videos", rank=1)
 _RENAMED_FRAMES = Form("frames of the original videos", rank=2, assumed=True)
 _FACE_CROPS = Form("face crops", rank=3, aligned=True)
 _VIDEOS_OF_CROPS = Form("videos of face crops", rank=4, aligned=True)
-_LAYOUT = Layout(_clip_of, _form_of, looked_for=_CLIPS, clips_folder="data")
+_LAYOUT = Layout(
+    _clip_of,
+    _form_of,
+    looked_for=_CLIPS,
+    clips_folder="data",
+    paths_of=lambda clip: (f"data/clips/{clip}.mp4", f"data/frames/{clip}", f"data/faces/{clip}"),
+)

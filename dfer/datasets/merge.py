@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dfer.datasets.lists import Row, Slot
-from dfer.datasets.sources import Source
+from dfer.datasets.sources import FoundSources
 from dfer.errors import DataError
-from dfer.records import ClipRecord, Split
+from dfer.records import ClipRecord, OtherForm, Split
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def build_dataset(
     labels: tuple[str, ...],
     lists: Mapping[Slot, Sequence[ListedClip]],
     official: OfficialSizes,
-    find_sources: Callable[[Sequence[str]], tuple[dict[str, Source], list[str]]],
+    find_sources: Callable[[Sequence[str]], FoundSources],
     notices: Sequence[str] = (),
 ) -> RawDataset:
     """Merge and check the lists of a data set, and find its clips on disk.
@@ -84,7 +84,7 @@ def build_dataset(
         labels: the emotions in label order.
         lists: the rows of each fold's lists.
         official: the sizes of the official lists.
-        find_sources: returns the sources of the clips on disk, given all clip ids, and notices.
+        find_sources: returns the sources of the clips on disk, given all clip ids.
         notices: notices from reading the lists.
 
     Raises:
@@ -92,13 +92,13 @@ def build_dataset(
     """
     clips, merge_notices = merge_lists(lists)
     size_notices = check_sizes(clips, official)
-    sources, source_notices = find_sources([clip.clip_id for clip in clips])
+    found = find_sources([clip.clip_id for clip in clips])
     return RawDataset(
         name=name,
         labels=labels,
-        clips=[_record(clip, labels.index(clip.emotion), sources.get(clip.clip_id)) for clip in clips],
+        clips=[_record(clip, labels.index(clip.emotion), found) for clip in clips],
         num_folds=max(fold for fold, _ in lists),
-        notices=[*notices, *merge_notices, *size_notices, *source_notices],
+        notices=[*notices, *merge_notices, *size_notices, *found.notices],
     )
 
 
@@ -186,14 +186,17 @@ def _overlap_notices(clips: Sequence[ListedClip]) -> list[str]:
     return [f"clips in the test lists of several folds, which pooled results count several times: {num_tested:,}"]
 
 
-def _record(clip: ListedClip, label: int, source: Source | None) -> ClipRecord:
+def _record(clip: ListedClip, label: int, found: FoundSources) -> ClipRecord:
+    forms = found.forms.get(clip.clip_id, [])
     return ClipRecord(
         clip_id=clip.clip_id,
         label=label,
         label_name=clip.emotion,
-        source=source.media.path if source else None,
+        source=forms[0].media.path if forms else None,
         folds=clip.folds,
-        aligned=source.form.aligned if source else False,
+        aligned=forms[0].form.aligned if forms else False,
+        missing=found.missing.get(clip.clip_id, ""),
+        others=tuple(OtherForm(source.media.path, source.form.aligned) for source in forms[1:]),
     )
 
 

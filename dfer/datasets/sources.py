@@ -8,8 +8,9 @@ to be mixed or assumed are reported in a notice.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class Layout:
         form_of: returns the form of the clips in a folder, given its path from the root and whether they are videos.
         looked_for: the official paths of the clips, for the notice that there are none.
         clips_folder: the clips' official folder beside the lists, as a pattern for `children`.
+        paths_of: returns the official paths of a clip, for the reason why it is missing.
+        key: returns the form of an id in which names on disk are compared with it.
         id_levels: number of folders above a clip that belong to its id rather than to the path of the collection.
     """
 
@@ -50,6 +53,8 @@ class Layout:
     form_of: Callable[[str, bool], Form]
     looked_for: str
     clips_folder: str
+    paths_of: Callable[[str], Sequence[str]]
+    key: Callable[[str], str] = str
     id_levels: int = 0
 
 
@@ -62,10 +67,23 @@ class Source:
     home: str
 
 
-def find_sources(
-    raw: Path, root: Path, clip_ids: Iterable[str], *, layout: Layout, report: Report
-) -> tuple[dict[str, Source], list[str]]:
-    """Find each clip of the lists on disk, in the best form available.
+@dataclass(frozen=True)
+class FoundSources:
+    """The sources of clips.
+
+    Attributes:
+        forms: clip id -> its sources, the best form first; no clip without any.
+        missing: clip id -> the paths that were tried and the nearest clip on disk.
+        notices: what the user must know of the choice.
+    """
+
+    forms: dict[str, list[Source]]
+    missing: dict[str, str]
+    notices: list[str]
+
+
+def find_sources(raw: Path, root: Path, clip_ids: Iterable[str], *, layout: Layout, report: Report) -> FoundSources:
+    """Find each clip of the lists on disk, in all its forms.
 
     Args:
         raw: the folder given by the user.
@@ -75,7 +93,7 @@ def find_sources(
         report: called with lines of progress.
 
     Returns:
-        The source of each clip that is on disk, and notices.
+        The sources of the clips that are on disk, and notices.
 
     Raises:
         DataError: the disk fails during the walk.
@@ -83,26 +101,51 @@ def find_sources(
     root, prefix = _clips_root(raw, root, layout.clips_folder)
     report(f"looking for clips in {root}")
     media, notices = find_media(root, report)
-    wanted = set(clip_ids)
-    sources: dict[str, Source] = {}
-    doubles: dict[str, tuple[Source, Source]] = {}
+    wanted = {layout.key(clip_id): clip_id for clip_id in clip_ids}
+    found: dict[str, dict[int, Source]] = defaultdict(dict)  # by the rank of the form
+    doubles: dict[tuple[str, int], tuple[Source, Source]] = {}
     for item in media:
-        clip = layout.clip_of(item)
-        if clip is None or clip not in wanted:
+        named = layout.clip_of(item)
+        clip = None if named is None else wanted.get(layout.key(named))
+        if clip is None:
             continue
         home = _home((*prefix, *item.folders), layout.id_levels)
-        new, old = Source(item, layout.form_of(home.lower(), item.is_video), home), sources.get(clip)
-        if old is None or new.form.rank < old.form.rank:
-            sources[clip] = new
-            doubles.pop(clip, None)
-        elif new.form.rank == old.form.rank:
-            doubles.setdefault(clip, (old, new))
-    if sources:
-        notices += _form_notices(sources.values()) + _double_notices(list(doubles.values()), root)
+        new = Source(item, layout.form_of(home.lower(), item.is_video), home)
+        old = found[clip].setdefault(new.form.rank, new)
+        if old is not new:
+            doubles.setdefault((clip, new.form.rank), (old, new))
+    forms = {clip: [of_rank[rank] for rank in sorted(of_rank)] for clip, of_rank in found.items()}
+    if forms:
+        used = [pair for (clip, rank), pair in doubles.items() if forms[clip][0].form.rank == rank]
+        notices += _form_notices([sources[0] for sources in forms.values()]) + _double_notices(used, root)
     else:
         notices.append(f"none of the {len(wanted):,} clips is on disk: looked for {layout.looked_for} in {root}")
-    report(f"found {len(sources):,} of {len(wanted):,} clips")
-    return sources, notices
+    report(f"found {len(forms):,} of {len(wanted):,} clips")
+    return FoundSources(forms, _describe_missing(wanted.values(), forms, layout, raw), notices)
+
+
+def _describe_missing(
+    clip_ids: Iterable[str], forms: Mapping[str, Sequence[Source]], layout: Layout, raw: Path
+) -> dict[str, str]:
+    """Return for each clip that is not on disk the paths that were tried, and its nearest neighbour that is."""
+    on_disk = sorted(forms, key=_in_order)
+    keys = list(map(_in_order, on_disk))
+    lines = {}
+    for clip_id in clip_ids:
+        if clip_id in forms:
+            continue
+        tried = f"no {' or '.join(layout.paths_of(clip_id))}"
+        if not on_disk:
+            lines[clip_id] = f"{tried}, nor any other clip of the lists"
+            continue
+        place = min(bisect(keys, _in_order(clip_id)), len(on_disk) - 1)
+        near = forms[on_disk[place]][0].media.path.relative_to(raw).as_posix()
+        lines[clip_id] = f"{tried} in this or another form; the nearest clip that exists is {near}"
+    return lines
+
+
+def _in_order(clip_id: str) -> str:
+    return re.sub(r"[0-9]+", lambda match: match[0].zfill(9), clip_id)
 
 
 def clip_number(name: str) -> int | None:

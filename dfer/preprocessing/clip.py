@@ -23,6 +23,7 @@ from dfer.store.manifest import ManifestRow
 from dfer.video import Frame, FrameSource, cut_segment, open_frames
 
 MIN_FACE_FRAMES = 2  # of a longer clip, if the others cannot be decoded; a still, or one of sampled frames, is enough
+DAMAGED = "damaged: "  # begins the reason why a source with other forms is not used, though it can be read in part
 # Frames of videos up to this size are kept from detection to alignment; larger videos are decoded twice.
 KEPT_BYTES = 384 * 2**20
 
@@ -70,6 +71,8 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     try:
         source = open_clip(clip)
         row = replace(row, fps=source.fps)
+        if clip.others and (damage := _damage(source)):
+            return replace(row, detail=f"{DAMAGED}{damage}")
         if clip.aligned or detector.aligned_input:
             crops, expected = _aligned_crops(source, settings.size), source.num_frames
         else:
@@ -86,6 +89,8 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
             for pixels, frame, box, detected in chain(first, crops):
                 time_s = round(float(source.times_s[frame]), 4)
                 writer.add(pixels, frame=frame, time_s=time_s, box_xyxy=box, detected=detected)
+        if clip.others and (damage := _damage(source)):
+            return replace(row, detail=f"{DAMAGED}{damage}")  # the crops are replaced by those of another form
     except VideoError as error:
         return replace(row, status="unreadable", detail=error.what)
     return replace(
@@ -109,6 +114,11 @@ def open_clip(clip: ClipRecord) -> FrameSource:
     return source if clip.span is None else cut_segment(source, clip.span)
 
 
+def _damage(source: FrameSource) -> str | None:
+    """Return the warning that frames of the source are lost."""
+    return next((line for line in source.warnings if line.startswith(("truncated", "only "))), None)
+
+
 def missing_row(clip: ClipRecord, raw: Path) -> ManifestRow:
     """Return the row of a clip that has no source."""
     return replace(unreadable_row(clip, raw, clip.missing or "no file for this clip"), status="missing")
@@ -123,7 +133,7 @@ def unreadable_row(clip: ClipRecord, raw: Path, detail: str) -> ManifestRow:
         status="unreadable",
         folds=clip.folds,
         detail=detail,
-        source="" if clip.source is None else _relative(clip.source, raw),
+        source=relative_source(clip, raw),
         subject=clip.subject or "",
         votes=clip.votes,
     )
@@ -162,6 +172,7 @@ def _aligned_crops(source: FrameSource, size: int) -> Iterator[_Crop]:
         yield resize_crop(frame, size), index, [0.0, 0.0, float(width), float(height)], True
 
 
-def _relative(source: Path, raw: Path) -> str:
+def relative_source(clip: ClipRecord, raw: Path) -> str:
+    """Return the path of a clip's source relative to the raw data set; "" for a missing clip."""
     base = raw if raw.is_dir() else raw.parent
-    return name_text(Path(os.path.relpath(source, base)).as_posix())
+    return "" if clip.source is None else name_text(Path(os.path.relpath(clip.source, base)).as_posix())

@@ -8,7 +8,7 @@ not depend on the engine, the number of workers, shards, or interruptions.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,8 +21,9 @@ from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
 from dfer.names import name_text
 from dfer.preprocessing.clip import Settings, missing_row
-from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, run_in_workers
+from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, Rows, run_in_workers
 from dfer.preprocessing.folder import open_for_writing, require_apart
+from dfer.preprocessing.forms import process_forms
 from dfer.preprocessing.guard import DiskGuard
 from dfer.preprocessing.journal import (
     Journal,
@@ -133,10 +134,16 @@ def preprocess(
         if present := [clip for clip in todo if clip.source is not None]:
             guard = DiskGuard(raw)
             process = engine or partial(run_in_workers, workers=workers)
-            with closing(process(present, Job(raw, out, settings, timeout_s))) as processed:
-                for clip, row in processed:
-                    guard.check(clip, row)
-                    finish(row)
+            job = Job(raw, out, settings, timeout_s)
+
+            def guarded(some: Sequence[ClipRecord]) -> Rows:
+                with closing(process(some, job)) as processed:
+                    for clip, row in processed:
+                        guard.check(clip, row)
+                        yield clip, row
+
+            for _, row in process_forms(present, guarded, raw, only_aligned=settings.detector == "none"):
+                finish(row)
     ordered = [rows[clip.clip_id] for clip in clips]
     return _finish(out, ordered, len(todo), write=shard == (1, 1))
 

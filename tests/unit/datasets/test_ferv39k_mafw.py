@@ -8,6 +8,7 @@ import pytest
 
 from dfer.datasets import read_dataset
 from dfer.errors import DataError
+from dfer.records import OtherForm
 from tests.unit.datasets.raw_datasets import notice, sources, touch, write, write_ferv39k, write_mafw
 
 
@@ -103,6 +104,24 @@ class TestFerv39k:
         dataset = read_dataset("ferv39k", tmp_path)
         assert sources(dataset, tmp_path)["Action/Happy/0001"] == "2_ClipsforFaceCrop/Action/Happy/0001"
         assert not any("no official folder name" in line for line in dataset.notices)
+
+    @pytest.mark.parametrize("folder", ["daily life/happy/0001", "DailyLife/HAPPY/0001", "daily_life/happiness/1"])
+    def test_scenes_in_other_spellings(self, tmp_path: Path, folder: str) -> None:
+        write_ferv39k(tmp_path, "Daily Life/Happy/0001 Happy\n", "War/Sad/0002 Sad\n")
+        touch(tmp_path, f"2_clipsforfacecrop/{folder}/0.jpg")
+        dataset = read_dataset("ferv39k", tmp_path)
+        assert sources(dataset, tmp_path)["Daily Life/Happy/0001"] == f"2_clipsforfacecrop/{folder}"
+        assert dataset.clips[1].missing == (
+            "no 2_ClipsforFaceCrop/War/Sad/0002 in this or another form; "
+            f"the nearest clip that exists is 2_clipsforfacecrop/{folder}"
+        )
+
+    def test_other_forms_are_kept_for_a_broken_one(self, tmp_path: Path) -> None:
+        write_ferv39k(tmp_path, "Action/Happy/0001 Happy\n", "War/Sad/0002 Sad\n")
+        touch(tmp_path, "1_Videos/Action/Happy/0001.mp4", "2_ClipsforFaceCrop/Action/Happy/0001/0.jpg")
+        clip = read_dataset("ferv39k", tmp_path).clips[0]
+        assert clip.source == tmp_path / "2_ClipsforFaceCrop/Action/Happy/0001"
+        assert clip.others == (OtherForm(tmp_path / "1_Videos/Action/Happy/0001.mp4", aligned=False),)
 
 
 class TestMafw:
