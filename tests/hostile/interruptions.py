@@ -120,5 +120,6 @@ def _files(folder: Path, without: str) -> dict[str, bytes]:
 def _training(folder: Path) -> object:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     figures = [{name: value for name, value in line.items() if name not in _CLOCK} for line in lines]
-    weights = [(folder / f"{name}.safetensors").read_bytes() for name in ("last", "best")]
+    weights = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    assert weights
     return figures, weights, sorted(path.name for path in folder.iterdir() if path.is_file())
