@@ -17,11 +17,13 @@ from dfer.errors import UsageError
 from dfer.losses.training_loss import LossSection
 from dfer.model.build import AnyModelSection, read_section, section_classes
 from dfer.runtime.files import write_text
+from dfer.runtime.formatting import shorten_home
 from dfer.runtime.plain_yaml import parse_yaml, read_mapping
 from dfer.settings import (
     Count,
     Fraction,
     NonNegative,
+    PathText,
     Positive,
     Settings,
     describe_problems,
@@ -29,8 +31,6 @@ from dfer.settings import (
     show_value,
     unknown_key,
 )
-
-PathText = Annotated[str, Field(max_length=4096)]
 
 
 class StoreSection(Settings):
@@ -43,7 +43,7 @@ class StoreSection(Settings):
     labels: dict[str, str | None] = Field(
         {}, description="other names for the store's classes; null leaves a class out"
     )
-    targets: str | None = Field(
+    targets: PathText | None = Field(
         None, description="CSV of target probabilities, used in place of label and votes for the clips it names"
     )
 
@@ -283,7 +283,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write the resolved recipe, every key spelled out, so that it can be trained again as it is."""
-    write_text(path, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    values = shorten_home(recipe.model_dump(mode="json"))
+    write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def recipe_keys() -> Iterator[str]:

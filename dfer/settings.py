@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
@@ -36,6 +37,8 @@ MAX_CROP_SIZE = 1024
 CropSize = Annotated[int, Field(ge=8, le=MAX_CROP_SIZE)]  # side, pixels
 FoldNumber = Annotated[int, Field(ge=1, le=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
+# Records write the home folder as ~.
+PathText = Annotated[str, Field(max_length=4096), AfterValidator(os.path.expanduser)]
 Note = Annotated[str, Field(max_length=2000)]  # a sentence or two
 
 MAX_CLASSES = 1000

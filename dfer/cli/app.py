@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from dfer.cli import bench, demo, doctor, evaluate, export, predict, preprocess, synth, train
 from dfer.cli.console import configure_logging, print_error
@@ -57,16 +58,18 @@ def _global_options(
     """Declare options that act before a command starts."""
 
 
-def _add(name: str, command: Callable[..., None], panel: str, examples: str) -> None:
+def _add(
+    name: str, command: Callable[..., None], panel: str, examples: str, cls: type[TyperCommand] | None = None
+) -> None:
     """Add a command. Typer keeps the line breaks of a docstring's later paragraphs, so they are joined here."""
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name, help=text, rich_help_panel=panel, epilog=examples)(command)
+    app.command(name, cls=cls, help=text, rich_help_panel=panel, epilog=examples)(command)
 
 
 START, PIPELINE, MACHINE = "Start here", "Pipeline", "This machine"
 _add("demo", demo.demo, START, demo.EXAMPLES)
-_add("predict", predict.predict, PIPELINE, predict.EXAMPLES)
+_add("predict", predict.predict, PIPELINE, predict.EXAMPLES, predict.PredictCommand)
 _add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
 _add("train", train.train, PIPELINE, train.EXAMPLES)
 _add("eval", evaluate.evaluate, PIPELINE, evaluate.EXAMPLES)

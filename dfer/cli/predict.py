@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand
 
 from dfer.cli.options import (
     FACES,
@@ -23,6 +24,7 @@ from dfer.faces.detectors import AUTO
 from dfer.names import name_text
 
 if TYPE_CHECKING:
+    from dfer.drawing.hide import HideStyle
     from dfer.prediction.predictor import Analysis, Predictor
 
 EXAMPLES = (
@@ -36,6 +38,26 @@ class FacesKind(str, Enum):
 
     main = "main"
     all = "all"
+
+
+class HideKind(str, Enum):
+    """Ways of making faces unrecognisable."""
+
+    blur = "blur"
+    pixelate = "pixelate"
+
+
+class PredictCommand(TyperCommand):
+    """Lets --anonymise stand without a value, which Typer cannot: an input after it is no value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, with the value that was left out."""
+        words: list[str] = []
+        for word, following in zip(args, [*args[1:], ""], strict=True):
+            words.append(word)
+            if word == "--anonymise" and "--" not in words and following not in set(HideKind):
+                words.append(HideKind.blur.value)
+        return super().parse_args(ctx, words)
 
 
 def predict(
@@ -59,6 +81,14 @@ def predict(
     ] = None,
     video: Annotated[
         Path | None, typer.Option(help="Write the video with the prediction drawn in.", rich_help_panel=OUTPUT)
+    ] = None,
+    anonymise: Annotated[
+        HideKind | None,
+        typer.Option(
+            metavar="blur|pixelate",
+            help="Make all faces in the video unrecognisable; without a value: blur.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Write the emotion timeline as .png, .pdf or .svg.", rich_help_panel=OUTPUT)
@@ -113,6 +143,9 @@ def predict(
 
     if len(inputs) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
+    if anonymise and not video:
+        hint = "only the video holds pictures: table, JSON, CSV and plot show no face"
+        raise UsageError("--anonymise needs --video", where="--anonymise", hint=hint)
     json_to, csv_to = json_output(json), csv_output(csv)
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
@@ -160,7 +193,7 @@ def predict(
     if answered and plot_to:
         save_figure(draw_prediction(predictions[0]), plot_to.path)
     if answered and video_to:
-        _write_video(answered[0], video_to.path)
+        _write_video(answered[0], video_to.path, anonymise)
     if not any(given and given.is_stdout for given in (json_to, csv_to, plot_to, video_to)):
         stdout.print(prediction_table(predictions))
     if len(answered) < len(inputs):
@@ -175,9 +208,13 @@ def _analyse(predictor: Predictor, source: Path) -> Analysis:
         return predictor.analyse(source, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage))
 
 
-def _write_video(analysis: Analysis, path: Path) -> None:
+def _write_video(analysis: Analysis, path: Path, anonymise: HideKind | None) -> None:
+    from dfer.cli.console import note
     from dfer.cli.progress import Progress
     from dfer.reports.prediction import write_annotated_video
 
+    hide = cast("HideStyle | None", anonymise and anonymise.value)
     with Progress(name_text(path.name), "%") as progress:
-        write_annotated_video(analysis, path, lambda done: progress.set(int(100 * done), 100, "drawing"))
+        write_annotated_video(analysis, path, lambda done: progress.set(int(100 * done), 100, "drawing"), hide=hide)
+    if hide:
+        note("faces were hidden where a detector finds them: watch the video before you pass it on")

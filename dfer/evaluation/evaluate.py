@@ -105,7 +105,7 @@ def _data_of(folder: Path) -> Path:
     if len(stores) > 1:
         hint = f"test on one of them: --data {' or --data '.join(stores)}"
         raise UsageError("trained on several stores", where=folder, hint=hint)
-    return Path(stores[0])
+    return Path(stores[0]).expanduser()
 
 
 def evaluate(
@@ -151,6 +151,7 @@ def evaluate(
         )
         folds.append(result)
         notes += [info.notice] if info.notice else []
+        notes += [warning] if (warning := _detector_warning(info, store)) else []
         notes += [BEST_ON_TEST_NOTE] if info.selection == BEST_ON_TEST else []
     return Evaluation(store.info.name, labels, folds, list(dict.fromkeys(notes)))
 
@@ -258,6 +259,13 @@ def _warn_of_other_data(info: CheckpointInfo, store: Store, fold: int, checkpoin
         logger.warning("%s was trained on fold %s: fold %s's test clips may be among its own", checkpoint, own, fold)
     if known is None or known.get("fingerprint") != store.fingerprint():
         logger.warning("%s was trained on other data than %s", checkpoint, store.root)
+    if warning := _detector_warning(info, store):
+        logger.warning("%s: %s", store.root, warning)
+
+
+def _detector_warning(info: CheckpointInfo, store: Store) -> str | None:
+    # Which detector aligned the frames that came as crops is not known.
+    return None if store.info.detector == "none" else info.detector_warning(store.info.detector)
 
 
 def _ratio(features: NDArray[np.float32], truth: NDArray[np.int64]) -> float | None:

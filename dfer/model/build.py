@@ -14,7 +14,7 @@ from dfer.model import DEFAULT_MODEL, MODELS, VideoModel, load_weights
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.video_model import ModelSettings
 from dfer.runs import find_checkpoint
-from dfer.settings import NameIn, Settings
+from dfer.settings import NameIn, PathText, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,10 @@ class _Named(Settings):
 class ModelSection(ModelSettings, _Named):
     """The network. Settings left out, or null, are those of `name`."""
 
-    backbone: str | None = Field(None, description="file with pretrained weights for the stem, such as ResNet-18's")
-    init: str | None = Field(
+    backbone: PathText | None = Field(
+        None, description="file with pretrained weights for the stem, such as ResNet-18's"
+    )
+    init: PathText | None = Field(
         None,
         description="checkpoint to start from, or `default`; its head is kept where it has the same labels in the same "
         "order",

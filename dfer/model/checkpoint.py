@@ -87,8 +87,8 @@ class CheckpointInfo:
         crop_size: side of the aligned crops, pixels, before they are resized to the model's input.
         segments: equal parts of a clip, each giving the same number of frames.
         clip_s: median duration of a training clip, seconds, over which prediction spreads the model's frames.
-        data: name, fingerprint, fold and detector of the training data; in published weights also "described", a
-            phrase about them.
+        data: name, fingerprint, fold and detector (or a list of them) of the training data; in published weights also
+            "described", a phrase about them.
         notice: a warning to show with every prediction, or "".
         selection: "last", "best on validation" or "best on test".
         epoch: epochs trained.
@@ -154,6 +154,14 @@ class CheckpointInfo:
         data = self.data.get("described") or f"{self.data.get('name', 'unknown data')}{fold}"
         text = f"trained on {data}, {self.selection}"
         return f"{text}; {self.notice}" if self.notice else text
+
+    def detector_warning(self, detector: str) -> str | None:
+        """Return a warning if faces were found with another detector than in training; None if not, or not known."""
+        known = self.data.get("detector") or []
+        trained_with: list[str] = known if isinstance(known, list) else [known]
+        if not trained_with or detector in trained_with:
+            return None
+        return f"faces were found with {detector}, in training with {' and '.join(trained_with)}"
 
 
 def _require_shares(shares: dict[str, float] | None, labels: list[str]) -> None:

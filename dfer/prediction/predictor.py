@@ -195,11 +195,8 @@ class Predictor:
         warnings += source.warnings
         if source.fps_assumed:
             warnings.append(f"frames without times: {source.fps:g} a second are assumed; --fps sets the rate")
-        known = self.info.data.get("detector")  # several where stores were joined
-        trained_with = known if isinstance(known, list) else [known or self.detector.name]
-        if tracks and not self.detector.aligned_input and self.detector.name not in trained_with:
-            used = " and ".join(trained_with)
-            warnings.append(f"faces were found with {self.detector.name}, in training with {used}")
+        if tracks and not self.detector.aligned_input and (text := self.info.detector_warning(self.detector.name)):
+            warnings.append(text)
         return warnings
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
 from dfer.drawing.annotate import annotate_frame
+from dfer.drawing.hide import HideStyle, hide_faces
 from dfer.drawing.style import LIGHT, Theme, emotion_color
 from dfer.drawing.tables import new_table, with_notes
 from dfer.drawing.timeline import FaceLane, draw_timeline
+from dfer.faces.tracking.cover import cover_faces
 from dfer.prediction.predictor import Analysis
 from dfer.prediction.timeline import emotion_runs, probability_steps
 from dfer.records import FacePrediction, Prediction
 from dfer.runtime.cells import quote_cell
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
-from dfer.video import VideoWriter
+from dfer.video import FrameSource, VideoWriter
 
 MAX_RUNS = 8  # of a face, in the terminal
 MAX_FACES = 20  # in a figure; an image of more could not be opened
@@ -172,28 +176,45 @@ def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
     write_text(path, text.getvalue())
 
 
-def write_annotated_video(analysis: Analysis, path: Path, on_progress: Callable[[float], None] | None = None) -> None:
+def write_annotated_video(
+    analysis: Analysis,
+    path: Path,
+    on_progress: Callable[[float], None] | None = None,
+    *,
+    hide: HideStyle | None = None,
+) -> None:
     """Write the video with each face's box, emotion and probabilities drawn in, at its own frame times.
 
     Args:
         analysis: from `Predictor.analyse`.
         path: the video to write; sound is not copied.
         on_progress: called with the progress, 0..1.
+        hide: makes all faces unrecognisable, also those without a prediction; see `dfer.drawing.hide`.
 
     Raises:
         DferError: it cannot be written.
     """
     source, prediction = analysis.source, analysis.prediction
+    report, passes = on_progress or (lambda _done: None), 2 if hide else 1
     places = [{int(frame): place for place, frame in enumerate(track.frames)} for track in analysis.tracks]
+    covered = {}
+    if hide:
+        covered = cover_faces(_watch(source, lambda done: report(done / 2)), source.times_s)
     footer = prediction.warnings[0] if prediction.warnings else None
     with VideoWriter(path, fps=source.fps, size_hw=source.size_hw) as writer:
-        for index, frame in source.iter_frames():
+        for index, frame in _watch(source, lambda done: report(1 - (1 - done) / passes)):
             time_s = float(source.times_s[index])
             shown = []
             for face, track, place in zip(prediction.faces, analysis.tracks, places, strict=True):
                 if index in place:
                     segment = next((s for s in face.segments if time_s < s.end), face.segments[-1])
                     shown.append((track.boxes_xyxy[place[index]], segment.label, segment.probabilities, face.id))
+            if hide:
+                frame = hide_faces(frame, [*covered.get(index, ()), *(box for box, *_ in shown)], hide)
             writer.write(annotate_frame(frame, shown, time_s=time_s, footer=footer), time_s)
-            if on_progress:
-                on_progress((index + 1) / source.num_frames)
+
+
+def _watch(source: FrameSource, on_progress: Callable[[float], None]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    for index, frame in source.iter_frames():
+        yield index, frame
+        on_progress((index + 1) / source.num_frames)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 MISSING = "–"
 
@@ -94,3 +97,21 @@ def timestamp(seconds: float) -> str:
 def unique_lines(*groups: Iterable[str]) -> list[str]:
     """Return all lines of the groups in order, each once."""
     return list(dict.fromkeys(line for group in groups for line in group))
+
+
+def shorten_home(value: Any) -> Any:
+    """Return text with the home folder in its paths as ~, which keeps a user's name out of records.
+
+    Args:
+        value: text, such as a path or a command line; or what JSON can hold, whose texts are all shortened.
+    """
+    if isinstance(value, dict):
+        return {key: shorten_home(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shorten_home(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    for home in {str(Path.home()), str(Path.home().resolve())} - {"/"}:
+        # Not within a longer path, such as /mnt/home/anna.
+        value = re.sub(rf"(?<![\w./~-]){re.escape(home)}(?=/)", "~", value)
+    return value

@@ -33,6 +33,7 @@ from dfer.recipe import Recipe, save_recipe
 from dfer.records import Selection
 from dfer.runs import EpochRecord, read_run
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
+from dfer.runtime.formatting import shorten_home
 from dfer.settings import STRICT, Name, read_record
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
@@ -184,7 +185,7 @@ class FoldFolder:
         """Draw curves.png, and write run.json, which marks the fold as trained."""
         title = f"{self._recipe.name}, fold {self._fold}"
         save_figure(draw_curves(state.history, best=state.best, title=title), self.path / "curves.png")
-        write_json(self._record, record)
+        write_json(self._record, shorten_home(record))
 
     def read_record(self) -> dict[str, Any] | None:
         """Return run.json; None if the fold is not trained to its end."""

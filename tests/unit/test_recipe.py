@@ -138,6 +138,18 @@ def test_a_saved_recipe_loads_as_itself(minimal: Path, tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "saved.yaml") == recipe
 
 
+def test_a_saved_recipe_names_no_home_folder_and_loads_as_itself(
+    minimal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    for path in ("/home/anna/data/x", "[/home/anna/a, {path: /home/anna/b, targets: /home/anna/b.csv}]"):
+        recipe = load_recipe(minimal, [f"data.path={path}", "model.init=/home/anna/w.safetensors"])
+        save_recipe(recipe, tmp_path / "saved.yaml")
+        assert "/home" not in (tmp_path / "saved.yaml").read_text()
+        assert load_recipe(tmp_path / "saved.yaml") == recipe
+    assert load_recipe(minimal, ["model.backbone=~/w.pth"]).model.backbone == "/home/anna/w.pth"
+
+
 @pytest.mark.parametrize("word", ["auto", "on", "off"])
 def test_on_and_off_are_words(minimal: Path, tmp_path: Path, word: str) -> None:
     recipe = load_recipe(minimal, [f"train.compile={word}"])

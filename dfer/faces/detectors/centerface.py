@@ -44,6 +44,7 @@ class CenterFaceDetector(NetworkDetector):
         weights: the .onnx file; by default that of the installed package.
         num_threads: threads of onnxruntime; 1 in worker processes.
         input_sides: see `NetworkDetector`.
+        plausible_only: whether to leave out what has the landmarks of no whole face, such as half faces and patterns.
 
     Raises:
         DferError: the weights are missing or damaged.
@@ -56,9 +57,15 @@ class CenterFaceDetector(NetworkDetector):
     face_sides = FACE_SIDES
 
     def __init__(
-        self, weights: Path | None = None, *, num_threads: int = 1, input_sides: tuple[int, ...] = INPUT_SIDES
+        self,
+        weights: Path | None = None,
+        *,
+        num_threads: int = 1,
+        input_sides: tuple[int, ...] = INPUT_SIDES,
+        plausible_only: bool = True,
     ) -> None:
         super().__init__(input_sides)
+        self._plausible_only = plausible_only
         self._session = _load(find_weights() if weights is None else weights, num_threads)
 
     def run(self, image_rgb: NDArray[np.uint8], input_wh: tuple[int, int]) -> list[Face]:
@@ -70,7 +77,7 @@ class CenterFaceDetector(NetworkDetector):
         return [
             Face(merged[:2].ravel(), merged[2:], score)
             for merged, score in _merge(scores, points)
-            if _is_plausible(merged)
+            if not self._plausible_only or _is_plausible(merged)
         ]
 
 

@@ -67,7 +67,7 @@ class NetworkDetector(Detector):
             if side > largest >= longer * 2:
                 continue
             largest = max(largest, side)
-            faces = self._run_resized(frame_rgb, side)
+            faces = self.detect_at(frame_rgb, side)
             if faces:
                 return sorted(faces, key=_prominence, reverse=True)
         return []
@@ -84,12 +84,17 @@ class NetworkDetector(Detector):
         low, high = self.face_sides
         # Keep the scale at the frame's edge, where the cut-out is smaller.
         side = CLOSE_UP * min(max(longer, low), high) * max(x2 - x1, y2 - y1) / (2 * half)
-        faces = self._run_resized(frame_rgb[y1:y2, x1:x2], max(1, round(side / _STRIDE)) * _STRIDE)
+        faces = self.detect_at(frame_rgb[y1:y2, x1:x2], max(1, round(side / _STRIDE)) * _STRIDE)
         moved = [_transform(face, 1.0, (x1, y1)) for face in faces]
         return sorted(moved, key=lambda face: float(np.abs(face.box_xyxy - box_xyxy).sum()))
 
-    def _run_resized(self, image_rgb: NDArray[np.uint8], side: int) -> list[Face]:
-        """Return the faces in an image whose longer side is resized to `side` pixels."""
+    def detect_at(self, image_rgb: NDArray[np.uint8], side: int) -> list[Face]:
+        """Return the faces that the network finds at one size of its input.
+
+        Args:
+            image_rgb: uint8 [H, W, 3].
+            side: the image's longer side is resized to it, pixels.
+        """
         scale = side / max(image_rgb.shape[:2])
         size_wh = tuple(max(1, round(length * scale)) for length in image_rgb.shape[1::-1])
         small = np.asarray(cv2.resize(image_rgb, size_wh), np.uint8)

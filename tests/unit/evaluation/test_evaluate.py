@@ -28,9 +28,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return small_store(tmp_path_factory.mktemp("data") / "tiny", clips_per_class=16)
 
 
-def untrained(path: Path, store: Store, fold: int, selection: Selection) -> FoldTask:
+def untrained(path: Path, store: Store, fold: int, selection: Selection, **facts: object) -> FoldTask:
     model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8)
-    data = {"name": "tiny", "fold": fold, "fingerprint": store.fingerprint()}
+    data = {"name": "tiny", "fold": fold, "fingerprint": store.fingerprint(), **facts}
     info = CheckpointInfo(
         "logo_former_s", model.config.model_dump(), LABELS, alignment_settings(SIZE), SIZE, 2, 0.4, data,
         "stripes, not faces", selection, 3, {}, "0", temperature=1.5,
@@ -171,6 +171,31 @@ def test_a_fold_that_is_not_its_own_is_warned_of(
         evaluate(plan_evaluation(folds=[fold], checkpoint=checkpoint, data=data), device="cpu")
         assert ("may be among its own" in caplog.text) == warned
         assert ("trained on other data" in caplog.text) == (data is not None)
+
+
+@pytest.mark.parametrize(
+    ("trained_with", "expected"),
+    [
+        ("haar", []),
+        (["haar", "scrfd"], []),
+        ("scrfd", ["faces were found with haar, in training with scrfd"]),
+        (["scrfd", "centerface"], ["faces were found with haar, in training with scrfd and centerface"]),
+    ],
+    ids=str,
+)
+def test_another_detector_than_in_training_is_warned_of(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trained_with: object,
+    expected: list[str],
+) -> None:
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    tasks = [untrained(tmp_path / f"{fold}.safetensors", store, fold, "last", detector=trained_with) for fold in (1, 2)]
+    result = evaluate(tasks, device="cpu")
+    assert [note for note in result.notes if "faces were found" in note] == expected
+    assert [record.getMessage() for record in caplog.records] == [f"{store.root}: {text}" for text in expected] * 2
 
 
 def test_all_folds_are_averaged_and_pooled(store: Store, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dfer.runtime.formatting import (
     format_rate,
     percent,
     pluralize,
+    shorten_home,
     span,
     timestamp,
     unique_lines,
@@ -63,3 +64,29 @@ def test_formatting(text: str, expected: str) -> None:
 
 def test_lines_appear_once_in_their_order() -> None:
     assert unique_lines(["b", "a"], ["a", "c", "b"]) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/home/anna/data/dfew", "~/data/dfew"),
+        (
+            "dfer train /home/anna/a.yaml data.path=/home/anna/d --out '/home/anna/b c'",
+            "dfer train ~/a.yaml data.path=~/d --out '~/b c'",
+        ),
+        ({"data": {"path": ["/home/anna/a", "b"]}, "seed": 3}, {"data": {"path": ["~/a", "b"]}, "seed": 3}),
+        ("/home/annabel/data", "/home/annabel/data"),
+        ("/mnt/home/anna/data", "/mnt/home/anna/data"),
+        ("/home/anna", "/home/anna"),  # alone in YAML, "~" is null
+        (None, None),
+    ],
+    ids=str,
+)
+def test_the_home_folder_is_a_tilde(text: object, expected: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert shorten_home(text) == expected
+
+
+def test_a_home_at_the_root_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/")
+    assert shorten_home("/data/dfew") == "/data/dfew"
