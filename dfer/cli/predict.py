@@ -182,6 +182,8 @@ def predict(
             results.append({"schema": "dfer.prediction/1", "source": name_text(source), "error": str(error)})
             continue
         for warning in analysis.prediction.warnings:
+            if warning == predictor.info.notice:  # said above, with the checkpoint
+                continue
             note(f"warning: {name_text(source)}: {warning}")
         results.append(analysis.prediction.to_dict())
         answered.append(analysis)

@@ -71,6 +71,7 @@ def test_json_is_what_the_contract_says(checkpoint: Path, clip: Path) -> None:
     (face,) = value["faces"]
     assert face["end"] - face["start"] > 0.9 * value["duration"]
     assert any("drawings" in warning for warning in value["warnings"])
+    assert outcome.err.count("drawings") == 1
 
 
 def test_the_newest_runs_checkpoint_is_used_and_named(workspace: Path, clip: Path) -> None:
