@@ -25,7 +25,8 @@ from dfer.records import Prediction
 from dfer.reports.demo import contact_sheet, write_demo_report
 from dfer.reports.prediction import write_annotated_video
 from dfer.reports.shown_clips import write_store_report
-from dfer.runs import fold_folder, read_metrics
+from dfer.run_records import read_metrics
+from dfer.runs import fold_folder
 from dfer.runtime.device import describe_machine
 from dfer.runtime.files import write_json
 from dfer.runtime.machine import usable_cores

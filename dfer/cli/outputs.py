@@ -1,4 +1,4 @@
-"""What a command writes: checked before any work begins, then written atomically.
+"""The outputs of a command: checked before any work begins, then written atomically.
 
 An output is a file, or "-" for stdout; pipes and devices are written to. Its suffix decides the format. It may not be
 one of the command's inputs, nor lie inside a folder that is one.

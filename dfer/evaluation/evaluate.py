@@ -27,7 +27,8 @@ from dfer.model.video_model import VideoModel
 from dfer.pretrained import pretrained_name
 from dfer.recipe import load_recipe
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE, Split
-from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run, read_run
+from dfer.run_records import read_run
+from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run
 from dfer.runtime.device import choose_device
 from dfer.store import Store, open_store
 from dfer.store.joined import fit_store

@@ -34,7 +34,8 @@ from dfer.model.priors import choose_answering, dataset_shares, tempered_shares
 from dfer.model.video_model import VideoModel
 from dfer.pretrained import DEFAULT, FOLDER, pretrained_names, write_checksum
 from dfer.recipe import load_recipe
-from dfer.runs import fold_checkpoint, read_metrics, read_run
+from dfer.run_records import read_metrics, read_run
+from dfer.runs import fold_checkpoint
 from dfer.runtime.device import choose_device
 from dfer.runtime.files import sha256_of, write_json
 from dfer.shares import DATASET_COUNTS
@@ -225,21 +226,33 @@ def training_history(fold: Path) -> list[dict[str, Any]]:
     Raises:
         DferError: a record is missing or damaged, or what a run started from is not where its recipe says.
     """
-    history: list[dict[str, Any]] = []
-    folder: Path | None = fold
-    while folder is not None:
-        recipe = load_recipe(folder / "recipe.yaml")
-        record = read_run(folder)
-        del record["command"]
-        values = recipe.model_dump(mode="json")
-        if isinstance(paths := values["data"]["path"], str):
-            del record["data"]["path"]
-            values["data"]["path"] = Path(paths).name
-        for store in (*record["data"].get("stores", ()), *(paths if isinstance(paths, list) else ())):
-            store |= {key: Path(store[key]).name for key in ("path", "targets") if store.get(key)}
-        history.insert(0, record | {"recipe": values, "metrics": read_metrics(folder)})
-        folder = _run_before(folder, recipe.model.init or recipe.model.backbone)
-    return history
+    folders: dict[Path, None] = {}
+    _collect_runs(fold, folders)
+    return [_history_record(folder) for folder in folders]
+
+
+def _collect_runs(folder: Path, found: dict[Path, None]) -> None:
+    """Add the folder of a run after those of the runs that it started from, each once."""
+    if folder in found:
+        return
+    model = load_recipe(folder / "recipe.yaml").model
+    for start in (model.init, model.backbone):
+        before = _run_before(folder, start)
+        if before is not None:
+            _collect_runs(before, found)
+    found[folder] = None
+
+
+def _history_record(folder: Path) -> dict[str, Any]:
+    recipe, record = load_recipe(folder / "recipe.yaml"), read_run(folder)
+    del record["command"]
+    values = recipe.model_dump(mode="json")
+    if isinstance(paths := values["data"]["path"], str):
+        del record["data"]["path"]
+        values["data"]["path"] = Path(paths).name
+    for store in (*record["data"].get("stores", ()), *(paths if isinstance(paths, list) else ())):
+        store |= {key: Path(store[key]).name for key in ("path", "targets") if store.get(key)}
+    return record | {"recipe": values, "metrics": read_metrics(folder)}
 
 
 def _run_before(folder: Path, start: str | None) -> Path | None:

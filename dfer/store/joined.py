@@ -68,7 +68,7 @@ class JoinedStore(Store):
 
     @property
     def weights(self) -> dict[str, float]:
-        """How often an epoch sees each clip, by the name of its store."""
+        """The number of times that an epoch sees each clip, by the name of its store."""
         return {name: part.weight for name, part in self.parts.items()}
 
     def clip_path(self, clip_id: str) -> Path:

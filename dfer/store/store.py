@@ -113,7 +113,7 @@ class Store:
 
     @property
     def weights(self) -> dict[str, float]:
-        """How often an epoch sees each clip, by the name of its store."""
+        """The number of times that an epoch sees each clip, by the name of its store."""
         return {self.info.name: 1.0}
 
     def members(self, rows: Sequence[ManifestRow]) -> dict[str, list[int]]:

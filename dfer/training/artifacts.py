@@ -31,7 +31,7 @@ from dfer.model.video_model import ModelConfig
 from dfer.model.weights import load_pickled
 from dfer.recipe import Recipe, save_recipe
 from dfer.records import Selection
-from dfer.runs import EpochRecord, read_run
+from dfer.run_records import EpochRecord, read_run
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
 from dfer.runtime.formatting import shorten_home
 from dfer.settings import STRICT, Name, read_record

@@ -24,7 +24,7 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 @dataclass(frozen=True)
 class Reading:
-    """What the packets of a video stream say.
+    """The facts that the packets of a video stream give.
 
     Attributes:
         times_s: float64 [N], presentation times in stream order, seconds since the first; NaN where there is none.

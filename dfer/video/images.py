@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dfer.errors import VideoError
-from dfer.records import IMAGE_SUFFIXES
+from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from dfer.runtime.filenames import is_visible, sort_frames
 from dfer.runtime.workers import report_alive
 from dfer.video.limits import max_pixels, require_size, too_large
@@ -24,6 +24,7 @@ Frame = NDArray[np.uint8]
 
 _ANIMATED = ("GIF", "WEBP", "PNG")
 _LEAST_MS, _USUAL_MS = 11, 100  # browsers show a frame of 10 ms or less for 100 ms, and animations count on it
+_JPEG_STREAMS = {suffix for suffix in VIDEO_SUFFIXES if suffix.startswith(".mjp")}  # begin as a single JPEG does
 _BYTES_PER_PIXEL = 16  # of the largest uncompressed image
 _MAGIC = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|BM....\0\0\0\0|II\*\0|MM\0\*|P[1-6][\s#]", re.DOTALL
@@ -31,13 +32,15 @@ _MAGIC = re.compile(
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is an image, by its content or else its suffix.
+    """Return whether a file is an image, by its content or else its suffix; a stream of JPEGs is a video.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        return bool(_MAGIC.match(file.read(16))) or path.suffix.lower() in IMAGE_SUFFIXES
+        begins_as_image = bool(_MAGIC.match(file.read(16)))
+    suffix = path.suffix.lower()
+    return suffix in IMAGE_SUFFIXES or (begins_as_image and suffix not in _JPEG_STREAMS)
 
 
 def list_images(folder: Path) -> list[Path]:

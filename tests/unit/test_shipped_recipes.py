@@ -35,7 +35,7 @@ def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
         torch.save(logo_former_s().stem.state_dict(), tmp_path / "stem.pth")
         changes.append(f"model.backbone={tmp_path / 'stem.pth'}")
     if recipe.model.init:
-        start = logo_former_s(num_frames=2, num_classes=len(store.info.labels))
+        start = logo_former_s(num_frames=2 * recipe.data.segments, num_classes=len(store.info.labels))
         folder = FoldFolder(tmp_path / "first", recipe, store, 1, store.rows)
         info = folder.checkpoint_info(start.config, "last", {"epoch": 1})
         save_checkpoint(tmp_path / "start.safetensors", start.state_dict(), info)

@@ -19,7 +19,7 @@ LABELS_EXAMPLE = "--labels 1=happy,2=sad"
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """How to read a folder or table.
+    """The choices in reading a folder or table.
 
     Attributes:
         names: class as written -> its name; for classes that are numbers.

@@ -27,7 +27,7 @@ _CHANGE_PER_KEYFRAME = 8.0
 
 
 class Clock:
-    """When each frame of a source is shown.
+    """The time at which each frame of a source is shown.
 
     Args:
         times_s: float64 [N], when each of N >= 1 frames appears; should increase.

@@ -56,7 +56,7 @@ class EveryFaceDetector(Detector):
 
 @dataclass
 class _Path:
-    """Where one face was found within a shot: frames, and a box [4] in each."""
+    """The places where one face was found within a shot: frames, and a box [4] in each."""
 
     frames: list[int]
     boxes_xyxy: list[NDArray[np.float64]]

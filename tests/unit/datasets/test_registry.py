@@ -135,7 +135,7 @@ class TestRegistry:
     def test_one_line_adds_a_data_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         empty = RawDataset("mine", ("happy",), [], 0, [])
         monkeypatch.setitem(DATASETS, "mine", DatasetEntry(lambda _raw, _report: empty, "my own data set"))
-        assert read_dataset("mine", tmp_path) is empty
+        assert read_dataset("mine", tmp_path) == empty
         with pytest.raises(UsageError) as caught:
             read_dataset("min", tmp_path)
         assert str(caught.value.hint).startswith("did you mean mine? known data sets: dfew")

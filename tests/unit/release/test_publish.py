@@ -176,6 +176,22 @@ def test_the_history_goes_back_to_the_first_run_and_leaves_out_the_stores_folder
         training_history(tmp_path / "second" / "fold1")
 
 
+def test_the_history_follows_both_the_checkpoint_and_the_backbone_that_a_run_started_from(
+    trained: Path, split_store: Store, tmp_path: Path
+) -> None:
+    def run(name: str, **model: str) -> Path:
+        recipe = tiny_recipe(split_store.root, train={"epochs": 1}, model=model)
+        train(recipe, folds=[1], out=tmp_path / name, device="cpu")
+        return tmp_path / name / "fold1" / "last.safetensors"
+
+    stem = run("stem", backbone=str(trained))
+    whole = run("whole", init=str(trained), backbone=str(stem))
+    first, second, third = (run["recipe"]["model"] for run in training_history(whole.parent))  # the shared one once
+    assert (first["init"], first["backbone"]) == (None, None)
+    assert second["backbone"] == str(trained)
+    assert third["backbone"] == str(stem)
+
+
 def test_a_run_on_several_stores_is_published_by_one_of_them(split_store: Store, tmp_path: Path) -> None:
     other = small_store(tmp_path / "other", clips_per_class=3)
     stores: list[dict[str, object]] = [{"path": str(other.root), "weight": 2.0}, {"path": str(split_store.root)}]

@@ -118,7 +118,10 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]
         small_store(tmp_path_factory.mktemp("data") / name, clips_per_class=size, num_frames=5)
         for name, size in (("a", 10), ("b", 6))
     )
-    write_info(second.root, replace(second.info, labels=["sadness", "anger", "joy"]))
+    labels = ["sadness", "anger", "joy"]
+    write_info(second.root, replace(second.info, labels=labels))
+    rows = [replace(row, label_name=labels[row.label]) for row in second.rows]
+    write_manifest(second.root / "manifest.csv", rows)
     targets = second.root.with_name("targets.csv")
     targets.write_text("clip_id,joy,sad\nc1,0.25,0.75\n")
     return [{"path": str(first.root)}, {"path": str(second.root), "weight": 0.5, "targets": str(targets)}]
