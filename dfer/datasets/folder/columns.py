@@ -95,7 +95,7 @@ def read_columns(header: Row, rows: Sequence[Row]) -> tuple[Columns, list[str]]:
             raise DataError(
                 f"the table has no column {name}, but {','.join(header.fields)[:80]}",
                 where=header.where,
-                hint="fer2013.csv is read by `dfer preprocess ferplus`" if "pixels" in names else HINT,
+                hint="pixels in the table are not read: write them as image files" if "pixels" in names else HINT,
             )
     used = {*REQUIRED, *_SPLIT_COLUMNS, *_START, *_END, "subject"}
     for name in names:
