@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -53,7 +54,7 @@ class PredictCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, with the value that was left out."""
         words: list[str] = []
-        for word, following in zip(args, [*args[1:], ""], strict=True):
+        for word, following in zip_longest(args, args[1:]):
             words.append(word)
             if word == "--anonymise" and "--" not in words and following not in set(HideKind):
                 words.append(HideKind.blur.value)

@@ -90,7 +90,9 @@ class Predictor:
             raise UsageError(f"faces must be main or all, not {faces!r}")
         for name, value in (("stride", stride), ("window", window)):
             if value is not None and not MIN_STRIDE_S <= value < math.inf:
-                raise UsageError(f"the {name} must be {MIN_STRIDE_S} seconds or more, not {value}", where=f"--{name}")
+                raise UsageError(
+                    f"the {name} must be above 0, at least {MIN_STRIDE_S} seconds, not {value}", where=f"--{name}"
+                )
         if fps is not None and not 0 < fps <= MAX_FPS:
             raise UsageError(
                 f"the rate must be above 0 and at most {MAX_FPS:.0f} frames a second, not {fps}", where="--fps"

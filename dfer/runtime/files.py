@@ -116,7 +116,7 @@ def create_json(path: Path, value: Any) -> bool:
     Returns:
         Whether this process did.
     """
-    claim = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
+    claim = path.with_name(_temporary_name(path, ""))
     _unfinished.add(claim)
     try:
         write_json(claim, value)
@@ -128,7 +128,8 @@ def create_json(path: Path, value: Any) -> bool:
             return False
         claim.replace(path)
     finally:
-        claim.unlink(missing_ok=True)
+        with suppress(OSError):  # it would hide why the file could not be written
+            claim.unlink()
         _unfinished.discard(claim)
     return True
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast
 
 import pandas as pd
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SkipValidation
 
 from dfer.errors import DataError, os_reason
 from dfer.names import printable
-from dfer.records import Split, Status
+from dfer.records import SPLITS, Split, Status
 from dfer.runtime.cells import quote_cell, unquote_cell
 from dfer.runtime.files import write_text
 from dfer.runtime.reading import read_limited
-from dfer.settings import MAX_CLASSES, STRICT, FoldNumber, Fraction, Note, read_record
+from dfer.settings import MAX_CLASSES, STRICT, FoldNumber, Fraction, Note, read_record, show_value
 
 MAX_CROPS = 500_000  # of a clip: five hours at 25 frames a second
 MAX_MANIFEST_BYTES = 200_000_000  # some 600,000 clips
@@ -55,7 +55,7 @@ class ManifestRow:
     label: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
     label_name: Annotated[str, Field(max_length=200)]
     status: Status
-    folds: dict[FoldNumber, Split]
+    folds: dict[FoldNumber, Annotated[Split, SkipValidation]]  # `contradictions` checks the splits
     num_frames: Annotated[int, Field(ge=0, le=MAX_CROPS)] = 0
     fps: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     detail: Note = ""
@@ -144,5 +144,5 @@ def contradictions(rows: Sequence[ManifestRow], labels: Sequence[str], num_folds
             yield f"{row.clip_id}: label {row.label} is not {row.label_name} in dataset.json"
         if len(row.votes) not in (0, len(labels)):
             yield f"{row.clip_id}: {len(row.votes)} counts of votes for {len(labels)} labels"
-        if any(fold > num_folds for fold in row.folds):
-            yield f"{row.clip_id}: impossible folds {row.folds}"
+        if any(fold > num_folds or split not in SPLITS for fold, split in row.folds.items()):
+            yield f"{row.clip_id}: impossible folds {show_value(row.folds)}"

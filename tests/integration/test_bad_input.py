@@ -143,7 +143,11 @@ def break_a_jpeg(store: Path) -> None:
         pytest.param(break_json, "damaged dataset.json", id="broken dataset.json"),
         pytest.param(later_format, "dfer.store/99", id="later format"),
         pytest.param(no_manifest, "an unfinished store here", id="no manifest"),
-        pytest.param(break_manifest, "unknown status 'fine'", id="broken manifest"),
+        pytest.param(
+            break_manifest,
+            "line 2.status: input should be 'ok', 'missing', 'unreadable', 'no_face' or 'too_short', got 'fine'",
+            id="broken manifest",
+        ),
         pytest.param(lose_crops, "damaged or missing crops", id="lost crops"),
         pytest.param(break_crops, "damaged or missing crops", id="broken crops"),
         pytest.param(break_a_jpeg, "damaged or missing crops", id="broken image"),
