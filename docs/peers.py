@@ -33,12 +33,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from dfer.drawing.tables import markdown_table
+from dfer.evaluation.confidence import accuracy_at_coverage
 from dfer.evaluation.evaluate import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import confusion_matrix, per_class_recall, war
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.priors import choose_answering, comparable_answerings
 from dfer.model.video_model import VideoModel
+from dfer.release.card_sets import COVERAGE
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import describe_machine
 from dfer.runtime.formatting import percent
@@ -46,7 +48,6 @@ from dfer.store import Store, open_store
 from dfer.store.manifest import ManifestRow
 from dfer.store.store import read_clip_record
 
-COVERAGE = 0.8
 MIN_STILLS = 10  # of a class whose recall counts in UAR
 BATCH = 32
 SPEED_RUNS = 30
@@ -86,7 +87,7 @@ def main() -> None:
     ours = None if options.checkpoint == "none" else load_checkpoint(find_checkpoint(options.checkpoint), cpu)
     for name, root, raw, splits in options.set:
         store = open_store(Path(root)) if ours is None else store_as_trained(open_store(Path(root)), ours[1], 1)
-        rows = [row for split in splits.split(",") for row in store.select(1, split) if row.ok]
+        rows = [row for row in store.select(1, *splits.split(",")) if row.ok]
         rows = rows[:: max(1, len(rows) // options.limit)] if options.limit else rows
         truth = np.array([row.label for row in rows])
         table = []
@@ -108,8 +109,7 @@ def main() -> None:
 def _figures(name: str, probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> list[str]:
     confusion = confusion_matrix(truth, probabilities.argmax(1), probabilities.shape[1])
     recalls = per_class_recall(confusion)
-    surest = np.argsort(-probabilities.max(1), kind="stable")[: round(COVERAGE * len(truth))]
-    covered = float((probabilities.argmax(1) == truth)[surest].mean())
+    covered = accuracy_at_coverage(probabilities, truth, COVERAGE)
     frequent = float(recalls[np.bincount(truth, minlength=len(recalls)) >= MIN_STILLS].mean())
     return [name, *(percent(value, 1) for value in (war(confusion), frequent, *recalls, covered))]
 

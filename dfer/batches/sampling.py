@@ -42,6 +42,11 @@ def sample_frames(
     return (starts[:, None] + np.arange(run)).reshape(-1).astype(np.int64)
 
 
+def evenly_spread(available: int, wanted: int) -> NDArray[np.int64]:
+    """Return up to `wanted` of the indices below `available`, ascending and evenly spread."""
+    return np.unique(np.linspace(0, available - 1, min(wanted, available)).round().astype(np.int64))
+
+
 Sample = tuple[int, NDArray[np.int64]]  # a clip's number, and which of its frames
 
 

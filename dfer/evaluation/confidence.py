@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dfer.evaluation.metrics import confidence_and_right, confidence_bins
+
 Floats = NDArray[np.float64]
 
 
@@ -24,8 +26,8 @@ def reliability(
     Returns:
         Mean confidence and accuracy, float64 [B], NaN for an empty bin, and the number of clips, int64 [B].
     """
-    confidence, right = _confidence(probabilities, labels)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    confidence, right = confidence_and_right(probabilities, labels)
+    place = confidence_bins(confidence, bins)
     clips = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
         means, accuracies = (np.bincount(place, values, minlength=bins) / clips for values in (confidence, right))
@@ -44,10 +46,10 @@ def risk_coverage(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, 
 
     Source: Y. Geifman and R. El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017.
     """
-    confidence, right = _confidence(probabilities, labels)
+    confidence, right = confidence_and_right(probabilities, labels)
     order = np.argsort(-confidence, kind="stable")
     answered = np.arange(1, len(order) + 1)
-    return answered / len(order), np.cumsum(1 - right[order]) / answered
+    return answered / len(order), np.cumsum(~right[order]) / answered
 
 
 def accuracy_at_coverage(probabilities: ArrayLike, labels: ArrayLike, coverage: float) -> float:
@@ -60,9 +62,3 @@ def accuracy_at_coverage(probabilities: ArrayLike, labels: ArrayLike, coverage: 
     """
     _, risk = risk_coverage(probabilities, labels)
     return 1 - float(risk[int(np.ceil(coverage * len(risk) - 1e-9)) - 1])
-
-
-def _confidence(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
-    """Return the probability of each clip's answer, and 1 where it is right, else 0."""
-    values = np.asarray(probabilities, np.float64)
-    return values.max(axis=1), (values.argmax(axis=1) == np.asarray(labels)).astype(np.float64)

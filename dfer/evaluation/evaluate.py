@@ -191,7 +191,7 @@ def evaluate_fold(
     store = store_as_trained(store, info, fold)
     require_same_labels(info.labels, store.info.labels, what="the data set", where=str(store.root))
     require_same_alignment(info.alignment, store.info.alignment, where=str(store.root))
-    rows = [row for split in splits for row in store.select(fold, split)]
+    rows = store.select(fold, *splits)
     if not rows:
         raise DataError(f"fold {fold} has no {' or '.join(splits)} clips", where=store.root)
     _warn_of_other_data(info, trained_on, fold, checkpoint)

@@ -126,13 +126,31 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
+    confidence, right = confidence_and_right(probabilities, labels)
+    # Of each bin: clips times difference.
+    gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence - right, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def confidence_and_right(probabilities: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the probability of each clip's predicted class, float64 [N], and whether it is right, bool [N].
+
+    Args:
+        probabilities: float [N, C], each row summing to 1.
+        labels: int [N].
+
+    Raises:
+        ValueError: there are no clips, or the shapes are wrong.
+    """
     values, classes = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if values.ndim != 2 or classes.shape != values.shape[:1] or len(values) == 0:
         raise ValueError(f"expected probabilities [N, C] and labels [N], got {values.shape} and {classes.shape}")
-    confidence, right = values.max(axis=1), values.argmax(axis=1) == classes
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=confidence - right, minlength=bins)  # of each bin: clips times difference
-    return float(np.abs(gaps).sum() / len(values))
+    return values.max(axis=1), values.argmax(axis=1) == classes
+
+
+def confidence_bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Return each clip's bin, int64 [N]: `bins` of equal width between 0 and 1, each holding its upper edge."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def best_epoch(history: Sequence[Record]) -> Record | None:

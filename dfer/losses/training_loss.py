@@ -156,7 +156,9 @@ class TrainingLoss(nn.Module):
         weights = self.weights_at(epoch)
         smoothing = self.settings.label_smoothing
         smooth = (1 - smoothing) * targets + smoothing / targets.shape[1]
-        adjusted = logits.float() + self._adjustment(epoch)
+        adjusted = logits.float()
+        if self.settings.logit_adjustment:
+            adjusted = adjusted + self._adjustment(epoch)
         per_class = LOSSES[self.settings.name](adjusted, self.settings, self.counts)  # B C
         classification = (smooth * weights * per_class).sum() / (batch * weights).sum()
         compact = self.compact(logits.float(), targets, features.float()) * (len(targets) / len(batch))

@@ -67,8 +67,6 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, shift: ArrayLike | Non
 def _log_probabilities(logits: NDArray[np.float64], temperature: float, shift: ArrayLike | None) -> NDArray[np.float64]:
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be above 0, got {temperature}")
-    if not np.isfinite(logits).all():
-        raise CheckpointError("the model's output is NaN or infinite", hint="its checkpoint is damaged; use another")
     scaled = logits / temperature + (0.0 if shift is None else np.asarray(shift, np.float64))
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)))
@@ -78,4 +76,6 @@ def _logits(logits: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(logits, np.float64)
     if values.ndim != 2:
         raise ValueError(f"expected logits [N, C], got {list(values.shape)}")
+    if not np.isfinite(values).all():
+        raise CheckpointError("the model's output is NaN or infinite", hint="its checkpoint is damaged; use another")
     return values

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from dfer.batches.sampling import evenly_spread
 from dfer.evaluation.confidence import accuracy_at_coverage, reliability, risk_coverage
 from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.results import FoldEvaluation
@@ -62,7 +63,7 @@ class MeasuredSet:
         """
         probabilities = self.answering.probabilities(self.result.logits)
         coverage, risk = risk_coverage(probabilities, self.result.truth)
-        kept = np.unique(np.linspace(0, len(risk) - 1, min(len(risk), _CURVE_POINTS)).round().astype(np.int64))
+        kept = evenly_spread(len(risk), _CURVE_POINTS)
         recalls = [recall for label, recall in zip(labels, self.result.recalls, strict=True) if label not in without]
         found = [recall for recall in recalls if recall is not None]
         confidence, accuracy, clips = reliability(probabilities, self.result.truth)
@@ -86,6 +87,16 @@ class MeasuredSet:
         }
 
 
+def prior_of(store: Store, info: CheckpointInfo) -> str | None:
+    """Return the prior that a store is calibrated and tested under: its data set's; None for the default."""
+    return store.info.name if store.info.name in info.priors else None
+
+
+def fold_of(store: Store, fold: int) -> int:
+    """Return the only fold of a store, or else `fold`."""
+    return 1 if store.info.num_folds == 1 else fold
+
+
 def measure_set(
     model: VideoModel, info: CheckpointInfo, member: CardSet, fold: int, *, checkpoint: Path, batch_size: int
 ) -> MeasuredSet:
@@ -103,12 +114,12 @@ def measure_set(
         DferError: the store does not fit the checkpoint, or has no such list.
     """
     store = open_store(member.path)
-    prior = store.info.name if store.info.name in info.priors else None
+    prior = prior_of(store, info)
     result = evaluate_fold(
         model,
         info,
         store,
-        1 if store.info.num_folds == 1 else fold,
+        fold_of(store, fold),
         checkpoint=checkpoint,
         batch_size=batch_size,
         prior=prior,

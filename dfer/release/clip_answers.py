@@ -11,7 +11,6 @@ is a Markdown table.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from dfer.batches.sampling import sample_frames
 from dfer.drawing.tables import markdown_table
-from dfer.errors import DataError, DferError
+from dfer.errors import DataError
 from dfer.evaluation.evaluate import store_as_trained
 from dfer.evaluation.metrics import expected_calibration_error
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
@@ -31,6 +30,7 @@ from dfer.model.pixels import prepare_clips
 from dfer.model.priors import Answering, choose_answering
 from dfer.model.video_model import VideoModel
 from dfer.prediction.answers import NEUTRAL, RULES, answer_for_face
+from dfer.release.script import run_script
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import choose_device
 from dfer.runtime.formatting import percent
@@ -213,7 +213,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DferError as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import DferError
+from dfer.release.script import run_script
 from dfer.runtime.files import write_text
 
 VERSIONS, HASHED = Path("requirements.lock"), Path("requirements.hashed.lock")
@@ -98,5 +99,10 @@ def _resolve(root: Path) -> dict[str, Any]:
     return report
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the hashed lock of the checkout in this folder, from the command line."""
     print(f"{HASHED}: {write_lock(Path.cwd())} packages")
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -16,15 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dfer.errors import DferError
+from dfer.batches.sampling import evenly_spread
 from dfer.evaluation.evaluate import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import expected_calibration_error
@@ -35,6 +32,7 @@ from dfer.prediction.timeline import emotion_runs
 from dfer.pretrained import pretrained_name
 from dfer.records import VIDEO_SUFFIXES
 from dfer.release.card_sets import CardSet, MeasuredSet, measure_set, parse_set
+from dfer.release.script import run_script
 from dfer.release.stability import CROP_CHANGES, VIDEO_CHANGES, agreement, changed_share, emotion_shares
 from dfer.reports.model_card import update_model_card, write_diagrams
 from dfer.runs import find_checkpoint
@@ -134,8 +132,8 @@ def measure_stability(
     """
     fold, logits = tested.result.fold, tested.result.logits
     store = store_as_trained(tested.store, info, fold)
-    readable = [row for split in tested.member.splits for row in store.select(fold, split) if row.ok]
-    places = np.unique(np.linspace(0, len(readable) - 1, min(clips, len(readable))).round().astype(np.int64))
+    readable = [row for row in store.select(fold, *tested.member.splits) if row.ok]
+    places = evenly_spread(len(readable), clips)
     rows = [readable[place] for place in places]
     loader, changed = evaluation_loader(store, rows, model, segments=info.segments, batch_size=batch_size), {}
     for name, change in CROP_CHANGES.items():
@@ -218,7 +216,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DferError as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfer.errors import CheckpointError, DataError, DferError
+from dfer.errors import CheckpointError, DataError
 from dfer.evaluation.evaluate import evaluate_fold, store_as_trained, trained_store
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import load_weights
@@ -34,6 +33,8 @@ from dfer.model.priors import choose_answering, dataset_shares, tempered_shares
 from dfer.model.video_model import VideoModel
 from dfer.pretrained import DEFAULT, FOLDER, pretrained_names, write_checksum
 from dfer.recipe import load_recipe
+from dfer.release.card_sets import fold_of, prior_of
+from dfer.release.script import run_script
 from dfer.run_records import read_metrics, read_run
 from dfer.runs import fold_checkpoint
 from dfer.runtime.device import choose_device
@@ -48,7 +49,7 @@ MAX_BYTES = 20_000_000
 # Half precision rounds to 11 bits: an error of 2^-11 of a value. A tensor that loses more stays as it is.
 _TOLERANCE = 2**-10
 NOTICE = "a label says how an expression looks to others, not what a person feels"
-LICENCE = "MIT, as dfer; trained on FER+ (labels: MIT, Microsoft; images: FER2013)"
+LICENCE = "MIT, as dfer; trained on FER+ (labels: MIT, Microsoft; images: FER2013) and facial_expressions (Apache-2.0)"
 
 
 def publish_weights(
@@ -102,7 +103,13 @@ def publish_weights(
     info = calibrate(model, info, stores, batch_size=batch_size)
     for number, store in enumerate(stores):
         tested = evaluate_fold(
-            model, info, store, _fold(store, info), checkpoint=out, batch_size=batch_size, prior=_prior_of(store, info)
+            model,
+            info,
+            store,
+            fold_of(store, info.data["fold"]),
+            checkpoint=out,
+            batch_size=batch_size,
+            prior=prior_of(store, info),
         )
         figures = {"war": tested.war, "uar": tested.uar, "ece": tested.ece}
         names = ([] if number else ["test"]) + ([f"test_{store.info.name}"] if len(stores) > 1 else [])
@@ -124,11 +131,11 @@ def calibrate(model: VideoModel, info: CheckpointInfo, stores: Sequence[Store], 
     """
     found: dict[str | None, list[tuple[NDArray[np.float32], NDArray[np.int64]]]] = {}
     for store in stores:
-        fitted = store_as_trained(store, info, _fold(store, info))
+        fitted = store_as_trained(store, info, fold_of(store, info.data["fold"]))
         rows = _validation_rows(fitted, info)
         loader = evaluation_loader(fitted, rows, model, segments=info.segments, batch_size=batch_size)
         logits = run_clips(model, loader, mirror=info.mirror).logits
-        found.setdefault(_prior_of(store, info), []).append((logits, np.array([row.label for row in rows], np.int64)))
+        found.setdefault(prior_of(store, info), []).append((logits, np.array([row.label for row in rows], np.int64)))
     temperatures = {}
     for name, parts in found.items():
         shift = choose_answering(info, name, where=stores[0].root).shift
@@ -153,11 +160,6 @@ def _priors(info: CheckpointInfo, stores: Sequence[Store], power: float, *, wher
     return {name: {"shares": values, "temperature": info.temperature} for name, values in shares.items()}
 
 
-def _prior_of(store: Store, info: CheckpointInfo) -> str | None:
-    """Return the prior that a store is calibrated and tested under: its data set's; None for the default."""
-    return store.info.name if store.info.name in info.priors else None
-
-
 def _require_fitting(stores: Sequence[Store], info: CheckpointInfo) -> None:
     known = trained_store(stores[0], info)
     if known is None or known.get("fingerprint") != stores[0].fingerprint():
@@ -168,16 +170,11 @@ def _require_fitting(stores: Sequence[Store], info: CheckpointInfo) -> None:
 
 
 def _validation_rows(store: Store, info: CheckpointInfo) -> list[ManifestRow]:
-    fold = _fold(store, info)
+    fold = fold_of(store, info.data["fold"])
     rows = [row for row in store.select(fold, "val") if row.ok]
     if not rows:
         raise DataError(f"fold {fold} has no validation split to fit the temperature on", where=store.root)
     return rows
-
-
-def _fold(store: Store, info: CheckpointInfo) -> int:
-    """Return the checkpoint's fold, or the only one of a store."""
-    return 1 if store.info.num_folds == 1 else int(info.data["fold"])
 
 
 def _require_small(state: Mapping[str, Tensor], out: Path) -> None:
@@ -270,7 +267,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("fold", type=Path, help="the folder of the trained fold")
     parser.add_argument("data", type=Path, nargs="+", help="the stores; the first is one that it was trained on")
-    parser.add_argument("--described", default="FER+ stills (not on video)", help="the data, in a phrase")
+    parser.add_argument(
+        "--described", default="stills of FER+ and facial_expressions (not on video)", help="the data, in a phrase"
+    )
     parser.add_argument("--licence", default=LICENCE, help="of the weights")
     parser.add_argument(
         "--default-prior",
@@ -303,7 +302,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DferError as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -21,7 +20,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.errors import DataError, DferError, UsageError
+from dfer.errors import DataError, UsageError
 from dfer.evaluation.evaluate import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.faces.align import require_same_alignment
@@ -29,6 +28,7 @@ from dfer.labels import require_same_labels
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.priors import choose_answering
 from dfer.records import SPLITS, Split
+from dfer.release.script import run_script
 from dfer.release.stability import mirror_crops
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import choose_device
@@ -97,7 +97,7 @@ def teach(
 
 def _rows(store: Store, fold: int, split: Split) -> list[ManifestRow]:
     splits: tuple[Split, ...] = ("train", "soft") if split == "train" else (split,)
-    rows = [row for one in splits for row in store.select(fold, one) if row.ok]
+    rows = [row for row in store.select(fold, *splits) if row.ok]
     if not rows:
         raise DataError(f"fold {fold} has no {split} clip that could be read", where=store.root)
     return rows
@@ -124,7 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DferError as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

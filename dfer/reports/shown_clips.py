@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.batches.sampling import evenly_spread
 from dfer.errors import DferError
 from dfer.names import text_name
 from dfer.reports.store import CROPS_SHOWN, FRAMES_SHOWN, ShownClip, draw_store_report, write_store_files
@@ -102,7 +103,7 @@ def _hash(row: ManifestRow) -> bytes:
 
 def _show_crops(store: Store, row: ManifestRow) -> ShownClip:
     path = store.clip_path(row.clip_id)
-    places = _spread(row.num_frames, CROPS_SHOWN)
+    places = evenly_spread(row.num_frames, CROPS_SHOWN)
     try:
         crops, detected = read_clip(path, places), read_clip_record(path).detected
     except DferError as error:
@@ -141,7 +142,7 @@ def _start_worker() -> None:
 def _read_preview(base: Path, row: ManifestRow) -> list[NDArray[np.uint8]]:
     """Decode a few frames of a source's beginning, and shrink them."""
     source = open_frames(base / text_name(row.source))
-    frames = source.iter_frames(_spread(min(source.num_frames, PREVIEW_FRAMES), FRAMES_SHOWN))
+    frames = source.iter_frames(evenly_spread(min(source.num_frames, PREVIEW_FRAMES), FRAMES_SHOWN))
     return [_shrink(frame) for _, frame in frames]
 
 
@@ -151,8 +152,3 @@ def _shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return frame
     size = (max(1, round(scale * frame.shape[1])), PREVIEW_HEIGHT)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _spread(available: int, wanted: int) -> list[int]:
-    """Return up to `wanted` of the indices below `available`, evenly spread."""
-    return sorted({int(place) for place in np.linspace(0, available - 1, wanted).round()})

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,9 @@ class JoinedStore(Store):
             found[row.clip_id.partition("/")[0]].append(number)
         return {name: numbers for name, numbers in found.items() if numbers}
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of what a training run depends on: the stores, their other names, and targets."""
+    @cached_property
+    def _fingerprint(self) -> str:
+        """The SHA-256 of what a training run depends on: the stores, their other names, and targets."""
         digest = hashlib.sha256(json.dumps(self.info.labels).encode())
         for name, part in self.parts.items():
             digest.update(json.dumps([name, part.store.fingerprint(), sorted(part.labels.items())]).encode())

@@ -20,6 +20,7 @@ from dfer.evaluation.evaluate import evaluate, plan_evaluation
 from dfer.model import LogoFormer
 from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
+from dfer.recipe import Recipe
 from dfer.store import Store, open_store, write_info
 from dfer.store.manifest import write_manifest
 from dfer.training import StepProgress, TrainingObserver, loop, train
@@ -102,13 +103,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(store: Store, t
 def test_a_stopped_run_goes_on_to_the_same_bytes(store: Store, tmp_path: Path, steps: int, form: str) -> None:
     """Killed in the middle of an epoch, at its end, or in the next one."""
     recipe = tiny_recipe(store.root, loss={"compact_form": form}, train={"save_minutes": 1e-9})
-    train(recipe, folds=[2], out=tmp_path / "undisturbed", device="cpu")
+    assert_goes_on_to_the_same_bytes(recipe, 2, steps, tmp_path)
+
+
+def assert_goes_on_to_the_same_bytes(recipe: Recipe, fold: int, steps: int, folder: Path) -> None:
+    train(recipe, folds=[fold], out=folder / "undisturbed", device="cpu")
     with pytest.raises(ConnectionAbortedError):
-        train(recipe, folds=[2], out=tmp_path / "killed", device="cpu", observer=StopAfter(steps))
-    train(recipe, folds=[2], out=tmp_path / "killed", device="cpu")
+        train(recipe, folds=[fold], out=folder / "killed", device="cpu", observer=StopAfter(steps))
+    train(recipe, folds=[fold], out=folder / "killed", device="cpu")
     for name in ("last.safetensors", "best.safetensors"):
-        undisturbed = (tmp_path / "undisturbed" / "fold2" / name).read_bytes()
-        assert (tmp_path / "killed" / "fold2" / name).read_bytes() == undisturbed
+        undisturbed = (folder / "undisturbed" / f"fold{fold}" / name).read_bytes()
+        assert (folder / "killed" / f"fold{fold}" / name).read_bytes() == undisturbed
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +137,7 @@ def test_a_run_on_several_stores_goes_on_to_the_same_bytes(
     several: list[dict[str, object]], tmp_path: Path, steps: int
 ) -> None:
     recipe = tiny_recipe(Path(), data={"path": several}, train={"save_minutes": 1e-9})
-    train(recipe, folds=[1], out=tmp_path / "undisturbed", device="cpu")
-    with pytest.raises(ConnectionAbortedError):
-        train(recipe, folds=[1], out=tmp_path / "killed", device="cpu", observer=StopAfter(steps))
-    train(recipe, folds=[1], out=tmp_path / "killed", device="cpu")
-    for name in ("last.safetensors", "best.safetensors"):
-        undisturbed = (tmp_path / "undisturbed" / "fold1" / name).read_bytes()
-        assert (tmp_path / "killed" / "fold1" / name).read_bytes() == undisturbed
+    assert_goes_on_to_the_same_bytes(recipe, 1, steps, tmp_path)
 
 
 def test_a_run_on_several_stores_says_so(several: list[dict[str, object]], tmp_path: Path) -> None:
