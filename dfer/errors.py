@@ -63,5 +63,12 @@ def os_reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def reason_suffix(error: Exception) -> str:
+    """Return what a failure says beyond that something is missing or damaged, as ": REASON" to end a message."""
+    if isinstance(error, FileNotFoundError):
+        return ""
+    return f": {os_reason(error)}" if isinstance(error, OSError) else f": {str(error)[:100]}"
+
+
 def _rebuild(kind: type[DferError], what: str, where: str | None, hint: str | None) -> DferError:
     return kind(what, where=where, hint=hint)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, with_config
 from typing_extensions import Required, TypedDict
 
-from dfer.errors import DataError, os_reason
+from dfer.errors import DataError, reason_suffix
 from dfer.records import Selection
 from dfer.runtime.reading import parse_json, read_json, read_limited
 from dfer.settings import STRICT_AND_OPEN, Count, FoldNumber, Fraction, Labels, Name, Note, read_record
@@ -71,7 +71,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         values = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{what}{_reason(error)}", where=path) from error
+        raise DataError(f"{what}{reason_suffix(error)}", where=path) from error
     return {**read_record(RunRecord, values, what=what, where=path, error=DataError)}
 
 
@@ -85,12 +85,5 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     try:
         values = [parse_json(line) for line in read_limited(path, MAX_METRICS_BYTES).splitlines()]
     except (OSError, ValueError) as error:
-        raise DataError(f"{what}{_reason(error)}", where=path) from error
+        raise DataError(f"{what}{reason_suffix(error)}", where=path) from error
     return [{**record} for record in read_record(list[EpochRecord], values, what=what, where=path, error=DataError)]
-
-
-def _reason(error: Exception) -> str:
-    """Return what there is to say of a failure, beyond that something is missing or damaged."""
-    if isinstance(error, FileNotFoundError):
-        return ""
-    return f": {os_reason(error)}" if isinstance(error, OSError) else f": {str(error)[:100]}"

@@ -12,8 +12,9 @@ from typing import Any
 
 from dfer.errors import UsageError, os_reason
 from dfer.labels import canonical_emotion
-from dfer.runtime.plain_yaml import MAX_BYTES, read_mapping
+from dfer.runtime.reading import read_input
 
+_MAX_BYTES = 200_000  # of a file of shares
 BALANCED, TRAINING = "balanced", "training"  # the priors that are no data set's
 
 # Clips of each class in the published lists: of DFEW and MAFW (single-labelled) the test lists of all five folds, which
@@ -70,6 +71,8 @@ def read_shares(path: Path, labels: Sequence[str]) -> dict[str, float]:
 def _entries(path: Path) -> list[tuple[Any, Any]]:
     suffix, hint = path.suffix.lower(), "lines such as `happy: 0.2`"
     if suffix not in (".csv", ".json"):
+        from dfer.runtime.plain_yaml import read_mapping  # loads yaml; the command line needs only the names above
+
         return list(read_mapping(path, "prior", hint=hint).items())
     text = _text(path)
     if suffix == ".csv":
@@ -100,9 +103,7 @@ def _number(text: str) -> float | str:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError("not a prior: the file is larger than 1 MB", where=path)
-        return path.read_text(encoding="utf-8-sig")
+        return read_input(path, _MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read the prior: {os_reason(error)}", where=path) from error
     except UnicodeDecodeError as error:

@@ -24,21 +24,18 @@ def one_sided_classes(clips: Iterable[tuple[str, Mapping[int, Split]]], labels: 
             found[fold][split].add(label)
     notices = []
     for label in labels:
-        untaught = [
-            fold
-            for fold, of in sorted(found.items())
-            if label in of["test"] and of["train"] and label not in of["train"]
-        ]
-        untested = [
-            fold
-            for fold, of in sorted(found.items())
-            if label in of["train"] and of["test"] and label not in of["test"]
-        ]
+        untaught = _one_sided(found, label, has="test", lacks="train")
+        untested = _one_sided(found, label, has="train", lacks="test")
         if untaught:
             notices.append(f"{label} has test clips but no training clips in {_folds(untaught)}: it cannot be learnt")
         if untested:
             notices.append(f"{label} has training clips but no test clips in {_folds(untested)}: it is not measured")
     return notices
+
+
+def _one_sided(found: Mapping[int, Mapping[str, set[str]]], label: str, *, has: Split, lacks: Split) -> list[int]:
+    """Return the folds in which one list has a label and the other one, which is not empty, lacks it."""
+    return [fold for fold, of in sorted(found.items()) if label in of[has] and of[lacks] and label not in of[lacks]]
 
 
 def _folds(numbers: Sequence[int]) -> str:

@@ -16,21 +16,14 @@ from dfer.datasets.merge import ListedClip, OfficialSizes, RawDataset, build_dat
 from dfer.datasets.sources import Form, Layout, clip_number, find_sources
 from dfer.errors import DataError
 from dfer.labels import DFEW_LABELS
+from dfer.shares import DATASET_COUNTS
 
 _TRAIN_SIZES = (9356, 9356, 9357, 9358, 9361)
 _TEST_SIZES = (2341, 2341, 2340, 2339, 2336)
 OFFICIAL_SIZES = OfficialSizes(
     lists={(fold, "train"): size for fold, size in enumerate(_TRAIN_SIZES, start=1)}
     | {(fold, "test"): size for fold, size in enumerate(_TEST_SIZES, start=1)},
-    emotions={
-        "happy": 2445,
-        "sad": 1894,
-        "neutral": 2669,
-        "angry": 2173,
-        "surprise": 1469,
-        "disgust": 145,
-        "fear": 902,
-    },
+    emotions=DATASET_COUNTS["dfew"],
 )
 
 _LISTS = "EmoLabel_DataSplit/train(single-labeled)/set_1.csv"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from dfer.datasets.merge import RawDataset
 from dfer.names import name_text, printable
+from dfer.runtime.filenames import composed
 
 _MAX_NAME = 200  # letters of a label, as many as a store may have
 
@@ -41,7 +41,7 @@ def _short(name: str) -> str:
 
 
 def _apart(ids: Sequence[str]) -> list[str]:
-    keys = [unicodedata.normalize("NFC", text).casefold() for text in ids]
+    keys = [composed(text).casefold() for text in ids]
     shared = {key for key, count in Counter(keys).items() if count > 1}
     return [
         f"{text}~{hashlib.sha256(text.encode()).hexdigest()[:8]}" if key in shared else text

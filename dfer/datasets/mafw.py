@@ -15,25 +15,14 @@ from dfer.datasets.merge import ListedClip, OfficialSizes, RawDataset, build_dat
 from dfer.datasets.sources import Form, Layout, clip_number, find_sources
 from dfer.errors import DataError
 from dfer.labels import MAFW_LABELS, require_emotion
+from dfer.shares import DATASET_COUNTS
 
 _TRAIN_SIZES = (7333, 7335, 7339, 7340, 7341)
 _TEST_SIZES = (1839, 1837, 1833, 1832, 1831)
 OFFICIAL_SIZES = OfficialSizes(
     lists={(fold, "train"): size for fold, size in enumerate(_TRAIN_SIZES, start=1)}
     | {(fold, "test"): size for fold, size in enumerate(_TEST_SIZES, start=1)},
-    emotions={
-        "angry": 1390,
-        "disgust": 639,
-        "fear": 625,
-        "happy": 1242,
-        "neutral": 1138,
-        "sad": 1470,
-        "surprise": 1072,
-        "contempt": 236,
-        "anxiety": 916,
-        "helplessness": 262,
-        "disappointment": 182,
-    },
+    emotions=DATASET_COUNTS["mafw"],
 )
 
 _LISTS = "split/single/no_caption/set_1/train.txt"

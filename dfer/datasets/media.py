@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -161,10 +161,23 @@ def find_images(folder: Path) -> list[Path]:
     Raises:
         DataError: the disk fails, or the user has no permission to read the folder.
     """
+    return sort_frames(folder / name for name in _names_of_images(folder))
+
+
+def has_images(folder: Path) -> bool:
+    """Return whether there are images directly in a folder; not if it is no folder.
+
+    Raises:
+        DataError: as for `find_images`.
+    """
+    return bool(_names_of_images(folder))
+
+
+def _names_of_images(folder: Path) -> Sequence[str]:
     if not folder.is_dir():
-        return []
+        return ()
     try:
-        return sort_frames(folder / name for name in _list_folder(os.fspath(folder)).images)
+        return _list_folder(os.fspath(folder)).images
     except PermissionError as error:
         raise DataError("no permission to read the folder", where=folder) from error
 

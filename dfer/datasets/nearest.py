@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from dfer.datasets.media import find_images
+from dfer.datasets.media import has_images
 from dfer.runtime.filenames import composed, is_visible
 
 _COMPARED = 200  # missing paths whose names are compared with those on disk, since a comparison takes milliseconds
@@ -24,6 +24,7 @@ class NearestPaths:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._names: dict[Path, dict[str, str]] = {}
+        self._cores: dict[Path, dict[str, str]] = {}
         self._left = _COMPARED
 
     def find(self, path: Path) -> Path | None:
@@ -78,8 +79,9 @@ class NearestPaths:
 
     def _most_like(self, folder: Path, wanted: str) -> str | None:
         names = self._names_in(folder)
-        same = {_core(name): name for name in reversed(names.values())}
-        if (name := same.get(_core(wanted))) is not None:
+        if folder not in self._cores:
+            self._cores[folder] = {_core(name): name for name in reversed(names.values())}
+        if (name := self._cores[folder].get(_core(wanted))) is not None:
             return name
         if self._left <= 0 or len(names) > _MOST_NAMES:
             return None
@@ -94,7 +96,7 @@ class NearestPaths:
 
 def _is_source(path: Path) -> bool:
     # os.path takes a path that is too long or may not be read for one that is not there.
-    return os.path.isfile(path) or (os.path.isdir(path) and bool(find_images(path)))  # noqa: PTH112, PTH113
+    return os.path.isfile(path) or (os.path.isdir(path) and has_images(path))  # noqa: PTH112, PTH113
 
 
 def _core(name: str) -> str:

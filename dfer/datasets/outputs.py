@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfer.errors import DataError
+from dfer.runtime.reading import open_regular
 
 _READ_AT_MOST = 2**20
 _FOLDERS = frozenset({"crops", "contact_sheets"})  # of a store
@@ -14,9 +15,7 @@ def is_store(folder: Path) -> bool:
     """Return whether a folder is a store, finished or not."""
     description = folder / "dataset.json"
     try:
-        if not description.is_file():  # opening a pipe would wait for a writer
-            return False
-        with description.open("rb") as file:
+        with open_regular(description) as file:  # opening a pipe would wait for a writer
             return b'"dfer.store/' in file.read(_READ_AT_MOST) or (folder / "manifest.csv").is_file()
     except OSError:
         return False

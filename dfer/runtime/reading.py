@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 MAX_JSON_BYTES = 1_000_000  # of a file that describes something; a real one has a few kilobytes
 
 
@@ -21,7 +22,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is a folder, pipe, socket or device.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, _READING)
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(handle, "rb")
@@ -51,10 +52,7 @@ def read_limited(path: Path, max_bytes: int = MAX_JSON_BYTES) -> bytes:
         OSError: as for `open_regular`, or it is larger.
     """
     with open_regular(path) as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise _too_large(path, max_bytes)
-    return content
+        return _read(file, path, max_bytes)
 
 
 def read_input(path: Path, max_bytes: int) -> bytes:
@@ -65,18 +63,18 @@ def read_input(path: Path, max_bytes: int) -> bytes:
     Raises:
         OSError: it cannot be opened, or is larger.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, _READING)
     if hasattr(os, "set_blocking"):
         os.set_blocking(handle, True)
     with os.fdopen(handle, "rb") as file:
-        content = file.read(max_bytes + 1)
+        return _read(file, path, max_bytes)
+
+
+def _read(file: BinaryIO, path: Path, max_bytes: int) -> bytes:
+    content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
-        raise _too_large(path, max_bytes)
+        raise OSError(errno.EFBIG, f"more than {max_bytes:,} bytes", str(path))
     return content
-
-
-def _too_large(path: Path, max_bytes: int) -> OSError:
-    return OSError(errno.EFBIG, f"more than {max_bytes:,} bytes", str(path))
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> Any:

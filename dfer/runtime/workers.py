@@ -217,10 +217,6 @@ class _End:
 _END = _End()
 
 
-def report_alive() -> None:
-    """Tell the process that waits for this worker, if there is one, that the task is getting on."""
-
-
 def _work(
     pipe: Connection,
     function: Callable[[Any], Any],

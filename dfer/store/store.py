@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from dfer.errors import DataError, os_reason
+from dfer.errors import DataError, reason_suffix
 from dfer.records import Split
 from dfer.runtime.files import atomic_path, sha256_of, write_json
 from dfer.runtime.reading import open_regular, parse_json, read_json
@@ -258,7 +258,7 @@ def read_clip(path: Path, indices: Sequence[int] | NDArray[np.int64] | None = No
         return np.stack([decoded[int(index)] for index in indices])
     except UNREADABLE as error:
         raise DataError(
-            f"damaged or missing crops{_reason(error)}",
+            f"damaged or missing crops{reason_suffix(error)}",
             where=path,
             hint="run `dfer preprocess` again: it restores what is missing",
         ) from error
@@ -275,7 +275,7 @@ def read_clip_record(path: Path) -> CropRecord:
         with open_archive(path) as archive:
             values = parse_json(_read_member(archive, "clip.json", _RECORD_BYTES * len(archive.infolist())))
     except UNREADABLE as error:
-        raise DataError(f"{what}{_reason(error)}", where=path) from error
+        raise DataError(f"{what}{reason_suffix(error)}", where=path) from error
     record = read_record(CropRecord, values, what=what, where=f"clip.json of {path}", error=DataError)
     if contradiction := record.contradiction():
         raise DataError(f"{what}: {contradiction}", where=f"clip.json of {path}")
@@ -332,13 +332,6 @@ def _jpeg_size_wh(data: bytes) -> tuple[int, int]:
     raise ValueError("not a JPEG")
 
 
-def _reason(error: Exception) -> str:
-    """Return what a failure says beyond that something is damaged, to follow it in a message."""
-    if isinstance(error, FileNotFoundError):
-        return ""
-    return f": {os_reason(error)}" if isinstance(error, OSError) else f": {str(error)[:100]}"
-
-
 def write_info(root: Path, info: DatasetInfo) -> None:
     """Write `dataset.json`.
 
@@ -362,7 +355,7 @@ def read_info(root: Path) -> DatasetInfo | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise DataError(f"{_DAMAGED_INFO}{_reason(error)}", where=path, hint=_AGAIN) from error
+        raise DataError(f"{_DAMAGED_INFO}{reason_suffix(error)}", where=path, hint=_AGAIN) from error
     if not isinstance(values, dict):
         raise DataError(f"{_DAMAGED_INFO}: not a mapping", where=path, hint=_AGAIN)
     if values.get("format") != STORE_FORMAT:

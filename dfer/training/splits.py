@@ -61,7 +61,8 @@ def fold_rows(store: Store, fold: int, recipe: Recipe) -> tuple[list[ManifestRow
             trained, validated = split_validation(rows, recipe.data.val_fraction, recipe.train.seed)
         train_rows += [*trained, *soft.get(name, ())]
         val_rows += validated
-    without = [name for name in train if name not in store.members(val_rows)]
+    validated_stores = store.members(val_rows)
+    without = [name for name in train if name not in validated_stores]
     if val_rows and without:
         logger.warning("no validation clips in %s: best is chosen on the other stores", ", ".join(without))
     return train_rows, val_rows

@@ -7,7 +7,6 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -34,15 +33,14 @@ class Interrupt:
         self.requested = False
 
     def __enter__(self) -> Interrupt:
-        with ExitStack() as stack:
-            stack.enter_context(stop_handler(self._request))
-            self._exit = stack.pop_all()
+        self._handler = stop_handler(self._request)
+        self._handler.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exit.__exit__(kind, error, trace)
+        self._handler.__exit__(kind, error, trace)
 
     def _request(self, _number: int, again: bool) -> None:
         if again:

@@ -10,7 +10,6 @@ from typing import Any
 import av
 
 from dfer.errors import VideoError
-from dfer.runtime.workers import report_alive
 from dfer.video.limits import MAX_PIXELS_VARIABLE, max_pixels, require_size, too_large
 
 HINT = "check that the file plays in a video player, or convert it: ffmpeg -i INPUT output.mp4"
@@ -37,7 +36,6 @@ _SCRIPT_SUFFIXES = {
 }  # fmt: skip
 _SNIFFED = 4096
 _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: an album cover, not a video
-_ALIVE_EVERY = 256  # packets
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -120,8 +118,6 @@ def iter_decoded(container: Any, stream: Any, num_threads: int) -> Iterator[Any]
         if packet.size:
             packet.pts = packet.dts = number
             number += 1
-        if number % _ALIVE_EVERY == 0:
-            report_alive()
         try:
             frames = packet.decode()
         except av.FFmpegError:

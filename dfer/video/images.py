@@ -16,7 +16,6 @@ from PIL import Image
 from dfer.errors import VideoError
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from dfer.runtime.filenames import is_visible, sort_frames
-from dfer.runtime.workers import report_alive
 from dfer.video.limits import max_pixels, require_size, too_large
 from dfer.video.probe import MIN_SIDE
 
@@ -131,7 +130,6 @@ class Animation:
             promised = getattr(image, "n_frames", 1)
             skipped = int(bool(getattr(image, "default_image", False)))  # a still, for programs that know no animation
             for number in range(skipped, promised):
-                report_alive()
                 try:
                     image.seek(number)
                     frame = np.asarray(image.convert("RGB"))
@@ -160,7 +158,6 @@ def is_animation(path: Path) -> bool:
 
 def _read_image(path: Path) -> Frame | None:
     """Read an image as RGB, rotated by its EXIF orientation; return None if it cannot be read or is too large."""
-    report_alive()
     try:
         _require_image_size(path)
         bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)

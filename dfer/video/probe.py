@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import VideoError
-from dfer.runtime.workers import report_alive
 from dfer.video.clock import Stamps, display_order, repair_times
 from dfer.video.containers import (
     HINT,
@@ -30,7 +29,6 @@ MIN_SIDE = 16
 _MAX_FPS = 1000.0  # containers without a constant rate may report the rate of their clock instead
 _DECORD_FORMATS = ("mov", "matroska", "avi")  # of the others it miscounts the frames
 _DECORD_MAX_S = 1e6  # it aborts the process over timestamps of some thousand years
-_ALIVE_EVERY = 4096  # packets
 _LONGEST_TAIL = 600  # packets that are decoded to see whether the last one is whole
 
 
@@ -179,14 +177,11 @@ def _demux(container: Any, stream: Any) -> Reading:
     lasts: list[int] = []
     flags: list[tuple[bool, bool]] = []
     tail: list[Any] = []
-    end_s, end_byte, broken, count = 0.0, 0, False, 0
+    end_s, end_byte, broken = 0.0, 0, False
     try:
         for packet in container.demux():
             if packet.size == 0:
                 continue
-            count += 1
-            if count % _ALIVE_EVERY == 0:
-                report_alive()
             if packet.pts is not None and packet.time_base:
                 end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.pos is not None and packet.pos >= 0:

@@ -44,7 +44,7 @@ def read_tree(raw: Path, report: Report, options: FolderOptions) -> tuple[list[L
     all_named = bool(media) and all(names[item.path] for item in media)
     places, split_notices = find_splits(raw, media)
     roles, role_notices = find_roles(raw, places, options, all_named=all_named)
-    inside = [place for place in places if roles.label is None or len(place.levels) > roles.label]
+    inside = [place for place in places if _in_class(place, roles)]
     folders, beside_clips = _class_folders(inside, roles)
     sequences, decision = (
         are_sequences(list(folders.values()), options, below_subjects=roles.subject is not None)
@@ -59,12 +59,17 @@ def read_tree(raw: Path, report: Report, options: FolderOptions) -> tuple[list[L
         for path in folder.images if folder else [place.item.path]:
             name = names[place.item.path] if all_named else None
             clips.append(_clip(place, path.relative_to(raw).as_posix(), path, roles, name))
-    strays = [place.item.path for place in places if place not in inside or place.item.path in beside_clips]
+    strays = [place.item.path for place in places if not _in_class(place, roles) or place.item.path in beside_clips]
     if strays:
         example = strays[0].relative_to(raw)
         notices.append(f"left out, since they are not in the folder of a class: {len(strays):,}, such as {example}")
     notices += [*double_notices, *split_notices, *role_notices, *([decision] if decision else [])]
     return _with_composed_ids(clips), notices
+
+
+def _in_class(place: Place, roles: Roles) -> bool:
+    """Return whether a place lies in the folder of a class, or needs none."""
+    return roles.label is None or len(place.levels) > roles.label
 
 
 def _class_folders(places: Sequence[Place], roles: Roles) -> tuple[dict[Path, ClassFolder], set[Path]]:
