@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from dfer.bench.plain_loop import run_plain_loop
 from dfer.errors import DferError, UsageError
 from dfer.faces.detectors import build_detector
-from dfer.faces.tracking.clock import Clock
 from dfer.faces.tracking.track import track_main_face
-from dfer.preprocessing.clip import Settings
+from dfer.preprocessing.clip import Settings, clock_of
 from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
 from dfer.runtime.device import describe_machine
@@ -149,7 +148,7 @@ def _landmark_errors(
     detector = build_detector(settings.detector, settings.weights)
     errors: list[float] = []
     for source, expected in zip(sources, plain, strict=True):
-        clock = Clock(source.times_s, source.duration, timed=not source.fps_assumed)
+        clock = clock_of(source)
         track = track_main_face(source.iter_frames(), detector, clock, source.size_hw)
         if track is None:
             continue

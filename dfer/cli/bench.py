@@ -46,17 +46,14 @@ def bench(
     if context.invoked_subcommand is not None:
         return
     from dfer.bench.models import bench_models
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import check_outputs, json_output, write_json_result
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
     from dfer.reports.benchmarks import bench_table
 
     json_to = json_output(json)
     check_outputs(json_to)
     result = bench_models(device=device.value, batch_size=batch_size, seconds=seconds, on_case=lambda name: note(name))
-    if json_to:
-        write_json_result(json_to, [result])
-    if not (json_to and json_to.is_stdout):
-        stdout.print(bench_table(result))
+    give_result(json_to, result, lambda: bench_table(result))
 
 
 @app.command("preprocess", epilog=PREPROCESS_EXAMPLES)
@@ -79,8 +76,8 @@ def preprocess(
     """Compare preprocessing with a plain loop: speed, landmarks and memory."""
     from dfer.bench.memory import bench_memory
     from dfer.bench.preprocess import bench_preprocess
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import check_outputs, json_output, write_json_result
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
     from dfer.errors import UsageError
     from dfer.faces.detectors import resolve_detector
     from dfer.reports.benchmarks import memory_table, preprocess_bench_table
@@ -99,10 +96,7 @@ def preprocess(
         with TemporaryDirectory(prefix="dfer-bench-") as scratch:
             videos = videos or _generate_videos(Path(scratch))
             result = bench_preprocess(videos, weights, workers=count, repeat=repeat, on_step=note)
-    if json_to:
-        write_json_result(json_to, [result])
-    if not (json_to and json_to.is_stdout):
-        stdout.print(memory_table(result) if memory else preprocess_bench_table(result))
+    give_result(json_to, result, lambda: memory_table(result) if memory else preprocess_bench_table(result))
 
 
 def _generate_videos(folder: Path) -> list[Path]:
@@ -121,8 +115,8 @@ def detectors(
 ) -> None:
     """Measure the face detectors beside SCRFD at 640 pixels: faces found, landmarks and speed."""
     from dfer.bench.detectors import bench_detectors
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import check_outputs, json_output, write_json_result
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
     from dfer.faces.detectors import resolve_detector
     from dfer.reports.benchmarks import detectors_bench_table
 
@@ -131,10 +125,7 @@ def detectors(
     _, weights = resolve_detector("scrfd", detector_weights)
     assert weights is not None  # SCRFD has them
     result = bench_detectors(sources, weights, every=every, on_step=note if len(sources) < 20 else lambda _text: None)
-    if json_to:
-        write_json_result(json_to, [result])
-    if not (json_to and json_to.is_stdout):
-        stdout.print(detectors_bench_table(result))
+    give_result(json_to, result, lambda: detectors_bench_table(result))
 
 
 @app.command("train", epilog=TRAIN_EXAMPLES)
@@ -164,8 +155,8 @@ def train(
     Clips are random, with DFEW's number and lengths.
     """
     from dfer.bench.training import bench_training
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import check_outputs, json_output, write_json_result
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
     from dfer.reports.benchmarks import training_bench_table
 
     json_to = json_output(json)
@@ -180,7 +171,4 @@ def train(
         overrides=overrides or [],
         on_step=note,
     )
-    if json_to:
-        write_json_result(json_to, [result])
-    if not (json_to and json_to.is_stdout):
-        stdout.print(training_bench_table(result))
+    give_result(json_to, result, lambda: training_bench_table(result))

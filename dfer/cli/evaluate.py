@@ -46,8 +46,8 @@ def evaluate(
 
     No test clip is dropped: one that could not be read counts as an error, and the results without it are given too.
     """
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import check_outputs, json_output, require_apart, write_json_result
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output, require_apart
     from dfer.cli.progress import Progress
     from dfer.evaluation.evaluate import evaluate as run_evaluation
     from dfer.evaluation.evaluate import plan_evaluation
@@ -73,10 +73,7 @@ def evaluate(
         result = run_evaluation(
             tasks, device=device.value, batch_size=batch_size, prior=prior, mirror=mirror, on_batch=on_batch
         )
-    if json_to:
-        write_json_result(json_to, [result.to_dict()])
-    if not (json_to and json_to.is_stdout):
-        stdout.print(evaluation_table(result))
+    give_result(json_to, result.to_dict(), lambda: evaluation_table(result))
     if report:
         write_evaluation_report(result, report)
         note(f"report in {report}")

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dfer.cli.console import stdout
 from dfer.errors import UsageError
 from dfer.names import name_text
 from dfer.runtime.files import is_inside, is_same_file, write_error, write_json, write_text
 from dfer.runtime.streams import STDOUT, is_stdout, is_stream
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv",)
@@ -129,6 +133,20 @@ def write_json_result(target: Output, results: Sequence[dict[str, Any]]) -> None
         return
     lines = "".join(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
     write_text(target.path, lines)
+
+
+def give_result(target: Output | None, result: dict[str, Any], make_table: Callable[[], RenderableType]) -> None:
+    """Write a result as JSON if that was asked for, and print its table unless the JSON has taken stdout.
+
+    Args:
+        target: of `json_output`.
+        result: the object.
+        make_table: returns the table.
+    """
+    if target:
+        write_json_result(target, [result])
+    if not (target and target.is_stdout):
+        stdout.print(make_table())
 
 
 def _check_suffix(item: Output) -> None:

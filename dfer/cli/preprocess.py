@@ -225,7 +225,6 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
     from dfer.cli.console import note
     from dfer.reports.shown_clips import write_store_report
     from dfer.store.coverage import find_one_sided_classes
-    from dfer.store.manifest import read_manifest
 
     report = write_store_report(store, raw, data.notices) if summary.manifest else None
     for row in summary.failures[:SHOWN_FAILURES]:
@@ -237,7 +236,7 @@ def _conclude(summary: Summary, data: RawDataset, raw: Path, store: Path, max_fa
     note(f"{total} clips: {counts} ({summary.num_new} in this run) -> {store}")
     if report:
         note(f"report: {report}")
-    for notice in find_one_sided_classes(read_manifest(summary.manifest), data.labels) if summary.manifest else []:
+    for notice in find_one_sided_classes(summary.rows, data.labels) if summary.manifest else []:
         if notice not in data.notices:
             note(f"note: {notice}")
     tolerated = max_failures if max_failures >= 1 else max_failures * total

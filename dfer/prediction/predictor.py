@@ -6,7 +6,7 @@ Two passes over the video, detection and then recognition, keep memory flat howe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.answers import answer_for_face
 from dfer.prediction.windows import MIN_STRIDE_S, Cell, Window, cut_cells, default_stride_s, iter_window_crops
+from dfer.preprocessing.clip import clock_of
 from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
 from dfer.runs import default_checkpoint, find_checkpoint
@@ -125,7 +126,7 @@ class Predictor:
         """Predict as a call does, and return the tracks behind the answer as well."""
         progress = on_progress or (lambda _stage, _done: None)
         frames = source if isinstance(source, FrameSource) else open_frames(Path(source), fps=self.fps)
-        clock = Clock(frames.times_s, frames.duration, timed=not frames.fps_assumed)
+        clock = clock_of(frames)
         tracks = self._find_tracks(frames, clock, progress)
         default_s = default_stride_s(clock, self.model.config.num_frames)
         window_s = self.window or max(self.info.clip_s, default_s)
@@ -157,7 +158,7 @@ class Predictor:
     def _find_tracks(self, source: FrameSource, clock: Clock, progress: Progress) -> list[FaceTrack]:
         if self.detector.aligned_input:
             return [_whole_frames(source)]
-        watched = _watch(source.iter_frames(), lambda index: progress("detect", (index + 1) / source.num_frames))
+        watched = source.watch_frames(lambda done: progress("detect", done))
         if self.faces == "main":
             main = track_main_face(watched, self.detector, clock, source.size_hw)
             tracks = [] if main is None else [main]
@@ -239,9 +240,3 @@ def _whole_frames(source: FrameSource) -> FaceTrack:
         detected=np.ones(count, np.bool_),
         score=1.0,
     )
-
-
-def _watch(frames: Iterator[tuple[int, Frame]], seen: Callable[[int], None]) -> Iterator[tuple[int, Frame]]:
-    for index, frame in frames:
-        yield index, frame
-        seen(index)

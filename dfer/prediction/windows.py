@@ -77,6 +77,7 @@ class _Stretch(NamedTuple):
     place: int
     starts_s: NDArray[np.float64]
     ends_s: NDArray[np.float64]
+    middles_s: NDArray[np.float64]
     is_cut: NDArray[np.bool_]  # [N - 1], between its frames
 
 
@@ -88,8 +89,8 @@ def _stretches(track: FaceTrack, clock: Clock) -> Iterator[_Stretch]:
         is_break |= np.diff(track.people) != 0
     is_cut = np.diff(track.shots) != 0 if track.shots is not None else np.zeros(len(frames) - 1, np.bool_)
     for first, after in pairwise([0, *(np.flatnonzero(is_break) + 1).tolist(), len(frames)]):
-        at = frames[first:after]
-        yield _Stretch(first, clock.starts_s[at], clock.ends_s[at], is_cut[first : after - 1])
+        starts, ends = clock.starts_s[frames[first:after]], clock.ends_s[frames[first:after]]
+        yield _Stretch(first, starts, ends, (starts + ends) / 2, is_cut[first : after - 1])
 
 
 def _edges(stretch: _Stretch, stride_s: float) -> list[float]:
@@ -118,7 +119,7 @@ def _window(stretch: _Stretch, middle: float, window_s: float) -> range:
     starts, ends = stretch.starts_s, stretch.ends_s
     start = max(min(middle - window_s / 2, ends[-1] - window_s), starts[0])
     bounds = [start - _SAME_S, start + window_s - _SAME_S]
-    first, after = np.searchsorted((starts + ends) / 2, bounds).tolist()
+    first, after = np.searchsorted(stretch.middles_s, bounds).tolist()
     if first == after:  # no frame's middle: the one that is shown in the middle of the cell
         after = max(int(np.searchsorted(starts, middle, side="right")), 1)
         first = after - 1

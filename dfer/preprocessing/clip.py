@@ -71,7 +71,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     try:
         source = open_clip(clip)
         row = replace(row, fps=source.fps)
-        if clip.others and (damage := _damage(source)):
+        if clip.others and (damage := source.damage):
             return replace(row, detail=f"{DAMAGED}{damage}")
         if clip.aligned or detector.aligned_input:
             crops, expected = _aligned_crops(source, settings.size), source.num_frames
@@ -89,7 +89,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
             for pixels, frame, box, detected in chain(first, crops):
                 time_s = round(float(source.times_s[frame]), 4)
                 writer.add(pixels, frame=frame, time_s=time_s, box_xyxy=box, detected=detected)
-        if clip.others and (damage := _damage(source)):
+        if clip.others and (damage := source.damage):
             return replace(row, detail=f"{DAMAGED}{damage}")  # the crops are replaced by those of another form
     except VideoError as error:
         return replace(row, status="unreadable", detail=error.what)
@@ -114,9 +114,9 @@ def open_clip(clip: ClipRecord) -> FrameSource:
     return source if clip.span is None else cut_segment(source, clip.span)
 
 
-def _damage(source: FrameSource) -> str | None:
-    """Return the warning that frames of the source are lost."""
-    return next((line for line in source.warnings if line.startswith(("truncated", "only "))), None)
+def clock_of(source: FrameSource) -> Clock:
+    """Return the times of a source for tracking and windows: the frames of a folder without times count as sampled."""
+    return Clock(source.times_s, source.duration, timed=not source.fps_assumed)
 
 
 def missing_row(clip: ClipRecord, raw: Path) -> ManifestRow:
@@ -151,8 +151,7 @@ def _main_track(source: FrameSource, detector: Detector) -> tuple[FaceTrack, dic
                 kept[index] = frame
             yield index, frame
 
-    clock = Clock(source.times_s, source.duration, timed=not source.fps_assumed)
-    track = track_main_face(frames(), detector, clock, source.size_hw)
+    track = track_main_face(frames(), detector, clock_of(source), source.size_hw)
     return None if track is None else (track, kept)
 
 

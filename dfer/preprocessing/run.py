@@ -48,16 +48,24 @@ class Summary:
     """Outcome of a run.
 
     Attributes:
-        counts: status -> number of clips, over all clips of this run or shard.
-        failures: the rows that are not "ok".
+        rows: of all clips of this run or shard.
         num_new: clips processed by this run; earlier runs had finished the others.
         manifest: the manifest written; None for a shard.
     """
 
-    counts: dict[str, int]
-    failures: list[ManifestRow]
+    rows: list[ManifestRow]
     num_new: int
     manifest: Path | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of clips of each status."""
+        return dict(Counter[str](row.status for row in self.rows))
+
+    @property
+    def failures(self) -> list[ManifestRow]:
+        """The rows that are not "ok"."""
+        return [row for row in self.rows if not row.ok]
 
 
 def preprocess(
@@ -230,8 +238,7 @@ def _finish(out: Path, rows: list[ManifestRow], num_new: int, *, write: bool) ->
         write_manifest(manifest, rows)
         remove_journals(out)  # the manifest has all rows now
         remove_unfinished(out)
-    counts = Counter[str](row.status for row in rows)
-    return Summary(dict(counts), [row for row in rows if not row.ok], num_new, manifest)
+    return Summary(rows, num_new, manifest)
 
 
 def _remove_crops(out: Path, row: ManifestRow) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +24,7 @@ from dfer.records import FacePrediction, Prediction
 from dfer.runtime.cells import quote_cell
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
-from dfer.video import FrameSource, VideoWriter
+from dfer.video import VideoWriter
 
 MAX_RUNS = 8  # of a face, in the terminal
 MAX_FACES = 20  # in a figure; an image of more could not be opened
@@ -199,10 +197,10 @@ def write_annotated_video(
     places = [{int(frame): place for place, frame in enumerate(track.frames)} for track in analysis.tracks]
     covered = {}
     if hide:
-        covered = cover_faces(_watch(source, lambda done: report(done / 2)), source.times_s)
+        covered = cover_faces(source.watch_frames(lambda done: report(done / 2)), source.times_s)
     footer = prediction.warnings[0] if prediction.warnings else None
     with VideoWriter(path, fps=source.fps, size_hw=source.size_hw) as writer:
-        for index, frame in _watch(source, lambda done: report(1 - (1 - done) / passes)):
+        for index, frame in source.watch_frames(lambda done: report(1 - (1 - done) / passes)):
             time_s = float(source.times_s[index])
             shown = []
             for face, track, place in zip(prediction.faces, analysis.tracks, places, strict=True):
@@ -212,9 +210,3 @@ def write_annotated_video(
             if hide:
                 frame = hide_faces(frame, [*covered.get(index, ()), *(box for box, *_ in shown)], hide)
             writer.write(annotate_frame(frame, shown, time_s=time_s, footer=footer), time_s)
-
-
-def _watch(source: FrameSource, on_progress: Callable[[float], None]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    for index, frame in source.iter_frames():
-        yield index, frame
-        on_progress((index + 1) / source.num_frames)

@@ -18,6 +18,7 @@ _UNREAD = 0.1  # share of a file behind the last packet; indexes and free space 
 _UNREAD_BYTES = 4096
 _CUT = "the file ends within a packet: cut off, or still being recorded; the share that is missing is not known"
 _LAST_FRAMES = 8  # among which B-frames are missing from a stream that was cut off
+LOSSES = ("truncated", "only ")  # beginnings of the warnings that frames are lost, here and of the decoders
 _END_BYTES = 256 * 1024
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 

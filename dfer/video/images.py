@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from dfer.errors import VideoError
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from dfer.runtime.filenames import is_visible, sort_frames
+from dfer.runtime.formatting import percent
 from dfer.video.limits import max_pixels, require_size, too_large
 from dfer.video.probe import MIN_SIDE
 
@@ -135,7 +138,7 @@ class Animation:
                     frame = np.asarray(image.convert("RGB"))
                 except (OSError, SyntaxError, ValueError, EOFError):
                     found, total = number - skipped, promised - skipped
-                    note = f"truncated or damaged: contains {found} of {total} frames ({100 * found / total:.0f} %)"
+                    note = f"truncated or damaged: contains {found} of {total} frames ({percent(found / total, 0)} %)"
                     if note not in self.warnings:
                         self.warnings.append(note)
                     return
@@ -159,8 +162,11 @@ def is_animation(path: Path) -> bool:
 def _read_image(path: Path) -> Frame | None:
     """Read an image as RGB, rotated by its EXIF orientation; return None if it cannot be read or is too large."""
     try:
-        _require_image_size(path)
-        bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        with path.open("rb") as file:
+            _require_image_size(file, path)
+            file.seek(0)
+            data = np.frombuffer(file.read(), np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except (OSError, VideoError, SyntaxError, ValueError, cv2.error):
         return None
     return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
@@ -174,21 +180,23 @@ def _require_image_sizes(files: list[Path]) -> None:
     """
     for file in files:
         try:
-            _require_image_size(file)
+            with file.open("rb") as opened:
+                _require_image_size(opened, file)
         except (OSError, SyntaxError, ValueError):
             continue
 
 
-def _require_image_size(path: Path) -> None:
-    """Check an image by its header.
+def _require_image_size(file: BinaryIO, path: Path) -> None:
+    """Check an open image by its header.
 
     Raises:
         VideoError: it is too large.
         OSError, SyntaxError, ValueError: its header cannot be read.
     """
-    if path.stat().st_size > _BYTES_PER_PIXEL * max_pixels():
-        raise too_large(f"{path.stat().st_size:,} bytes", path)
-    with _no_limit_of_pillow(), Image.open(path) as image:
+    size = os.fstat(file.fileno()).st_size
+    if size > _BYTES_PER_PIXEL * max_pixels():
+        raise too_large(f"{size:,} bytes", path)
+    with _no_limit_of_pillow(), Image.open(file) as image:
         require_size(*image.size, path)
 
 

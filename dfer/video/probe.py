@@ -177,37 +177,42 @@ def _demux(container: Any, stream: Any) -> Reading:
     lasts: list[int] = []
     flags: list[tuple[bool, bool]] = []
     tail: list[Any] = []
-    end_s, end_byte, broken = 0.0, 0, False
+    end_byte, broken = 0, False
+    ends: dict[int, int] = {}  # of each stream, in its ticks
+    checks_end = container.format.name in ("mpegts", "mpeg")
     try:
         for packet in container.demux():
             if packet.size == 0:
                 continue
-            if packet.pts is not None and packet.time_base:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.pts is not None:
+                end = packet.pts + (packet.duration or 0)
+                ends[packet.stream_index] = max(ends.get(packet.stream_index, end), end)
             if packet.pos is not None and packet.pos >= 0:
                 end_byte = max(end_byte, packet.pos + packet.size)
             if packet.stream_index != stream.index:
                 continue
-            if packet.is_keyframe or len(tail) > _LONGEST_TAIL:
-                tail.clear()
-            tail.append(packet)
+            if checks_end:
+                if packet.is_keyframe or len(tail) > _LONGEST_TAIL:
+                    tail.clear()
+                tail.append(packet)
             stamps.append(packet.pts)
             lasts.append(packet.duration or 0)
             flags.append((not packet.is_discard, packet.is_keyframe))
     except av.FFmpegError:
         broken = True
+    ends_s = [float(end * (container.streams[number].time_base or 0)) for number, end in ends.items()]
     shown, key = np.array(flags, np.bool_).reshape(-1, 2).T
     return Reading(
         times_s=_seconds(stamps, base),
-        lasts_s=np.array([float(last * base) for last in lasts]),
+        lasts_s=np.array([last * base.numerator / base.denominator for last in lasts]),
         shown=shown,
         key=key,
         promised=int(stream.frames),
         duration_s=None if container.duration is None else container.duration / av.time_base,
-        end_s=end_s,
+        end_s=max([0.0, *ends_s]),
         end_byte=end_byte,
         broken=broken,
-        last_corrupt=_ends_broken(stream, tail) if container.format.name in ("mpegts", "mpeg") else False,
+        last_corrupt=checks_end and _ends_broken(stream, tail),
     )
 
 
@@ -231,7 +236,9 @@ def _seconds(stamps: list[int | None], base: Fraction) -> NDArray[np.float64]:
     start = next((stamp for stamp in stamps if stamp is not None), 0)
     if not base:
         return np.full(len(stamps), np.nan)
-    return np.array([np.nan if stamp is None else float((stamp - start) * base) for stamp in stamps], np.float64)
+    # A division of integers rounds as that of a Fraction does, and is ten times as fast.
+    num, den = base.numerator, base.denominator
+    return np.array([np.nan if stamp is None else (stamp - start) * num / den for stamp in stamps], np.float64)
 
 
 def _frame_rate(times_s: NDArray[np.float64], nominal: float) -> float:

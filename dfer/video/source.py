@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError, os_reason
 from dfer.video.containers import refuse_script
+from dfer.video.damage import LOSSES
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
 from dfer.video.images import Animation, ImageFiles, is_animation, is_image, list_images
 from dfer.video.probe import NOMINAL_FPS, Probe, probe_video
@@ -49,6 +50,17 @@ class FrameSource:
     def num_frames(self) -> int:
         """Number of frames in the source; a damaged one may yield fewer."""
         return len(self.times_s)
+
+    @property
+    def damage(self) -> str | None:
+        """The warning that frames are lost, or None."""
+        return next((line for line in self.warnings if line.startswith(LOSSES)), None)
+
+    def watch_frames(self, on_progress: Callable[[float], None]) -> Iterator[tuple[int, Frame]]:
+        """Yield all frames as `iter_frames` does, and report the share that is done after each."""
+        for index, frame in self.iter_frames():
+            yield index, frame
+            on_progress((index + 1) / self.num_frames)
 
     def iter_frames(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, Frame]]:
         """Yield (index, frame) in ascending order, decoding in sequence and keeping nothing.

@@ -111,8 +111,8 @@ class TrackletBuilder:
         self._last = -1  # the frame before
         self._is_far = True  # whether the frame before it is far from it
 
-    def add_frame(self, index: int, step_s: float) -> bool:
-        """Note the next frame, and return whether it is far from the one before, so that both must be keyframes.
+    def add_frame(self, index: int, step_s: float) -> None:
+        """Note the next frame.
 
         Args:
             index: the frame.
@@ -127,7 +127,6 @@ class TrackletBuilder:
         self._last, self._is_far = index, is_far
         # As long as no frame comes after it.
         self.isolated[index] = is_far
-        return is_far
 
     def start_shot(self) -> None:
         """Start a new shot: positions before the cut mean nothing after it."""
