@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from dfer.runtime.files import remove_own_unfinished
 
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _SAME_REQUEST_S = 1.0  # `timeout` and schedulers send a signal to a process and then to its group: twice
+_RAISE_AGAIN_S = 0.02
 _NEVER = float("-inf")
 
 
@@ -62,16 +64,46 @@ def stop_handler(handle: Callable[[int, bool], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _send(number: signal.Signals) -> None:
+    """Send a signal to the main thread, so that it ends a wait there too."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)
+
+
 @contextmanager
 def raise_on_stop() -> Iterator[None]:
-    """Raise KeyboardInterrupt for the first signal that asks to stop; another one ends the process at once."""
+    """Raise KeyboardInterrupt for the first signal that asks to stop; another one ends the process at once.
+
+    A signal that arrives where Python drops exceptions, as in a finaliser or in a callback from C, is raised again.
+    """
     _LastSignal.number, _LastSignal.time_s = int(signal.SIGINT), _NEVER
+    dropped = False
 
     def handle(number: int, again: bool) -> None:
-        if again:
+        nonlocal dropped
+        if again and not dropped:
             remove_own_unfinished()
             os._exit(128 + number)
+        dropped = False
         raise KeyboardInterrupt
 
-    with stop_handler(handle):
-        yield
+    def report(unraisable: sys.UnraisableHookArgs) -> None:
+        nonlocal dropped
+        if unraisable.exc_type is not KeyboardInterrupt or threading.current_thread() is not threading.main_thread():
+            former(unraisable)
+            return
+        dropped, _LastSignal.time_s = True, _NEVER
+        # Later, because the finaliser still runs; again if that is in another one.
+        timer = threading.Timer(_RAISE_AGAIN_S, _send, [last_signal()])
+        timer.daemon = True
+        timer.start()
+
+    former, sys.unraisablehook = sys.unraisablehook, report
+    try:
+        with stop_handler(handle):
+            yield
+    finally:
+        sys.unraisablehook = former

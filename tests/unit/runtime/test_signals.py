@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,52 @@ def test_a_signal_that_comes_twice_at_once_counts_once(monkeypatch: pytest.Monke
         monkeypatch.setattr(signals._LastSignal, "time_s", float("-inf"))  # as if a second had passed
         signal.raise_signal(signal.SIGINT)
     assert seen == [(signal.SIGTERM, False), (signal.SIGINT, True)]
+
+
+class _Stopped:
+    """An object whose finaliser is where a signal arrives: Python drops what is raised there."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_signal_that_is_dropped_in_a_finaliser_is_raised_again(number: signal.Signals, times: int) -> None:
+    hook = sys.unraisablehook
+    with raise_on_stop():
+        # In a finaliser again: each time it must come once more, and never count as a second request.
+        for _ in range(times - 1):
+            dropped = _Stopped(number)
+            del dropped
+            signals._LastSignal.time_s = float("-inf")
+        dropped = _Stopped(number)
+        del dropped
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)
+        assert last_signal() == number
+        time.sleep(0.1)  # of several that were dropped at once, none is left over
+    assert sys.unraisablehook is hook
+
+
+def test_other_errors_in_finalisers_are_reported_as_ever(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[object] = []
+    former, sys.unraisablehook = sys.unraisablehook, lambda unraisable: seen.append(unraisable.exc_type)
+    try:
+        with raise_on_stop():
+            dropped = _Broken()
+            del dropped
+    finally:
+        sys.unraisablehook = former
+    assert seen == [ValueError]
+
+
+class _Broken:
+    def __del__(self) -> None:
+        raise ValueError("broken")
 
 
 @pytest.mark.parametrize("number", STOPPING)
