@@ -70,7 +70,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     row = unreadable_row(clip, raw, "")
     try:
         source = open_clip(clip)
-        row = replace(row, fps=source.fps)
+        row = replace(row, fps=source.fps, source_frames=source.num_frames)
         if clip.others and (damage := source.damage):
             return replace(row, detail=f"{DAMAGED}{damage}")
         if clip.aligned or detector.aligned_input:

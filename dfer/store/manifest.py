@@ -23,10 +23,12 @@ from dfer.settings import MAX_CLASSES, STRICT, FoldNumber, Fraction, Note, read_
 MAX_CROPS = 500_000  # of a clip: five hours at 25 frames a second
 MAX_MANIFEST_BYTES = 200_000_000  # some 600,000 clips
 
-_COLUMNS = ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source", "sha256"]
+_COLUMNS = ["clip_id", "label", "label_name", "num_frames", "source_frames", "fps"]
+_COLUMNS += ["status", "detail", "detected", "source", "sha256"]
 _OPTIONAL = ["subject", "votes"]  # written only for data sets that give them
 _TEXTS = ["clip_id", "label_name", "detail", "source", "subject"]
-_NUMBERS = {"label": int, "num_frames": int, "fps": float, "detected": float}  # the other columns are text
+# The other columns are text.
+_NUMBERS = {"label": int, "num_frames": int, "source_frames": int, "fps": float, "detected": float}
 
 PathText = Annotated[str, Field(max_length=10_000)]
 
@@ -41,6 +43,7 @@ class ManifestRow:
         folds: fold number -> split.
         num_frames: number of crops in the store; 0 unless `status` is "ok".
         fps: frame rate of the source.
+        source_frames: frames of the source, or of the segment of it that the clip is; 0 if it cannot be opened.
         detail: the reason, unless `status` is "ok".
         detected: share of the crops in which the detector found the face; in the others it was interpolated.
         source: path of the source, relative to the raw data set, as `dfer.names.name_text` has it.
@@ -58,6 +61,7 @@ class ManifestRow:
     folds: dict[FoldNumber, Annotated[Split, SkipValidation]]  # `contradictions` checks the splits
     num_frames: Annotated[int, Field(ge=0, le=MAX_CROPS)] = 0
     fps: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
+    source_frames: Annotated[int, Field(ge=0)] = 0
     detail: Note = ""
     detected: Fraction = 0.0
     source: PathText = ""
@@ -108,6 +112,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     try:
         # As text: clip ids such as 00001 are names, not numbers.
         table = pd.read_csv(io.BytesIO(read_limited(path, MAX_MANIFEST_BYTES)), dtype=str, keep_default_na=False)
+        table["source_frames"] = table.get("source_frames", "0")  # stores written before there was this column
         if missing := [name for name in _COLUMNS if name not in table]:
             raise ValueError(f"no column {missing[0]!r}")
         folds = table.filter(regex="^fold_").rename(columns=lambda name: int(name[5:]))

@@ -33,7 +33,7 @@ def test_a_segment_is_packed_with_its_own_frames_only(
 ) -> None:
     clip = ClipRecord(f"clip#{span}", 0, "happy", frames, {1: "train"}, span=span)
     row = process_clip(clip, frames.parent, tmp_path / "out", Settings(48, "none"), build_detector("none", None))
-    assert (row.status, row.num_frames) == ("ok", len(numbers))
+    assert (row.status, row.num_frames, row.source_frames) == ("ok", len(numbers), len(numbers))
     path = clip_path(tmp_path / "out", clip.clip_id)
     brightness = [round(float(crop.mean()) / 5) for crop in read_clip(path)]
     assert brightness == list(numbers)

@@ -36,7 +36,7 @@ def test_a_face_in_one_of_the_frames_sampled_from_a_clip_counts(
 ) -> None:
     scene = Scene([[(0, 80, 60)] if n == 5 else [] for n in range(count)])
     row = processed(scene, tmp_path, monkeypatch)
-    assert (row.status, row.num_frames, row.detected) == ("ok", 1, 1.0)
+    assert (row.status, row.num_frames, row.source_frames, row.detected) == ("ok", 1, count, 1.0)
     assert len(read_clip(clip_path(tmp_path / "store", "clip"))) == 1
 
 
@@ -51,7 +51,7 @@ def test_every_frame_of_a_folder_of_video_counts_but_no_false_face(
 ) -> None:
     scene = Scene([[(1, 20, 20)] if n == 20 else [] for n in range(40)])
     row = processed(scene, tmp_path, monkeypatch)
-    assert (row.status, row.detail) == ("no_face", "no face in 40 frames")
+    assert (row.status, row.source_frames, row.detail) == ("no_face", 40, "no face in 40 frames")
 
 
 @pytest.mark.parametrize("fps", [1, 0.5, 0.2, 0.1])

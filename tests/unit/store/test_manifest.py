@@ -18,7 +18,8 @@ def test_the_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     store = small_store(tmp_path / "s", failed=2)
     assert store.rows == read_manifest(tmp_path / "s" / "manifest.csv")
     header = (tmp_path / "s" / "manifest.csv").read_text().splitlines()[0].split(",")
-    contract = ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source"]
+    contract = ["clip_id", "label", "label_name", "num_frames", "source_frames", "fps"]
+    contract += ["status", "detail", "detected", "source"]
     assert header[: len(contract)] == contract
     assert header[-2:] == ["fold_1", "fold_2"]
     odd = replace(store.rows[0], clip_id='a "quoted", name', detail="two\nlines", subject="s1", votes=(3, 0, 7))
@@ -47,11 +48,18 @@ def test_rows_come_back_whatever_they_lack(tmp_path: Path, rows: list[ManifestRo
 
 
 def test_columns_are_in_the_order_of_the_folds_and_numbers_are_short(tmp_path: Path) -> None:
-    rows = [ManifestRow("a", 3, "sad", "ok", {10: "val", 2: "test"}, 9, 24000 / 1001, detected=2 / 3)]
+    rows = [ManifestRow("a", 3, "sad", "ok", {10: "val", 2: "test"}, 9, 24000 / 1001, 12, detected=2 / 3)]
     write_manifest(tmp_path / "m.csv", rows)
     header, line = (tmp_path / "m.csv").read_text().splitlines()
     assert header.endswith("sha256,fold_2,fold_10")
-    assert line == "a,3,sad,9,23.976,ok,,0.6667,,,test,val"
+    assert line == "a,3,sad,9,12,23.976,ok,,0.6667,,,test,val"
+
+
+def test_a_manifest_from_before_the_column_of_source_frames_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    write_manifest(path, [ManifestRow("a", 3, "sad", "ok", {1: "test"}, 9, 25.0, 12)])
+    path.write_text(path.read_text().replace("source_frames,", "").replace(",12,", ","))
+    assert read_manifest(path) == [ManifestRow("a", 3, "sad", "ok", {1: "test"}, 9, 25.0, 0)]
 
 
 @pytest.mark.parametrize(
