@@ -7,6 +7,7 @@ frames are RGB uint8 [H, W, 3].
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,6 +20,7 @@ Split = Literal["train", "val", "test", "soft"]  # soft: no label, only votes to
 Selection = Literal["last", "best on validation", "best on test"]  # how a checkpoint's epoch was chosen
 STATUSES: tuple[Status, ...] = get_args(Status)
 SPLITS: tuple[Split, ...] = get_args(Split)
+_SAME_S = 1e-6  # times that differ by less are equal
 BEST_ON_TEST: Selection = "best on test"
 BEST_ON_TEST_NOTE = "the epoch was chosen on the test fold: for comparison with published tables only"
 
@@ -152,7 +154,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class FacePrediction:
-    """The prediction for one tracked face: over its whole presence, and window by window."""
+    """The prediction for one tracked face: over its whole presence, and segment by segment.
+
+    Attributes:
+        start: when it is first seen, seconds.
+        end: when it is last seen; between the two it may be gone, see `spans`.
+        segments: in order of time; they cover exactly the time in which the face is seen.
+    """
 
     id: int
     start: float
@@ -161,6 +169,59 @@ class FacePrediction:
     probabilities: dict[str, float]
     segments: list[Segment]
 
+    @property
+    def stretches(self) -> list[list[Segment]]:
+        """The segments, split wherever the face is gone between two of them."""
+        if not self.segments:
+            return []
+        gone = [n for n, (one, two) in enumerate(pairwise(self.segments), 1) if two.start - one.end > _SAME_S]
+        return [self.segments[first:after] for first, after in pairwise([0, *gone, len(self.segments)])]
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """The stretches of time in which the face is seen: start and end, seconds."""
+        return [(stretch[0].start, stretch[-1].end) for stretch in self.stretches]
+
+    @property
+    def visible(self) -> float:
+        """The time in which the face is seen, seconds."""
+        return sum(end - start for start, end in self.spans)
+
+
+@dataclass(frozen=True)
+class FaceBin:
+    """The answer for one face in one bin of a regular grid.
+
+    Attributes:
+        face: its number.
+        visible: how long it is seen in the bin, seconds.
+        label: the emotion; None if it is not seen.
+        probabilities: the mean over the time in which it is seen; empty if it is not.
+        box: the mean, x1, y1, x2, y2; None if it is not seen.
+    """
+
+    face: int
+    visible: float
+    label: str | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of a regular grid that begins at 0 s.
+
+    Attributes:
+        start, end: seconds; the last bin of a video may end after it.
+        visible: how long any face is seen, seconds.
+        faces: every face of the video, in the order of its faces, seen here or not.
+    """
+
+    start: float
+    end: float
+    visible: float
+    faces: list[FaceBin]
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -168,7 +229,9 @@ class Prediction:
 
     Attributes:
         model: name, checkpoint path and labels of the model.
+        faces: the one that is seen longest first.
         warnings: what the reader should know (no face, drawings-only model, ...).
+        bins: the answers on a regular grid, if one was asked for.
     """
 
     source: str
@@ -178,6 +241,7 @@ class Prediction:
     model: dict[str, Any]
     faces: list[FacePrediction] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    bins: list[Bin] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the schema `dfer.prediction/1`; times are rounded to 1 ms, boxes to 0.1 px."""
@@ -189,6 +253,7 @@ class Prediction:
             "num_frames": self.num_frames,
             "model": self.model,
             "faces": [_face_dict(face) for face in self.faces],
+            **({} if self.bins is None else {"bins": [_bin_dict(one) for one in self.bins]}),
             "warnings": self.warnings,
         }
 
@@ -198,6 +263,8 @@ def _face_dict(face: FacePrediction) -> dict[str, Any]:
         "id": face.id,
         "start": round(face.start, 3),
         "end": round(face.end, 3),
+        "visible": round(face.visible, 3),
+        "spans": [[round(start, 3), round(end, 3)] for start, end in face.spans],
         "label": face.label,
         "probabilities": face.probabilities,
         "segments": [
@@ -210,4 +277,23 @@ def _face_dict(face: FacePrediction) -> dict[str, Any]:
             }
             for segment in face.segments
         ],
+    }
+
+
+def _bin_dict(one: Bin) -> dict[str, Any]:
+    return {
+        "start": round(one.start, 3),
+        "end": round(one.end, 3),
+        "visible": round(one.visible, 3),
+        "faces": [_face_bin_dict(face) for face in one.faces],
+    }
+
+
+def _face_bin_dict(face: FaceBin) -> dict[str, Any]:
+    return {
+        "id": face.face,
+        "visible": round(face.visible, 3),
+        "label": face.label,
+        "probabilities": face.probabilities,
+        "box": face.box and [round(value, 1) for value in face.box],
     }

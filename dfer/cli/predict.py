@@ -77,7 +77,9 @@ def predict(
     csv: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE|-", help="Write a CSV with a row per face and segment; - is stdout.", rich_help_panel=OUTPUT
+            metavar="FILE|-",
+            help="Write a CSV with a row per face and segment, or bin; - is stdout.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     video: Annotated[
@@ -113,6 +115,13 @@ def predict(
             show_default="a training clip's length",
         ),
     ] = None,
+    bin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Answer in JSON and CSV on a regular grid from 0: every bin, also where no face is seen.",
+        ),
+    ] = None,
     fps: Annotated[
         float | None,
         typer.Option(
@@ -138,7 +147,8 @@ def predict(
     from dfer.errors import EXIT_FAILED, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.predictor import Predictor
-    from dfer.reports.prediction import draw_prediction, prediction_table, write_prediction_csv
+    from dfer.reports.prediction import draw_prediction, prediction_table
+    from dfer.reports.prediction_rows import write_prediction_csv
     from dfer.runs import find_checkpoint, newer_run
     from dfer.video.writer import WRITABLE_SUFFIXES
 
@@ -166,6 +176,7 @@ def predict(
         prior=prior,
         mirror=mirror,
         fps=fps,
+        bin=bin,
     )
     note(describe_checkpoint(predictor.checkpoint, predictor.info))
     note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")

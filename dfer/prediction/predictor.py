@@ -26,6 +26,7 @@ from dfer.model.pixels import prepare_clips
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.answers import answer_for_face
+from dfer.prediction.bins import check_bin, cut_bins, stride_within
 from dfer.prediction.windows import MIN_STRIDE_S, Cell, Window, cut_cells, default_stride_s, iter_window_crops
 from dfer.preprocessing.clip import clock_of
 from dfer.pretrained import pretrained_name
@@ -68,6 +69,8 @@ class Predictor:
             `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each window with its mirror image, for twice the computation; None for what the checkpoint says.
         fps: frames per second of sources without times, such as frame folders; 25 by default.
+        bin: seconds of a bin of the regular grid on which the prediction answers as well; None for no grid. Segments
+            then fill a bin exactly, unless `stride` is given.
 
     Raises:
         DferError: no checkpoint, a checkpoint that cannot be used, or no detector.
@@ -86,6 +89,7 @@ class Predictor:
         prior: str | Path | None = None,
         mirror: bool | None = None,
         fps: float | None = None,
+        bin: float | None = None,
     ) -> None:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
@@ -94,6 +98,7 @@ class Predictor:
                 raise UsageError(
                     f"the {name} must be above 0, at least {MIN_STRIDE_S} seconds, not {value}", where=f"--{name}"
                 )
+        check_bin(bin)
         if fps is not None and not 0 < fps <= MAX_FPS:
             raise UsageError(
                 f"the rate must be above 0 and at most {MAX_FPS:.0f} frames a second, not {fps}", where="--fps"
@@ -108,7 +113,7 @@ class Predictor:
         if not self.detector.aligned_input:
             here = alignment_settings(self.info.crop_size)
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
-        self.faces, self.stride, self.window, self.fps = faces, stride, window, fps
+        self.faces, self.stride, self.window, self.fps, self.bin = faces, stride, window, fps, bin
 
     def __call__(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Prediction:
         """Predict the emotions in one video, frame folder or image.
@@ -130,7 +135,8 @@ class Predictor:
         tracks = self._find_tracks(frames, clock, progress)
         default_s = default_stride_s(clock, self.model.config.num_frames)
         window_s = self.window or max(self.info.clip_s, default_s)
-        timelines = [cut_cells(track, clock, stride_s=self.stride or default_s, window_s=window_s) for track in tracks]
+        stride_s = self.stride or (stride_within(self.bin, default_s) if self.bin else default_s)
+        timelines = [cut_cells(track, clock, stride_s=stride_s, window_s=window_s) for track in tracks]
         windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))
         probabilities = self._recognise(frames, tracks, windows, progress)
         faces = []
@@ -152,6 +158,7 @@ class Predictor:
             },
             faces=faces,
             warnings=self._warnings(frames, tracks),
+            bins=cut_bins(faces, bin_s=self.bin, end_s=frames.duration) if self.bin else None,
         )
         return Analysis(prediction, frames, tracks)
 
@@ -164,6 +171,8 @@ class Predictor:
             tracks = [] if main is None else [main]
         else:
             tracks = track_faces(watched, self.detector, clock)
+        shown_s = clock.ends_s - clock.starts_s
+        tracks.sort(key=lambda track: -shown_s[track.frames].sum())
         return [replace(track, track_id=number) for number, track in enumerate(tracks)]
 
     @torch.inference_mode()

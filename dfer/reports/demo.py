@@ -21,9 +21,9 @@ from dfer.evaluation.metrics import best_epoch
 from dfer.evaluation.results import Evaluation
 from dfer.records import Prediction
 from dfer.reports.evaluation import evaluation_cells, evaluation_remarks, evaluation_title
-from dfer.reports.prediction import draw_prediction
+from dfer.reports.prediction import draw_prediction, seen_when
 from dfer.runtime.files import write_bytes, write_text
-from dfer.runtime.formatting import format_duration, percent, pluralize, span, unique_lines
+from dfer.runtime.formatting import format_duration, percent, pluralize, unique_lines
 from dfer.version import __version__
 
 __all__ = ["DRAWINGS_ONLY", "contact_sheet", "write_demo_report"]
@@ -152,7 +152,7 @@ def _timeline_section(prediction: Prediction, out: Path) -> Section:
     name = Path(prediction.source).name
     image = _illustrate("timeline", f"emotion timeline of {name}", lambda theme: draw_prediction(noted, theme=theme))
     faces = [
-        f"face {face.id}, seen {span(face.start, face.end, total=prediction.duration)}: "
+        f"face {face.id}, seen {seen_when(face, prediction.duration)}: "
         f"{face.label}, {percent(face.probabilities[face.label])} %"
         for face in prediction.faces
     ]

@@ -1,9 +1,7 @@
-"""Predictions for people and for other programs: table, timeline, CSV and annotated video."""
+"""Predictions for people: table, timeline and annotated video."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +17,8 @@ from dfer.drawing.tables import new_table, with_notes
 from dfer.drawing.timeline import FaceLane, draw_timeline
 from dfer.faces.tracking.cover import cover_faces
 from dfer.prediction.predictor import Analysis
-from dfer.prediction.timeline import emotion_runs, probability_steps
+from dfer.prediction.timeline import emotion_runs, gaps, probability_steps
 from dfer.records import FacePrediction, Prediction
-from dfer.runtime.cells import quote_cell
-from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
 from dfer.video import VideoWriter
 
@@ -33,7 +29,7 @@ _NO_FACE = [Text(cell, "dim") for cell in (MISSING, "no face", MISSING, MISSING,
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> Table:
-    """Return a row per face: its emotion, probability, when it is seen, and how the winning emotion changes.
+    """Return a row per face: its emotion, probability, for how long it is seen, and what it shows when.
 
     Args:
         predictions: of one model; a video without a face has a row that says so.
@@ -56,7 +52,7 @@ def prediction_table(predictions: Sequence[Prediction]) -> Table:
 
 
 def _face_cells(face: FacePrediction, prediction: Prediction) -> list[Text]:
-    seen = span(face.start, face.end, total=prediction.duration) if prediction.num_frames > 1 else MISSING
+    seen = _visible(face, prediction.duration) if prediction.num_frames > 1 else MISSING
     return [
         Text(str(face.id)),
         Text(face.label, f"bold {emotion_color(face.label)}"),
@@ -66,26 +62,33 @@ def _face_cells(face: FacePrediction, prediction: Prediction) -> list[Text]:
     ]
 
 
+def _visible(face: FacePrediction, total: float) -> str:
+    """Return how long a face is seen, such as "1.0 s, 22 %"."""
+    share = _share(min(1.0, face.visible / total)) if total else MISSING
+    return f"{clock(face.visible, total=total)}, {share} %"
+
+
 def _course(face: FacePrediction, prediction: Prediction) -> Text:
-    """Return a line per run of one emotion; if there are many, each emotion's share of the time instead."""
-    runs = emotion_runs(face)
-    if len(runs) <= MAX_RUNS:
-        spans = [span(run.start, run.end, total=prediction.duration) for run in runs]
-        widest = max(map(len, spans), default=0)
-        lines = [
-            Text.assemble((f"{when:>{widest}}  ", "dim"), (run.label, emotion_color(run.label)))
-            for when, run in zip(spans, runs, strict=True)
-        ]
+    """Return a line per run of one emotion and per gap; if there are many, each emotion's share of the time instead."""
+    runs, missing = emotion_runs(face), gaps(face)
+    total = prediction.duration
+    if len(runs) + len(missing) <= MAX_RUNS:
+        parts = [(run.start, run.end, run.label, emotion_color(run.label)) for run in runs]
+        parts += [(start, end, "not seen", "dim") for start, end in missing]
+        shown = [(span(start, end, total=total), name, style) for start, end, name, style in sorted(parts)]
+        widest = max((len(when) for when, _, _ in shown), default=0)
+        lines = [Text.assemble((f"{when:>{widest}}  ", "dim"), (name, style)) for when, name, style in shown]
         return Text("\n").join(lines)
     lengths: dict[str, float] = {}
     for run in runs:
         lengths[run.label] = lengths.get(run.label, 0.0) + run.end - run.start
-    total = sum(lengths.values()) or 1.0
+    seen = sum(lengths.values()) or 1.0
     lines = [
-        Text.assemble((f"{_share(length / total):>3} %  ", "dim"), (label, emotion_color(label)))
+        Text.assemble((f"{_share(length / seen):>3} %  ", "dim"), (label, emotion_color(label)))
         for label, length in sorted(lengths.items(), key=lambda item: -item[1])
     ]
-    return Text("\n").join([*lines, Text(f"{pluralize(len(runs) - 1, 'change')}", "dim")])
+    changes = [pluralize(len(runs) - 1, "change"), *([pluralize(len(missing), "gap")] if missing else [])]
+    return Text("\n").join([*lines, Text(", ".join(changes), "dim")])
 
 
 def _share(fraction: float) -> str:
@@ -113,12 +116,12 @@ def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
     """
     ends = [segment.end for face in prediction.faces for segment in face.segments]
     total = max([prediction.duration, *ends]) if prediction.num_frames > 1 else 0.0  # an image has no time
-    longest = sorted(prediction.faces, key=lambda face: face.start - face.end)[:MAX_FACES]
+    longest = prediction.faces[:MAX_FACES]
     labels = prediction.model["labels"]
     left_out = len(prediction.faces) - len(longest)
     notes = [f"{pluralize(left_out, 'face')} seen more briefly not shown"] if left_out else []
     return draw_timeline(
-        [_lane(face, labels, total) for face in sorted(longest, key=lambda face: face.id)],
+        [_lane(face, labels, total) for face in longest],
         labels,
         total=total,
         title=_name(prediction),
@@ -131,12 +134,24 @@ def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
 def _lane(face: FacePrediction, labels: Sequence[str], total: float) -> FaceLane:
     summary = f"{face.label} {percent(face.probabilities[face.label], 0)} %"
     if total:
-        summary += f" over {span(face.start, face.end, total=total)}"
+        summary += f" · seen {seen_when(face, total)}"
     else:
         face = replace(face, segments=[replace(segment, start=0.0, end=1.0) for segment in face.segments])
     edges, probabilities = probability_steps(face, labels)
     runs = [(run.start, run.end, run.label) for run in emotion_runs(face)]
     return FaceLane(f"face {face.id}", summary, edges, probabilities, runs)
+
+
+def seen_when(face: FacePrediction, total: float) -> str:
+    """Return when a face is seen: from when to when, or for how long and with how many gaps.
+
+    Args:
+        face: with one segment or more.
+        total: length of the video, seconds.
+    """
+    if missing := gaps(face):
+        return f"{clock(face.visible, total=total)} of {clock(total, total=total)}, {pluralize(len(missing), 'gap')}"
+    return span(face.start, face.end, total=total)
 
 
 def _facts(prediction: Prediction, total: float) -> str:
@@ -145,33 +160,6 @@ def _facts(prediction: Prediction, total: float) -> str:
         frames = f"{pluralize(prediction.num_frames, 'frame')} at {prediction.fps:.2f} a second"
         facts = [clock(total, total=total), frames]
     return " · ".join([*facts, f"{prediction.model['name']}, {prediction.model['checkpoint']}"])
-
-
-def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
-    """Write a row per face and window: source, face, times, box, emotion and all probabilities.
-
-    Text that a spreadsheet would run as a formula is quoted with an apostrophe.
-
-    Args:
-        predictions: of one model. A video without a face has no row.
-        path: the CSV file.
-
-    Raises:
-        DferError: it cannot be written.
-    """
-    labels = list(dict.fromkeys(label for prediction in predictions for label in prediction.model["labels"]))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "face", "start", "end", "x1", "y1", "x2", "y2", "label", *(f"p_{la}" for la in labels)])
-    for prediction in predictions:
-        for face in prediction.faces:
-            for segment in face.segments:
-                times = [f"{segment.start:.3f}", f"{segment.end:.3f}"]
-                box = [f"{value:.1f}" for value in segment.box]
-                shares = [f"{segment.probabilities.get(label, 0.0):.6f}" for label in labels]
-                source, label = quote_cell(prediction.source), quote_cell(segment.label)
-                writer.writerow([source, face.id, *times, *box, label, *shares])
-    write_text(path, text.getvalue())
 
 
 def write_annotated_video(

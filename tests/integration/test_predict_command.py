@@ -34,10 +34,12 @@ def check_prediction(value: dict[str, Any], source: Path) -> None:
     assert Path(value["model"]["checkpoint"]).is_file()
     height, width = frames.size_hw
     for number, face in enumerate(value["faces"]):
-        assert list(face) == ["id", "start", "end", "label", "probabilities", "segments"]
+        assert list(face) == ["id", "start", "end", "visible", "spans", "label", "probabilities", "segments"]
         assert face["id"] == number
         assert 0 <= face["start"] < face["end"] <= value["duration"]
         check_answer(face)
+        assert face["visible"] == pytest.approx(sum(end - start for start, end in face["spans"]), abs=2e-3)
+        assert (face["spans"][0][0], face["spans"][-1][1]) == (face["start"], face["end"])
         assert face["segments"][0]["start"] == face["start"]
         assert face["segments"][-1]["end"] == face["end"]
         for before, after in pairwise(face["segments"]):
@@ -237,7 +239,8 @@ def test_a_real_clip_without_a_face_gives_none_and_a_warning(
     assert value["faces"] == []
     assert any(warning.startswith("no face") for warning in value["warnings"])
     assert any("no face" in line for line in outcome.lines("warning: "))
-    assert len(Path("a.csv").read_text().splitlines()) == 1
+    (row,) = csv.DictReader(Path("a.csv").read_text().splitlines())
+    assert row["visible"] == "0.000"
     assert cv2.imread("a.png") is not None
     assert open_frames(Path("a.mp4")).num_frames == value["num_frames"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -93,9 +94,28 @@ def test_somebody_else_after_a_pause_is_another_face(checkpoint: Path) -> None:
     times = np.arange(60) / 30
     times[20:] += 40
     scene = Scene([[(int(n >= 20), 80, 60)] for n in range(60)])
-    first, second = predict(checkpoint, scene, times, faces="all").faces
-    assert first.end == pytest.approx(20 / 30)
-    assert second.start == pytest.approx(20 / 30 + 40)
+    longer, shorter = predict(checkpoint, scene, times, faces="all").faces
+    assert (longer.id, shorter.id) == (0, 1)
+    assert shorter.end == pytest.approx(20 / 30)
+    assert longer.start == pytest.approx(20 / 30 + 40)
+    assert (longer.visible, shorter.visible) == pytest.approx((40 / 30, 20 / 30), abs=0.01)
+
+
+@pytest.mark.parametrize("bin_s", [0.1, 0.5, 1.0])
+def test_bins_cover_the_video_and_segments_fill_them(checkpoint: Path, bin_s: float) -> None:
+    scene = Scene([FACE] * 30 + [[]] * 30 + [FACE] * 30)
+    predictor = Predictor(checkpoint, detector="none", device="cpu", bin=bin_s)
+    predictor.detector = scene.oracle
+    found = predictor(scene.source(np.arange(90) / 30, 3.0))
+    assert found.bins is not None
+    assert len(found.bins) == round(3 / bin_s)
+    gone = found.bins[math.ceil(1.2 / bin_s) : math.floor(1.8 / bin_s)]
+    assert all(one.visible == 0 and one.faces[0].label is None for one in gone)
+    (face,) = found.faces
+    assert sum(one.visible for one in found.bins) == pytest.approx(face.visible)
+    bins_of = [(segment.start / bin_s + 1e-6, segment.end / bin_s - 1e-6) for segment in face.segments]
+    assert all(math.floor(first) == math.floor(last) for first, last in bins_of)
+    assert found.to_dict()["bins"][0]["faces"][0]["id"] == 0
 
 
 @pytest.mark.parametrize("fps", [5, 24000 / 1001, 25, 30000 / 1001, 240])

@@ -1,31 +1,41 @@
-"""A face's windows as stretches and runs."""
+"""A face's segments as spans, gaps, runs and steps."""
 
 from __future__ import annotations
 
 import pytest
 
-from dfer.prediction.timeline import cut_stretches, emotion_runs, probability_steps
+from dfer.prediction.timeline import emotion_runs, gaps, probability_steps
 from tests.results import (
     face_with,
 )
 
 
-def test_windows_that_overlap_meet_halfway() -> None:
-    ((edges, _),) = cut_stretches(face_with([(0.0, 2.0, "sad"), (1.0, 3.0, "sad"), (2.0, 4.0, "happy")]))
-    assert edges.tolist() == [0.0, 1.5, 2.5, 4.0]
+def test_every_gap_parts_the_timeline() -> None:
+    face = face_with([(0.0, 1.0, "sad"), (1.0, 2.0, "sad"), (2.04, 3.4, "sad"), (9.0, 10.0, "happy")])
+    assert face.spans == [(0.0, 2.0), (2.04, 3.4), (9.0, 10.0)]
+    assert gaps(face) == [(2.0, 2.04), (3.4, 9.0)]
+    assert face.visible == pytest.approx(4.36)
+    assert [(run.start, run.end) for run in emotion_runs(face)] == face.spans
 
 
-def test_long_gap_parts_the_timeline_and_a_short_one_does_not() -> None:
-    windows = [(0.0, 1.0, "sad"), (1.0, 2.0, "sad"), (2.4, 3.4, "sad"), (9.0, 10.0, "sad")]
-    assert [edges.tolist() for edges, _ in cut_stretches(face_with(windows))] == [
-        [0.0, 1.0, 2.2, 3.4],
-        [9.0, 10.0],
-    ]
+def test_a_face_seen_at_both_ends_is_not_seen_between() -> None:
+    face = face_with([(0.0, 0.5, "sad"), (4.0, 4.5, "sad")])
+    assert (face.start, face.end, face.visible) == (0.0, 4.5, 1.0)
+    edges, probabilities = probability_steps(face, ["sad"])
+    assert edges.tolist() == [0.0, 0.5, 4.0, 4.5]
+    assert probabilities.tolist() == [[0.7, 0.0, 0.7]]
+
+
+def test_segments_that_meet_but_for_rounding_are_one_span() -> None:
+    third = 1 / 3
+    face = face_with([(n * third, (n + 1) * third + 1e-12, "sad") for n in range(30)])
+    assert len(face.spans) == 1
+    assert face.visible == pytest.approx(10)
 
 
 def test_a_pause_parts_the_timeline_however_long_its_windows_are() -> None:
-    (first, _), (second, _) = cut_stretches(face_with([(0.0, 10.0, "sad"), (10.0, 20.0, "sad"), (29.0, 39.0, "sad")]))
-    assert (first.tolist(), second.tolist()) == ([0.0, 10.0, 20.0], [29.0, 39.0])
+    face = face_with([(0.0, 10.0, "sad"), (10.0, 20.0, "sad"), (29.0, 39.0, "sad")])
+    assert [len(stretch) for stretch in face.stretches] == [2, 1]
 
 
 def test_runs_join_equal_neighbours() -> None:

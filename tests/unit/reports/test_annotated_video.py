@@ -80,3 +80,14 @@ def test_no_detector_finds_the_face_of_a_real_clip_again(real_clips: Path, tmp_p
     detectors = [build_detector(name) for name in ("centerface", "haar")]
     hidden = [frame for _, frame in open_frames(tmp_path / "hidden.mp4").iter_frames(range(0, 72, 9))]
     assert [len(detector.detect(frame)) for detector in detectors for frame in hidden] == [0] * 2 * len(hidden)
+
+
+def test_nothing_is_drawn_of_a_face_while_it_is_gone(analysis: Analysis, tmp_path: Path) -> None:
+    write_annotated_video(analysis, tmp_path / "shown.mp4")
+    given, drawn = (
+        np.stack([frame for _, frame in open_frames(path).iter_frames()]).astype(int)
+        for path in (analysis.source.path, tmp_path / "shown.mp4")
+    )
+    around = np.abs(given - drawn)[:, 20:112, 30:200].max(axis=(1, 2, 3))
+    assert around[[0, 1, 2, 3, 8, 9, 10, 11]].min() > 90
+    assert around[4:8].max() < 40  # what the codec changes

@@ -1,14 +1,8 @@
-"""Predictions as a table and as CSV."""
+"""Predictions as a table."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
-import pytest
-
-from dfer.labels import DFEW_LABELS
-from dfer.reports.prediction import prediction_table, write_prediction_csv
+from dfer.reports.prediction import prediction_table
 from tests.results import (
     NOTICE,
     even_windows,
@@ -16,20 +10,6 @@ from tests.results import (
     predicted,
     printed,
 )
-
-
-def test_csv_has_a_row_per_face_and_window(tmp_path: Path) -> None:
-    faces = [face_with(even_windows(4)), face_with(even_windows(3), 1)]
-    write_prediction_csv([predicted(faces), predicted([], source="b.mp4")], tmp_path / "out.csv")
-    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
-    assert len(rows) == 7
-    assert (rows[1]["source"], rows[1]["face"], rows[1]["start"], rows[1]["label"]) == (
-        "clips/a.mp4",
-        "0",
-        "0.640",
-        "happy",
-    )
-    assert sum(float(rows[0][f"p_{label}"]) for label in DFEW_LABELS) == pytest.approx(1, abs=1e-5)
 
 
 def test_prediction_table() -> None:
@@ -45,6 +25,19 @@ def test_prediction_table_sums_up_many_changes() -> None:
     text = printed(prediction_table([predicted([face_with(even_windows(1000))], duration=640.0)]), 80)
     assert "333 changes" in text
     assert "14 %  happy" in text
+
+
+def test_the_table_shows_where_a_face_is_gone() -> None:
+    face = face_with([(0.0, 0.5, "sad"), (4.0, 4.5, "sad")])
+    text = printed(prediction_table([predicted([face], duration=4.5)]))
+    assert "1.0 s, 22 %" in text
+    for shown in ("0.0–0.5 s  sad", "0.5–4.0 s  not seen", "4.0–4.5 s  sad"):
+        assert shown in text
+
+
+def test_the_table_counts_many_gaps() -> None:
+    face = face_with([(2.0 * n, 2.0 * n + 1, "sad") for n in range(9)])
+    assert "8 changes, 8 gaps" in printed(prediction_table([predicted([face])]))
 
 
 def test_prediction_table_does_not_read_file_names_as_markup() -> None:
