@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.datasets import read_dataset
-from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.evaluation.evaluate import evaluate
+from dfer.evaluation.plan import plan_evaluation
 from dfer.evaluation.results import Evaluation
 from dfer.prediction.predictor import Predictor
 from dfer.preprocessing import Settings, preprocess

@@ -32,6 +32,8 @@ from dfer.settings import (
     unknown_key,
 )
 
+_INCIDENTAL = ("workers", "memory_gb", "save_minutes", "feed")  # keys of `train`
+
 
 class StoreSection(Settings):
     """One of several stores to train on."""
@@ -255,6 +257,13 @@ class Recipe(Settings):
         if self.optim.schedule == "cosine" and self.optim.warmup_epochs >= self.train.epochs:
             raise ValueError("optim.warmup_epochs must be below train.epochs")
         return self
+
+
+def deciding_keys(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe without the keys that change how a run is computed, but not what it computes."""
+    values = recipe.model_dump(mode="json")
+    values["train"] = {key: value for key, value in values["train"].items() if key not in _INCIDENTAL}
+    return values
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from dfer.drawing.tables import markdown_table
-from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.evaluation.evaluate import evaluate
+from dfer.evaluation.plan import plan_evaluation
 from dfer.evaluation.results import Evaluation
 from dfer.model.build import build_model
 from dfer.model.complexity import count_gmacs

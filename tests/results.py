@@ -61,6 +61,8 @@ def evaluated(
             selection=selection,
             logits=np.zeros((0, len(labels)), np.float32),
             truth=np.zeros(0, np.int64),
+            probabilities=np.zeros((0, len(labels))),
+            clips=[],
             ece=0.1,
             intra_inter_ratio=0.4 + fold / 100,
         )

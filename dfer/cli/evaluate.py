@@ -37,6 +37,14 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for tables (Markdown, LaTeX) and confusion plots.", rich_help_panel=OUTPUT),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for each clip's answer, as foldK/predictions.csv.",
+            show_default="the run's",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     prior: PriorOption = None,
     mirror: MirrorOption = None,
     device: DeviceOption = DeviceKind.auto,
@@ -45,21 +53,33 @@ def evaluate(
     """Test a trained run: WAR, UAR, recalls and the confusion matrix of each fold.
 
     No test clip is dropped: one that could not be read counts as an error, and the results without it are given too.
+    Each clip's answer is kept beside the checkpoint; for other data, priors and checkpoints, in the run's eval/.
     """
     from dfer.cli.console import note
     from dfer.cli.outputs import check_outputs, give_result, json_output, require_apart
     from dfer.cli.progress import Progress
     from dfer.evaluation.evaluate import evaluate as run_evaluation
-    from dfer.evaluation.evaluate import plan_evaluation
+    from dfer.evaluation.plan import plan_evaluation
+    from dfer.evaluation.predictions import PREDICTION_FILES
     from dfer.reports.evaluation import evaluation_table, write_evaluation_report
 
     json_to = json_output(json)
     check_outputs(json_to)
-    tasks = plan_evaluation(folds=parse_folds(fold, "all"), run=run, checkpoint=checkpoint, data=data)
+    tasks = plan_evaluation(
+        folds=parse_folds(fold, "all"),
+        run=run,
+        checkpoint=checkpoint,
+        data=data,
+        out=predictions,
+        variant=_variant(prior, mirror),
+    )
     read = [path for task in tasks for path in (task.data, *_files_beside(task.checkpoint))]
-    check_outputs(json_to, inputs=read)
+    kept = [task.out / name for task in tasks if task.out for name in PREDICTION_FILES]
+    check_outputs(json_to, inputs=[*read, *kept])
     if report:
-        require_apart(report, read, option="--report")
+        require_apart(report, [*read, *kept], option="--report")
+    if predictions:
+        require_apart(predictions, read, option="--predictions")
     for task in tasks:
         note(f"fold {task.fold}: {task.checkpoint} on {task.data}")
     done = total = 0
@@ -77,6 +97,16 @@ def evaluate(
     if report:
         write_evaluation_report(result, report)
         note(f"report in {report}")
+    for error in result.not_kept:
+        if predictions:
+            raise error
+        note(f"warning: the clips' answers are not kept: {error}; name a folder with --predictions")
+
+
+def _variant(prior: str | None, mirror: bool | None) -> list[str]:
+    """Return words for the options that make other answers than the checkpoint's own."""
+    words = [] if prior is None else [Path(prior).stem]
+    return words if mirror is None else [*words, "mirror" if mirror else "no-mirror"]
 
 
 def _files_beside(checkpoint: Path) -> list[Path]:

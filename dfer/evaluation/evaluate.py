@@ -8,105 +8,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.errors import DataError, UsageError
+from dfer.errors import DataError, DferError
 from dfer.evaluation.inference import evaluation_loader, run_clips
+from dfer.evaluation.keep import keep_answers
 from dfer.evaluation.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio
+from dfer.evaluation.plan import FoldTask
 from dfer.evaluation.results import Evaluation, FoldEvaluation, PriorCounts
 from dfer.faces.align import require_same_alignment
 from dfer.labels import require_same_labels
-from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info
+from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.priors import Answering, choose_answering, comparable_answerings
 from dfer.model.video_model import VideoModel
 from dfer.pretrained import pretrained_name
-from dfer.recipe import load_recipe
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE, Split
-from dfer.run_records import read_run
-from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run
 from dfer.runtime.device import choose_device
 from dfer.store import Store, open_store
 from dfer.store.joined import fit_store
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FoldTask:
-    """A checkpoint, and the fold of the store `data` to test it on."""
-
-    fold: int
-    checkpoint: Path
-    data: Path
-
-
-def plan_evaluation(
-    *,
-    folds: Sequence[int] | None = None,
-    run: Path | None = None,
-    checkpoint: Path | None = None,
-    data: Path | None = None,
-) -> list[FoldTask]:
-    """Return what to evaluate, from what the user named; by default all folds of the newest run.
-
-    Args:
-        folds: None for all that the run has.
-        run: a run's folder, or that of one of its folds.
-        checkpoint: instead of a run, a file or the name of shipped weights; its own fold unless `folds` names one.
-        data: the store; by default the one it was trained on.
-
-    Raises:
-        DferError: there is no such run, fold, checkpoint or store.
-    """
-    if checkpoint is not None:
-        return [_plan_checkpoint(find_checkpoint(checkpoint), folds, data)]
-    if run is None:
-        run = newest_run(folds[0] if folds else None)
-    elif not folds_of(run) and folds_of(run.parent):  # the folder of one fold
-        folds = folds or [int(run.name.removeprefix("fold"))]
-        run = run.parent
-    available = folds_of(run)
-    missing = [fold for fold in folds or () if fold not in available]
-    if missing or not available:
-        raise UsageError(
-            f"this run has no fold {missing[0]}" if missing else "no trained fold here",
-            where=run,
-            hint=f"its folds: {available}" if available else "train it with `dfer train RECIPE`",
-        )
-    folders = [(fold, fold_folder(run, fold)) for fold in folds or available]
-    return [FoldTask(fold, fold_checkpoint(folder), data or _data_of(folder)) for fold, folder in folders]
-
-
-def _plan_checkpoint(checkpoint: Path, folds: Sequence[int] | None, data: Path | None) -> FoldTask:
-    own = read_checkpoint_info(checkpoint).data.get("fold")
-    fold = folds[0] if folds else own
-    if fold is None or (folds and len(folds) > 1):
-        raise UsageError("a checkpoint is evaluated on one fold", where=checkpoint, hint="name it with --fold N")
-    if data is None and pretrained_name(checkpoint):
-        raise UsageError("shipped weights have no data of their own", where=checkpoint, hint="name a store: --data")
-    return FoldTask(fold, checkpoint, data or _data_of(checkpoint.parent))
-
-
-def _data_of(folder: Path) -> Path:
-    """Return the store that a fold was trained on, or is being trained on: run.json comes with the last epoch.
-
-    Raises:
-        UsageError: there are several.
-    """
-    if (folder / "recipe.yaml").is_file() and not (folder / "run.json").exists():
-        stores = list(map(str, load_recipe(folder / "recipe.yaml").data.folders))
-    else:
-        data = read_run(folder)["data"]
-        stores = [data["path"]] if "path" in data else [store["path"] for store in data["stores"]]
-    if len(stores) > 1:
-        hint = f"test on one of them: --data {' or --data '.join(stores)}"
-        raise UsageError("trained on several stores", where=folder, hint=hint)
-    return Path(stores[0]).expanduser()
 
 
 def evaluate(
@@ -118,10 +43,10 @@ def evaluate(
     mirror: bool | None = None,
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> Evaluation:
-    """Evaluate each fold.
+    """Evaluate each fold, and keep the answers for its clips as soon as they are known.
 
     Args:
-        tasks: see `plan_evaluation`; at least one.
+        tasks: see `dfer.evaluation.plan`; at least one.
         device: "auto", "cpu" or "cuda".
         batch_size: clips at a time; the results do not depend on it.
         prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
@@ -134,6 +59,7 @@ def evaluate(
     folds: list[FoldEvaluation] = []
     notes: list[str] = []
     labels: list[str] = []
+    not_kept: list[DferError] = []
     for task in tasks:
         store = open_store(task.data)
         model, info = load_checkpoint(task.checkpoint, choose_device(device))
@@ -151,10 +77,14 @@ def evaluate(
             on_batch=on_batch,
         )
         folds.append(result)
+        try:
+            keep_answers(task, result, info, store, mirror=info.mirror if mirror is None else mirror)
+        except DferError as error:  # a run on a disk that only others write to can still be tested
+            not_kept.append(error)
         notes += [info.notice] if info.notice else []
         notes += [warning] if (warning := _detector_warning(info, store)) else []
         notes += [BEST_ON_TEST_NOTE] if info.selection == BEST_ON_TEST else []
-    return Evaluation(store.info.name, labels, folds, list(dict.fromkeys(notes)))
+    return Evaluation(store.info.name, labels, folds, list(dict.fromkeys(notes)), not_kept)
 
 
 def evaluate_fold(
@@ -224,6 +154,8 @@ def evaluate_fold(
         selection=info.selection,
         logits=outputs.logits,
         truth=truth,
+        probabilities=answering.probabilities(outputs.logits),
+        clips=rows,
         intra_inter_ratio=_ratio(outputs.features, truth),
     )
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.errors import DferError
 from dfer.evaluation.metrics import per_class_recall, uar, war
 from dfer.records import Selection
+from dfer.store.manifest import ManifestRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class FoldEvaluation(PriorCounts):
         selection: how the checkpoint's epoch was chosen.
         logits: float32 [N, C] of the N readable clips, in the manifest's order.
         truth: int64 [N], their labels.
+        probabilities: float64 [N, C], as answered under the prior.
+        clips: all clips of the test list, readable or not, in the manifest's order.
         others: the results under other priors, where the checkpoint knows its own.
         intra_inter_ratio: see `dfer.evaluation.metrics`; None where it is not defined.
     """
@@ -85,6 +89,8 @@ class FoldEvaluation(PriorCounts):
     selection: Selection
     logits: NDArray[np.float32] = field(repr=False)
     truth: NDArray[np.int64] = field(repr=False)
+    probabilities: NDArray[np.float64] = field(repr=False)
+    clips: Sequence[ManifestRow] = field(repr=False)
     others: list[PriorCounts] = field(default_factory=list)
     intra_inter_ratio: float | None
 
@@ -133,12 +139,14 @@ class Evaluation:
         labels: class names in the order of the confusion matrices.
         folds: at least one, in the order they were evaluated.
         notes: what every reader must know, such as that the model has seen only drawings.
+        not_kept: why the answers of a fold could not be written.
     """
 
     dataset: str
     labels: list[str]
     folds: list[FoldEvaluation]
     notes: list[str]
+    not_kept: list[DferError] = field(default_factory=list)
 
     @property
     def mean_war(self) -> float:

@@ -29,7 +29,7 @@ from dfer.losses.training_loss import TrainingLoss
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.model.video_model import ModelConfig
 from dfer.model.weights import load_pickled
-from dfer.recipe import Recipe, save_recipe
+from dfer.recipe import Recipe, deciding_keys, save_recipe
 from dfer.records import Selection
 from dfer.run_records import EpochRecord, read_run
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 
 STATE_FORMAT = "dfer.state/1"
 TENSORBOARD = "tensorboard"
-# Keys of `train` that change how a run is computed but not what it computes.
-_INCIDENTAL = {"workers", "memory_gb", "save_minutes", "feed"}
 _EVENTS = {
     "train_loss": "loss/train", "train_entropy": "loss/train_classification", "train_compact": "loss/train_compact",
     "val_loss": "loss/val", "val_war": "accuracy/WAR", "val_uar": "accuracy/UAR", "lr": "learning_rate",
@@ -122,7 +120,7 @@ class FoldFolder:
 
     def save_state(self, learner: Learner, state: TrainingState) -> None:
         """Write state.pt."""
-        values = {"format": STATE_FORMAT, "recipe": _deciding_keys(self._recipe), "fingerprint": self._fingerprint}
+        values = {"format": STATE_FORMAT, "recipe": deciding_keys(self._recipe), "fingerprint": self._fingerprint}
         with atomic_path(self._state) as temporary:
             try:
                 torch.save(values | vars(state) | learner.state_dicts(), temporary)
@@ -140,7 +138,7 @@ class FoldFolder:
             return None
         state = self._read_state()
         recipe, fingerprint = _completed(state["recipe"]), state["fingerprint"]
-        different = sorted(_differences(recipe, _deciding_keys(self._recipe)))
+        different = sorted(_differences(recipe, deciding_keys(self._recipe)))
         reason = f"this run was begun with another recipe: {'; '.join(different)}" if different else ""
         if not reason and fingerprint != self._fingerprint:
             reason = "the data have changed since this run was begun"
@@ -292,17 +290,10 @@ def has_tensorboard() -> bool:
     return found
 
 
-def _deciding_keys(recipe: Recipe) -> dict[str, Any]:
-    """Return the recipe without the keys that do not change its result."""
-    values = recipe.model_dump(mode="json")
-    values["train"] = {key: value for key, value in values["train"].items() if key not in _INCIDENTAL}
-    return values
-
-
 def _completed(keys: dict[str, Any]) -> dict[str, Any]:
     """Return the deciding keys of a state with defaults for the keys that did not exist when it was written."""
     try:
-        return _deciding_keys(Recipe.model_validate(keys))
+        return deciding_keys(Recipe.model_validate(keys))
     except ValidationError:  # a key that no longer exists: it is reported as a difference
         return keys
 

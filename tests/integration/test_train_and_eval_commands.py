@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import dfer as package
+from dfer.evaluation.predictions import read_predictions
 from dfer.labels import DFEW_LABELS
 from dfer.model.checkpoint import read_checkpoint_info
 from dfer.recipe import load_recipe, shipped_recipes
@@ -158,6 +159,18 @@ def test_eval_of_what_is_named(trained: Path, drawn: Path, options: list[str], c
         [f"{trained}/{name}.safetensors" for name in checkpoints]
     )  # fmt: skip
     assert "WAR" in outcome.out
+
+
+def test_eval_keeps_each_clip_s_answer(trained: Path, drawn: Path) -> None:
+    checkpoint = trained / "fold2" / "last.safetensors"
+    dfer("eval", "--checkpoint", checkpoint, "--predictions", "with a space").succeeded()
+    (answers,) = read_predictions(Path("with a space")).values()
+    assert answers.clip_ids == [row.clip_id for row in open_store(drawn).select(2, "test")]
+    used = dfer("eval", "--checkpoint", checkpoint, "--predictions", drawn / "kept").failed(2, "write into an input")
+    assert not (drawn / "kept").exists()
+    assert "--predictions" in used.err
+    clash = dfer("eval", "--checkpoint", checkpoint, "--predictions", "b", "--json", "b/fold2/predictions.json")
+    clash.failed(2, "--json")
 
 
 def test_eval_prints_a_table_and_writes_a_report(trained: Path) -> None:

@@ -10,13 +10,17 @@ import pytest
 
 from dfer.batches.loaders import ClipLoader
 from dfer.errors import CheckpointError, DferError, UsageError
-from dfer.evaluation.evaluate import FoldTask, evaluate, plan_evaluation
+from dfer.evaluation.evaluate import evaluate
 from dfer.evaluation.inference import ClipOutputs
+from dfer.evaluation.metrics import confusion_matrix
+from dfer.evaluation.plan import FoldTask, plan_evaluation
+from dfer.evaluation.predictions import UNREAD, read_predictions
 from dfer.faces.align import alignment_settings
 from dfer.model import LogoFormer
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from dfer.recipe import save_recipe
 from dfer.records import Selection
-from dfer.runtime.files import write_json
+from dfer.runtime.files import sha256_of, write_json
 from dfer.store import Store
 from dfer.store.joined import StorePart, join_stores
 from dfer.training import train
@@ -152,6 +156,52 @@ def test_unreadable_test_clips_count_as_errors(tmp_path: Path) -> None:
     assert fold.recalls[0] == pytest.approx(fold.confusion[0, 0] / 8)  # 4 readable clips, 4 unreadable
 
 
+def test_the_answers_that_are_kept_are_those_of_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    store = small_store(tmp_path / "data", failed=2)
+    task = replace(untrained(tmp_path / "a.safetensors", store, 1, "best on test"), out=tmp_path / "kept")
+    result = evaluate([task], device="cpu")
+    (kept,) = read_predictions(tmp_path / "kept").values()
+    read = kept.predicted != UNREAD
+    confusion = confusion_matrix(kept.truth[read], kept.predicted[read], 3)
+    assert confusion.tolist() == result.folds[0].confusion.tolist()
+    assert kept.truth[~read].tolist() == [0, 0]
+    assert kept.probabilities is not None
+    assert kept.probabilities[read] == pytest.approx(result.folds[0].probabilities, abs=1e-6)
+    assert kept.record["checkpoint"] == {"path": str(task.checkpoint), "sha256": sha256_of(task.checkpoint)}
+    assert kept.record["store"]["fingerprint"] == store.fingerprint()
+    facts = {name: kept.record[name] for name in ("selection", "seed", "settings", "prior", "mirror")}
+    assert facts == {"selection": "best on test", "seed": None, "settings": None, "prior": "training", "mirror": False}
+
+
+def test_seeds_of_a_run_share_their_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    store = small_store(tmp_path / "data", clips_per_class=2)
+    records = []
+    for name, seed, lr, workers in (("a", 1, 3e-3, 1), ("b", 2, 3e-3, 2), ("c", 1, 4e-3, 1)):
+        task = untrained(tmp_path / name / "fold1" / "best.safetensors", store, 1, "last")
+        recipe = tiny_recipe(store.root, train={"seed": seed, "workers": workers}, optim={"lr": lr})
+        save_recipe(recipe.model_copy(update={"name": name}), task.checkpoint.with_name("recipe.yaml"))
+        evaluate([replace(task, out=task.checkpoint.parent)], device="cpu")
+        records += [answers.record for answers in read_predictions(task.checkpoint.parent).values()]
+    assert [record["seed"] for record in records] == [1, 2, 1]
+    assert records[0]["settings"] == records[1]["settings"] != records[2]["settings"]
+
+
+def test_figures_are_given_though_the_answers_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfer.evaluation.evaluate.run_clips", fixed_outputs)
+    store = small_store(tmp_path / "data", clips_per_class=2)
+    (tmp_path / "file").touch()
+    tasks = [
+        replace(untrained(tmp_path / f"{fold}.safetensors", store, fold, "last"), out=tmp_path / out / f"fold{fold}")
+        for fold, out in ((1, "file"), (2, "kept"))
+    ]
+    result = evaluate(tasks, device="cpu")
+    assert [fold.fold for fold in result.folds] == [1, 2]
+    assert [str(tmp_path / "file") in str(error) for error in result.not_kept] == [True]
+    assert list(read_predictions(tmp_path / "kept")) == [2]
+
+
 def test_results_do_not_depend_on_the_batch_size(store: Store, tmp_path: Path) -> None:
     train(tiny_recipe(store.root), folds=[1], out=tmp_path, device="cpu")
     tasks = plan_evaluation(run=tmp_path)
@@ -227,4 +277,5 @@ def test_the_data_of_a_fold_that_is_still_being_trained_are_those_of_its_recipe(
     fold.mkdir(parents=True)
     (fold / "last.safetensors").touch()
     (fold / "recipe.yaml").write_text("name: a\ndata: {path: data/mine}\n")  # run.json comes with the last epoch
-    assert plan_evaluation(run=tmp_path / "run") == [FoldTask(1, fold / "last.safetensors", Path("data/mine"))]
+    task = FoldTask(1, fold / "last.safetensors", Path("data/mine"), out=fold)
+    assert plan_evaluation(run=tmp_path / "run") == [task]

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from dfer.errors import CheckpointError, UsageError
-from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.evaluation.evaluate import evaluate
+from dfer.evaluation.plan import plan_evaluation
 from dfer.labels import DFEW_LABELS
 from dfer.model.build import build_model
 from dfer.model.checkpoint import describe_checkpoint, load_checkpoint, read_checkpoint_info, save_checkpoint

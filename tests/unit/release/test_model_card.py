@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from dfer.errors import DataError
-from dfer.evaluation.evaluate import FoldTask, evaluate
+from dfer.evaluation.evaluate import evaluate
 from dfer.evaluation.inference import evaluation_loader, run_clips
+from dfer.evaluation.plan import FoldTask
 from dfer.model import LogoFormer
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from dfer.prediction.predictor import Predictor

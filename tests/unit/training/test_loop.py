@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from dfer.errors import CheckpointError, DataError, DferError, UsageError
-from dfer.evaluation.evaluate import evaluate, plan_evaluation
+from dfer.evaluation.evaluate import evaluate
+from dfer.evaluation.plan import plan_evaluation
 from dfer.model import LogoFormer
 from dfer.model.build import build_model
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info

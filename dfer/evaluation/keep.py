@@ -1,0 +1,84 @@
+"""Keep each clip's answer of a fold, and what made it, for comparisons."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfer.errors import DferError
+from dfer.evaluation.plan import FoldTask
+from dfer.evaluation.predictions import UNREAD, FoldPredictions, write_predictions
+from dfer.evaluation.results import FoldEvaluation
+from dfer.model.checkpoint import CheckpointInfo
+from dfer.pretrained import pretrained_name
+from dfer.recipe import deciding_keys, load_recipe
+from dfer.runtime.files import sha256_of
+from dfer.store import Store
+from dfer.version import __version__
+
+
+def keep_answers(task: FoldTask, result: FoldEvaluation, info: CheckpointInfo, store: Store, *, mirror: bool) -> None:
+    """Write the answers for a fold's test clips to `task.out`; without one, do nothing.
+
+    Args:
+        task: what was evaluated.
+        result: its results.
+        info: of the checkpoint.
+        store: that was tested on.
+        mirror: whether each clip was averaged with its mirror image.
+
+    Raises:
+        DferError: a file cannot be written.
+    """
+    if task.out is None:
+        return
+    record = {
+        "dataset": store.info.name,
+        "fold": task.fold,
+        "model": info.model_name,
+        "checkpoint": {
+            "path": pretrained_name(task.checkpoint) or str(task.checkpoint.resolve()),
+            "sha256": sha256_of(task.checkpoint),
+        },
+        "selection": info.selection,
+        "prior": result.prior,
+        "mirror": mirror,
+        **_training(task.checkpoint.parent),
+        "store": {"path": str(store.root.resolve()), "fingerprint": store.fingerprint()},
+        "dfer": __version__,
+    }
+    splits = [(row.clip_id, split) for row in store.rows if (split := row.folds.get(task.fold))]
+    write_predictions(task.out, _predictions(result, info.labels, record), logits=result.logits, splits=splits)
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    """Return the seed of a trained fold, and a digest of its other settings, by which seeds are seen to be repeats."""
+    try:
+        keys = deciding_keys(load_recipe(folder / "recipe.yaml"))
+    except DferError:  # weights that are in no run
+        return {"seed": None, "settings": None}
+    seed = keys["train"].pop("seed")
+    del keys["name"]
+    return {"seed": seed, "settings": hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()}
+
+
+def _predictions(result: FoldEvaluation, labels: list[str], record: dict[str, Any]) -> FoldPredictions:
+    readable = np.array([row.ok for row in result.clips], bool)
+    predicted = np.full(len(readable), UNREAD, np.int64)
+    probabilities = np.full((len(readable), len(labels)), np.nan)
+    predicted[readable] = result.probabilities.argmax(axis=1)
+    probabilities[readable] = result.probabilities
+    return FoldPredictions(
+        labels=labels,
+        clip_ids=[row.clip_id for row in result.clips],
+        truth=np.array([row.label for row in result.clips], np.int64),
+        predicted=predicted,
+        probabilities=probabilities,
+        frames=np.array([row.num_frames for row in result.clips], np.int64),
+        subjects=[row.subject for row in result.clips],
+        record=record,
+    )
