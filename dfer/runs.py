@@ -19,6 +19,7 @@ CHECKPOINT_VARIABLE = "DFER_CHECKPOINT"
 FOLD_FILES = (
     "recipe.yaml", "metrics.jsonl", "last.safetensors", "best.safetensors", "state.pt", "run.json", "curves.png",
 )  # fmt: skip
+TENSORBOARD = "tensorboard"  # the folder of event files beside them
 _FOLD = re.compile(r"fold(\d+)$")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dfer.cli.console import stdout
 from dfer.errors import UsageError
 from dfer.names import name_text
+from dfer.runtime.filenames import require_possible
 from dfer.runtime.files import is_inside, is_same_file, write_error, write_json, write_text
 from dfer.runtime.streams import STDOUT, is_stdout, is_stream
 
@@ -77,7 +78,7 @@ def check_outputs(*outputs: Output | None, inputs: Iterable[Path | None] = ()) -
 
     Raises:
         UsageError: a suffix names no format, an output is an input or inside one, or two outputs are the same.
-        DferError: a name is too long, or its folder may not be entered.
+        DferError: a name is too long or no file can have it, or its folder may not be entered.
     """
     given = [item for item in outputs if item is not None]
     sources = [path for path in inputs if path is not None]
@@ -129,10 +130,10 @@ def write_json_result(target: Output, results: Sequence[dict[str, Any]]) -> None
         results: the objects.
     """
     if len(results) == 1 and not (target.is_stdout or target.path.suffix.lower() in _ONE_LINE_EACH):
-        write_json(target.path, results[0])
+        write_json(target.path, results[0], to_stream=True)
         return
     lines = "".join(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
-    write_text(target.path, lines)
+    write_text(target.path, lines, to_stream=True)
 
 
 def give_result(target: Output | None, result: dict[str, Any], make_table: Callable[[], RenderableType]) -> None:
@@ -159,6 +160,7 @@ def _check_suffix(item: Output) -> None:
 
 def _check_name(path: Path) -> None:
     try:
+        require_possible(path)
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -205,7 +205,7 @@ def predict(
     if csv_to:
         write_prediction_csv(predictions, csv_to.path)
     if answered and plot_to:
-        save_figure(draw_prediction(predictions[0]), plot_to.path)
+        save_figure(draw_prediction(predictions[0]), plot_to.path, to_stream=True)
     if answered and video_to:
         _write_video(answered[0], video_to.path, anonymise)
     if not any(given and given.is_stdout for given in (json_to, csv_to, plot_to, video_to)):

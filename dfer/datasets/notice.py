@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfer.errors import DataError
+from dfer.errors import DataError, reason_suffix
+from dfer.runtime.reading import read_limited
 
 NOTICE_FILE = "dfer_notice.txt"
 MAX_NOTICE = 500  # characters: it is repeated below every table and figure
@@ -21,11 +22,11 @@ def read_notice(raw: Path) -> str:
     """
     path = (raw if raw.is_dir() else raw.parent) / NOTICE_FILE
     try:
-        text = " ".join(path.read_text(encoding="utf-8").split())
+        text = " ".join(read_limited(path).decode("utf-8").split())
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the notice: {error}", where=path) from error
+        raise DataError(f"cannot read the notice{reason_suffix(error)}", where=path) from error
     if len(text) > MAX_NOTICE:
         raise DataError(f"the notice is longer than {MAX_NOTICE} characters", where=path)
     return text

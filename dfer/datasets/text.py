@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from dfer.errors import DataError, os_reason
+from dfer.runtime.reading import open_regular
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"))
 _MARKS_16 = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -19,6 +20,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 # Excel takes a first line such as "sep=;" for the separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[ ,;]*(?:\r\n|\n|\r|$)', re.IGNORECASE)
 _BEGINNING = 2**16  # bytes
+_MAX_BYTES = 200_000_000  # two million clips
 _SNIFFED = 200  # rows; enough to see which separator gives a table
 
 
@@ -33,10 +35,12 @@ def read_text(file: Path, *, beginning_only: bool = False) -> str:
         DataError: the file cannot be read, or is not text.
     """
     try:
-        with file.open("rb") as opened:
-            content = opened.read(_BEGINNING if beginning_only else -1)
+        with open_regular(file) as opened:
+            content = opened.read(_BEGINNING if beginning_only else _MAX_BYTES + 1)
     except OSError as error:
         raise DataError(f"cannot read the list: {os_reason(error)}", where=file) from error
+    if len(content) > _MAX_BYTES:
+        raise DataError(f"a list of more than {_MAX_BYTES:,} bytes", where=file)
     try:
         return content.decode(_encoding(content), "ignore" if beginning_only else "strict")
     except UnicodeDecodeError as error:

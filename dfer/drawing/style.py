@@ -155,8 +155,8 @@ def new_figure(
         ConstrainedLayoutEngine(rect=(left, bottom / total, inner / width, height / total)).execute(figure)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically in the format that the suffix names; a pipe without one gets a PNG.
+def save_figure(figure: Figure, path: Path, *, to_stream: bool = False) -> None:
+    """Write a figure atomically in the format that the suffix names; with `to_stream`, a pipe without one gets a PNG.
 
     Raises:
         UsageError: the suffix is not .png, .pdf or .svg.
@@ -164,11 +164,11 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in FIGURE_SUFFIXES:
-        if not is_stream(path):
+        if not (to_stream and is_stream(path)):
             hint = f"name it {path.stem}.png, .pdf or .svg"
             raise UsageError(f"unknown figure format {path.suffix!r}", where=path, hint=hint)
         suffix = FIGURE_SUFFIXES[0]
-    with atomic_path(path, suffix=suffix) as temporary:
+    with atomic_path(path, suffix=suffix, to_stream=to_stream) as temporary:
         _write(figure, temporary, suffix)
 
 

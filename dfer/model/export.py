@@ -63,7 +63,7 @@ def export_onnx(checkpoint: Path, out: Path) -> ExportResult:
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise DferError(f"exporting needs the package {error.name}", hint="pip install 'dfer[export]'") from error
-    with atomic_path(out, suffix=".onnx") as temporary:
+    with atomic_path(out, suffix=".onnx", to_stream=True) as temporary:
         _export(model, temporary)
         exported = onnx.load(temporary)
         onnx.helper.set_model_props(exported, {"dfer": json.dumps(asdict(info), sort_keys=True)})

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from dfer.errors import UsageError
 from dfer.preprocessing.journal import ensure_exclusive, remove_journals
-from dfer.runtime.files import create_json, is_inside, is_same_file, is_unfinished, write_error
+from dfer.runtime.files import create_json, is_inside, is_same_file, is_unfinished, resolved, write_error
 from dfer.store import DatasetInfo, read_info
+
+STORE_FILES = ("dataset.json", "manifest.csv", "report.html")
+STORE_FOLDERS = ("crops", "contact_sheets")
 
 
 def open_for_writing(out: Path, info: DatasetInfo, shard: tuple[int, int], *, overwrite: bool) -> None:
@@ -67,8 +70,8 @@ def require_apart(out: Path, raw: Path, sources: Iterable[Path]) -> None:
         raise UsageError("the store would be written into the raw data set", where=out, hint=hint)
     if is_inside(raw, out):
         raise UsageError("the raw data set lies in the folder of the store", where=out, hint=hint)
-    base, place = (raw if raw.is_dir() else raw.parent).absolute(), out.resolve()
-    root = base.resolve()
+    base, place = (raw if raw.is_dir() else raw.parent).absolute(), resolved(out)
+    root = resolved(base)
     taken = {place, *place.parents} - {root, *root.parents}
     for source in sources if taken else ():
         path = root / os.path.relpath(source.absolute(), base)
@@ -79,12 +82,12 @@ def require_apart(out: Path, raw: Path, sources: Iterable[Path]) -> None:
 def clear_store(out: Path) -> None:
     """Delete a store's files; `dataset.json` goes last, so that a kill half way leaves a store."""
     try:
-        for name in ("manifest.csv", "report.html"):
+        for name in STORE_FILES[1:]:
             (out / name).unlink(missing_ok=True)
         remove_journals(out)
-        for name in ("crops", "contact_sheets"):
+        for name in STORE_FOLDERS:
             if (out / name).exists():
                 shutil.rmtree(out / name)
-        (out / "dataset.json").unlink()
+        (out / STORE_FILES[0]).unlink()
     except OSError as error:
         raise write_error(out, error) from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -19,6 +18,8 @@ from typing import TypeVar
 
 from dfer.errors import DataError, os_reason
 from dfer.records import IMAGE_SUFFIXES, ClipRecord
+from dfer.runtime.filenames import require_possible
+from dfer.runtime.reading import open_regular
 from dfer.store.manifest import ManifestRow
 
 _READ_AT_MOST = 512 * 2**20  # more may not stay in memory until it is decoded
@@ -36,7 +37,7 @@ _DISK_ERRORS = {
     )
     if hasattr(errno, name)
 }  # fmt: skip
-_CLIP_ERRORS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG}
+_CLIP_ERRORS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 Value = TypeVar("Value")
 # Device, inode, size and modification time.
@@ -60,8 +61,8 @@ def read_through(source: Path) -> Snapshot:
         The source's snapshot from before.
 
     Raises:
-        OSError: it cannot be read, or is neither file nor folder. Images that are missing or not readable by this
-            user are skipped, as they are when the clip is decoded.
+        OSError: it cannot be read, or is neither file nor folder. Images that are missing, no regular files or not
+            readable by this user are skipped, as they are when the clip is decoded.
     """
     snapshot = take_snapshot(source)
     if source.is_dir():
@@ -70,8 +71,9 @@ def read_through(source: Path) -> Snapshot:
         for image in images:
             try:
                 _read_file(image)
-            except (FileNotFoundError, PermissionError):
-                continue
+            except OSError as error:
+                if error.errno not in _CLIP_ERRORS | {errno.ENOENT}:
+                    raise
     else:
         _read_file(source)
     return snapshot
@@ -129,6 +131,7 @@ class DiskGuard:
     def __init__(self, raw: Path) -> None:
         self._raw = raw
         try:
+            require_possible(raw)
             self._device = raw.stat().st_dev
         except OSError as error:
             raise _disk_error(error, raw) from error
@@ -166,10 +169,7 @@ class DiskGuard:
 
 
 def _read_file(path: Path) -> None:
-    # Opening a pipe would wait for a writer, and a device may never end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "not a file")
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         for _ in range(_READ_AT_MOST // _CHUNK):
             if not file.read(_CHUNK):
                 return

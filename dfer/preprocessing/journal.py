@@ -81,11 +81,17 @@ def ensure_exclusive(out: Path, shard: tuple[int, int] = (1, 1)) -> None:
 
     Raises:
         DferError: another run is writing.
+        DataError: a journal cannot be read.
     """
     for path in _journals(out) if shard == (1, 1) else [journal_path(out, (1, 1))]:
-        with suppress(FileNotFoundError), open_regular(path) as file:
-            if try_lock(file.fileno(), exclusive=False) is False:
-                raise DferError("another run is writing to this store", where=path, hint=_BUSY_HINT)
+        try:
+            with open_regular(path) as file:
+                if try_lock(file.fileno(), exclusive=False) is False:
+                    raise DferError("another run is writing to this store", where=path, hint=_BUSY_HINT)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
 def remove_journals(out: Path) -> None:
@@ -137,7 +143,11 @@ def _read(path: Path) -> Iterator[ManifestRow]:
     except FileNotFoundError:  # the run that wrote it has ended
         return
     except OSError as error:
-        raise DataError(f"cannot read the journal: {os_reason(error)}", where=path) from error
+        raise _unreadable(path, error) from error
     for line in lines:
         with suppress(ValueError, DataError):
             yield read_record(ManifestRow, parse_json(line), what="damaged row", where=path, error=DataError)
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot read the journal: {os_reason(error)}", where=path, hint="remove it, or choose --out")

@@ -22,7 +22,7 @@ from dfer.faces.align import alignment_settings
 from dfer.names import name_text
 from dfer.preprocessing.clip import Settings, missing_row
 from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, Rows, run_in_workers
-from dfer.preprocessing.folder import open_for_writing, require_apart
+from dfer.preprocessing.folder import STORE_FILES, STORE_FOLDERS, open_for_writing, require_apart
 from dfer.preprocessing.forms import process_forms
 from dfer.preprocessing.guard import DiskGuard
 from dfer.preprocessing.journal import (
@@ -34,7 +34,7 @@ from dfer.preprocessing.journal import (
     remove_journals,
 )
 from dfer.records import ClipRecord
-from dfer.runtime.files import remove_unfinished, write_error
+from dfer.runtime.files import remove_unfinished, require_places, write_error
 from dfer.store import DatasetInfo, clip_path, read_info
 from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__
@@ -110,6 +110,7 @@ def preprocess(
             where="--overwrite",
             hint=f"delete {out} once, before the shards start",
         )
+    require_places(out, STORE_FILES, STORE_FOLDERS)
     limited = spread_clips(dataset.clips, limit)
     if not overwrite:
         _refuse_to_drop(out, limited, limit)
@@ -187,6 +188,7 @@ def merge(dataset: RawDataset, out: Path, *, limit: int | None = None) -> Summar
         DataError: there is no store, or some clips are not finished.
         DferError: a shard is still running, or the manifest cannot be written.
     """
+    require_places(out, STORE_FILES, STORE_FOLDERS)
     info = read_info(out)
     if info is None:
         raise DataError(

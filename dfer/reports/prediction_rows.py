@@ -32,7 +32,7 @@ def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
     writer.writerow(csv_columns(labels))
     for prediction in predictions:
         writer.writerows(csv_rows(prediction, labels))
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), to_stream=True)
 
 
 def csv_columns(labels: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -22,6 +24,20 @@ _SCIENTIFIC = re.compile(r"[0-9]+(\.[0-9]+)?e-[0-9]{1,2}")  # 3.3e-05: as Python
 def is_visible(name: str) -> bool:
     """Return whether a file or folder is neither hidden nor a leftover of an archiver or a network drive."""
     return not name.startswith(".") and name.lower() not in _LEFTOVERS
+
+
+def require_possible(path: Path) -> None:
+    """Check that a file could be named like this: without NUL, and without surrogates that stand for no byte.
+
+    Raises:
+        OSError: none could. The system's own functions would raise a ValueError.
+    """
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise OSError(errno.EINVAL, "no file can have this name", str(path))
 
 
 def composed(name: str) -> str:

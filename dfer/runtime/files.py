@@ -1,7 +1,8 @@
 """Atomic writes: a kill at any moment leaves either the old file or the new one. Also SHA-256 of files.
 
-A target that is no regular file is never replaced by one: a link is followed, and a pipe, a device or an open
-descriptor such as /dev/stdout gets the content written to it, once it is complete.
+A target that is no regular file is never replaced by one. A link is followed. A pipe, a device or an open descriptor
+such as /dev/stdout gets the content written to it, once it is complete, where the user named it as the output; in
+place of a file of a store, a run or a report, it is refused: the content would be lost, or wait for a reader.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 from dfer.errors import DferError, os_reason
-from dfer.runtime.reading import open_regular
+from dfer.runtime.filenames import require_possible
+from dfer.runtime.reading import NOT_REGULAR, open_regular
 from dfer.runtime.streams import is_stream, open_stream
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]+\.tmp(\.[^.]*)?", re.DOTALL)  # the names that `atomic_path` gives
@@ -30,7 +32,7 @@ _unfinished: set[Path] = set()  # what this process is writing
 
 
 @contextmanager
-def atomic_path(path: Path, *, suffix: str = "") -> Iterator[Path]:
+def atomic_path(path: Path, *, suffix: str = "", to_stream: bool = False) -> Iterator[Path]:
     """Yield a temporary path, whose content is at `path` when the block has succeeded; a failure leaves nothing.
 
     It lies beside `path`, or beside the file that a link leads to, and keeps the suffix, for writers that choose a
@@ -39,13 +41,14 @@ def atomic_path(path: Path, *, suffix: str = "") -> Iterator[Path]:
     Args:
         path: the target.
         suffix: of the temporary path of a pipe or device, whose own name has none.
+        to_stream: whether a pipe or device gets the content.
 
     Raises:
-        DferError: the folder cannot be written or the disk is full.
+        DferError: the folder cannot be written, the disk is full, or the target is a pipe or device.
         BrokenPipeError: the reader of a pipe has gone.
     """
-    stream = is_stream(path)
     with _reported(path):
+        stream = _is_stream(path, accepted=to_stream)
         target = path if stream else _followed(path)
     folder = Path(gettempdir()) if stream else target.parent
     temporary = folder / _temporary_name(target, suffix if stream else "")
@@ -68,6 +71,20 @@ def atomic_path(path: Path, *, suffix: str = "") -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         _unfinished.discard(temporary)
+
+
+def _is_stream(path: Path, *, accepted: bool) -> bool:
+    """Return whether a target is a pipe or device.
+
+    Raises:
+        OSError: it is, and is not accepted as one; or no file can have its name.
+    """
+    require_possible(path)
+    if not is_stream(path):
+        return False
+    if not accepted:
+        raise OSError(errno.EINVAL, NOT_REGULAR)
+    return True
 
 
 @contextmanager
@@ -97,6 +114,28 @@ def _temporary_name(path: Path, suffix: str) -> str:
     return f".{stem}{ending}"
 
 
+def require_places(folder: Path, files: Iterable[str], folders: Iterable[str] = ()) -> None:
+    """Refuse a folder where something else lies in the places of the files that will be written.
+
+    Args:
+        folder: it need not exist.
+        files: names that are free, or regular files or links to one.
+        folders: names that are free, or folders.
+
+    Raises:
+        DferError: names the first that is not; or the folder cannot be entered.
+    """
+    for names, kind, is_right in ((files, "regular file", stat.S_ISREG), (folders, "folder", stat.S_ISDIR)):
+        for name in names:
+            path = folder / name
+            with _reported(path):
+                require_possible(path)
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    if not is_right(path.stat().st_mode):
+                        hint = "remove it, or choose another folder"
+                        raise DferError(f"cannot write: not a {kind}", where=path, hint=hint)
+
+
 def remove_own_unfinished() -> None:
     """Remove the half-written files of this process, which is about to end."""
     for path in list(_unfinished):
@@ -116,6 +155,8 @@ def create_json(path: Path, value: Any) -> bool:
     Returns:
         Whether this process did.
     """
+    with _reported(path):
+        require_possible(path)
     claim = path.with_name(_temporary_name(path, ""))
     _unfinished.add(claim)
     try:
@@ -139,27 +180,29 @@ def is_unfinished(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically, creating its folder; a pipe or device gets it as it is."""
-    if is_stream(path):
-        with _reported(path), open_stream(path) as out:
-            out.write(data)
-        return
+def write_bytes(path: Path, data: bytes, *, to_stream: bool = False) -> None:
+    """Write `data` to `path` atomically, creating its folder; with `to_stream`, a pipe or device gets it as it is."""
+    with _reported(path):
+        if _is_stream(path, accepted=to_stream):
+            with open_stream(path) as out:
+                out.write(data)
+            return
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, to_stream: bool = False) -> None:
     r"""Write UTF-8 text to `path` atomically, creating its folder.
 
     Bytes of file names that are not UTF-8 become escapes such as `\udcff`, which JSON and YAML read as what they were.
     """
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    write_bytes(path, text.encode(errors="backslashreplace"), to_stream=to_stream)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, to_stream: bool = False) -> None:
     """Write `value` as indented JSON to `path` atomically, creating its folder. NaN is refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n", to_stream=to_stream)
 
 
 def is_same_file(one: Path, other: Path) -> bool:
@@ -167,18 +210,19 @@ def is_same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except (OSError, ValueError):  # one of them does not exist
-        return _resolved(one) == _resolved(other)
+        return resolved(one) == resolved(other)
 
 
 def is_inside(path: Path, folder: Path) -> bool:
     """Return whether a path, which need not exist, is a folder or lies in it."""
-    return any(is_same_file(place, folder) for place in (path, *_resolved(path).parents))
+    return any(is_same_file(place, folder) for place in (path, *resolved(path).parents))
 
 
-def _resolved(path: Path) -> Path:
+def resolved(path: Path) -> Path:
+    """Return an absolute path without links, or as it is where links lead nowhere and where no file can have it."""
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # a loop of links
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file can have
         return path.absolute()
 
 

@@ -19,6 +19,7 @@ from typing import IO
 
 import psutil
 
+from dfer.runtime.filenames import require_possible
 from dfer.runtime.files import write_error
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ def lock_file(path: Path) -> Iterator[None]:
         DferError: the file cannot be written.
     """
     try:
+        require_possible(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _open_locked(path)
         _write_owner(file)

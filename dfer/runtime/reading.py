@@ -12,7 +12,10 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dfer.runtime.filenames import require_possible
+
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+NOT_REGULAR = "not a regular file"
 MAX_JSON_BYTES = 1_000_000  # of a file that describes something; a real one has a few kilobytes
 
 
@@ -22,14 +25,14 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is a folder, pipe, socket or device.
     """
-    handle = os.open(path, _READING)
+    handle = _open(path)
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return os.fdopen(handle, "rb")
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise OSError(errno.EINVAL, "not a regular file", str(path))
+    raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
 
 
 def require_regular(path: Path) -> None:
@@ -63,11 +66,21 @@ def read_input(path: Path, max_bytes: int) -> bytes:
     Raises:
         OSError: it cannot be opened, or is larger.
     """
-    handle = os.open(path, _READING)
+    handle = _open(path)
     if hasattr(os, "set_blocking"):
         os.set_blocking(handle, True)
     with os.fdopen(handle, "rb") as file:
         return _read(file, path, max_bytes)
+
+
+def _open(path: Path) -> int:
+    require_possible(path)
+    try:
+        return os.open(path, _READING)
+    except OSError as error:
+        if error.errno == errno.ENXIO and not path.is_file():
+            raise OSError(errno.EINVAL, NOT_REGULAR, str(path)) from error  # a socket
+        raise
 
 
 def _read(file: BinaryIO, path: Path, max_bytes: int) -> bytes:

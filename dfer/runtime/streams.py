@@ -21,11 +21,11 @@ _MAX_LINKS = 40  # as many as Linux follows
 
 def is_stream(path: Path) -> bool:
     """Return whether a target takes bytes in order, so that it can be neither renamed nor replaced."""
-    if _descriptor(path) is not None:
-        return True
     try:
+        if _descriptor(path) is not None:
+            return True
         mode = path.stat().st_mode
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # nothing is there, or no file can have this name
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 

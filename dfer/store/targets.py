@@ -9,6 +9,7 @@ without a row keeps its label.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from dfer.errors import DataError, os_reason
 from dfer.runtime.files import write_text
+from dfer.runtime.reading import read_limited
+from dfer.store.manifest import MAX_MANIFEST_BYTES
 from dfer.store.names import class_names, our_name, unknown_class
 from dfer.store.store import Store
 
@@ -70,12 +73,12 @@ def write_targets(path: Path, clips: Sequence[str], labels: Sequence[str], proba
     """
     table = pd.DataFrame(probabilities, columns=list(labels))
     table.insert(0, "clip_id", list(clips))
-    write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6f"))
+    write_text(path, table.to_csv(index=False, lineterminator="\n", float_format="%.6f"), to_stream=True)
 
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(read_limited(path, MAX_MANIFEST_BYTES)), dtype=str, keep_default_na=False)
     except OSError as error:
         raise DataError(f"cannot read the targets: {os_reason(error)}", where=path) from error
     except ValueError as error:  # pandas' own errors are among them

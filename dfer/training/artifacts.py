@@ -32,6 +32,7 @@ from dfer.model.weights import load_pickled
 from dfer.recipe import Recipe, deciding_keys, save_recipe
 from dfer.records import Selection
 from dfer.run_records import EpochRecord, read_run
+from dfer.runs import TENSORBOARD
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
 from dfer.runtime.formatting import shorten_home
 from dfer.settings import STRICT, Name, read_record
@@ -44,7 +45,6 @@ from dfer.video.probe import NOMINAL_FPS
 logger = logging.getLogger(__name__)
 
 STATE_FORMAT = "dfer.state/1"
-TENSORBOARD = "tensorboard"
 _EVENTS = {
     "train_loss": "loss/train", "train_entropy": "loss/train_classification", "train_compact": "loss/train_compact",
     "val_loss": "loss/val", "val_war": "accuracy/WAR", "val_uar": "accuracy/UAR", "lr": "learning_rate",

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfer.errors import DferError, UsageError
-from dfer.runs import FOLD_FILES, fold_folder
-from dfer.runtime.files import is_inside, is_unfinished
+from dfer.runs import FOLD_FILES, TENSORBOARD, fold_folder
+from dfer.runtime.files import is_inside, is_unfinished, require_places
 from dfer.runtime.locks import LockedError, lock_file
 
 
@@ -38,6 +38,7 @@ def open_fold(run: Path, fold: int, stores: Sequence[Path], *, resume: bool) -> 
         with lock_file(run / f".fold{fold}.lock"):
             if not resume:
                 shutil.rmtree(folder, ignore_errors=True)
+            require_places(folder, FOLD_FILES, [TENSORBOARD])
             yield
     except LockedError as error:
         raise _busy(error, folder) from None

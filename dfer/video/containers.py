@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from dfer.errors import VideoError
+from dfer.runtime.reading import open_regular
 from dfer.video.limits import MAX_PIXELS_VARIABLE, max_pixels, require_size, too_large
 
 HINT = "check that the file plays in a video player, or convert it: ffmpeg -i INPUT output.mp4"
@@ -71,7 +72,7 @@ def refuse_script(path: Path) -> None:
         VideoError: it is such a file.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(_SNIFFED)
     start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     found = (kind for form, kind in _SCRIPTS.items() if re.match(form, start, re.IGNORECASE | re.DOTALL))

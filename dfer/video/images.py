@@ -19,6 +19,7 @@ from dfer.errors import VideoError
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from dfer.runtime.filenames import is_visible, sort_frames
 from dfer.runtime.formatting import percent
+from dfer.runtime.reading import open_regular
 from dfer.video.limits import max_pixels, require_size, too_large
 from dfer.video.probe import MIN_SIDE
 
@@ -39,7 +40,7 @@ def is_image(path: Path) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         begins_as_image = bool(_MAGIC.match(file.read(16)))
     suffix = path.suffix.lower()
     return suffix in IMAGE_SUFFIXES or (begins_as_image and suffix not in _JPEG_STREAMS)
@@ -129,7 +130,7 @@ class Animation:
 
     def _iter(self) -> Iterator[tuple[Frame, float]]:
         """Yield each frame, RGB, and how long it is shown, milliseconds; damage ends the animation."""
-        with _no_limit_of_pillow(), Image.open(self.path) as image:
+        with _no_limit_of_pillow(), open_regular(self.path) as file, Image.open(file) as image:
             promised = getattr(image, "n_frames", 1)
             skipped = int(bool(getattr(image, "default_image", False)))  # a still, for programs that know no animation
             for number in range(skipped, promised):
@@ -152,7 +153,7 @@ def is_animation(path: Path) -> bool:
         VideoError: it is too large.
     """
     try:
-        with _no_limit_of_pillow(), Image.open(path) as image:
+        with _no_limit_of_pillow(), open_regular(path) as file, Image.open(file) as image:
             require_size(*image.size, path)
             return image.format == "GIF" or (image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1)
     except (OSError, SyntaxError, ValueError):
@@ -162,7 +163,7 @@ def is_animation(path: Path) -> bool:
 def _read_image(path: Path) -> Frame | None:
     """Read an image as RGB, rotated by its EXIF orientation; return None if it cannot be read or is too large."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _require_image_size(file, path)
             file.seek(0)
             data = np.frombuffer(file.read(), np.uint8)
@@ -180,7 +181,7 @@ def _require_image_sizes(files: list[Path]) -> None:
     """
     for file in files:
         try:
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 _require_image_size(opened, file)
         except (OSError, SyntaxError, ValueError):
             continue

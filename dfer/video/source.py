@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError, os_reason
+from dfer.runtime.reading import require_regular
 from dfer.video.containers import refuse_script
 from dfer.video.damage import LOSSES
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
@@ -117,6 +118,7 @@ def open_frames(path: Path, *, num_threads: int = 1, fps: float | None = None) -
             return _image_source(path, list_images(path), fps)
         if not path.exists():
             raise VideoError("no such file or folder", where=path, hint="check the path")
+        require_regular(path)
         if path.stat().st_size == 0:
             raise VideoError("the file is empty", where=path, hint="copy or download it again")
         refuse_script(path)

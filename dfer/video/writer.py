@@ -50,7 +50,7 @@ class VideoWriter:
         with ExitStack() as stack:
             known = self.path.suffix.lower() in WRITABLE_SUFFIXES
             suffix = WRITABLE_SUFFIXES[0] if is_stream(self.path) and not known else ""
-            temporary = stack.enter_context(atomic_path(self.path, suffix=suffix))
+            temporary = stack.enter_context(atomic_path(self.path, suffix=suffix, to_stream=True))
             try:
                 self._container: Any = av.open(str(temporary), "w", options={"movflags": "faststart"})
                 self._stream = self._add_stream()

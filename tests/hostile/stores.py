@@ -17,6 +17,7 @@ import numpy as np
 from tests.hostile.cases import Case
 from tests.hostile.checkpoints import ESCAPES
 from tests.hostile.material import Material
+from tests.places import NO_FILES
 
 Change = Callable[[Path], object]
 INFO: dict[str, list[Any]] = {
@@ -190,18 +191,10 @@ def _rewrite_clips(root: Path, data: bytes) -> None:
 
 
 def _files() -> Iterator[tuple[str, Change]]:
-    for file in ("dataset.json", "manifest.csv", "crops/c0.zip"):
-        for kind, put in _IN_PLACE.items():
-            yield f"{file} is {kind}", lambda root, f=file, p=put: ((root / f).unlink(), p(root / f))
+    for file in ("dataset.json", "manifest.csv", "crops/c0.zip", "progress.jsonl"):
+        for kind, put in NO_FILES.items():
+            yield f"{file} is a {kind}", lambda root, f=file, p=put: ((root / f).unlink(missing_ok=True), p(root / f))
     yield "crops is a file", lambda root: (shutil.rmtree(root / "crops"), (root / "crops").write_text("x"))
-
-
-_IN_PLACE: dict[str, Change] = {
-    "a pipe": os.mkfifo,
-    "a device": lambda path: path.symlink_to("/dev/zero"),
-    "a folder": Path.mkdir,
-    "a link to itself": lambda path: path.symlink_to(path),
-}
 
 
 def _journals() -> Iterator[tuple[str, Change]]:
@@ -216,5 +209,3 @@ def _journals() -> Iterator[tuple[str, Change]]:
     }
     for name, line in lines.items():
         yield f"journal: {name}", lambda root, t=line: (root / "progress.jsonl").write_text(t + "\n")
-    yield "journal: a pipe", lambda root: os.mkfifo(root / "progress.jsonl")
-    yield "journal: a device", lambda root: (root / "progress.jsonl").symlink_to("/dev/zero")

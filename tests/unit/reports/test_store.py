@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 
 import dfer.reports.shown_clips
-from dfer.errors import DataError, DferError
+from dfer.errors import DataError, DferError, VideoError
 from dfer.reports.shown_clips import NUM_RANDOM, choose_in_turn, write_store_report
 from dfer.store import Store, clip_path, open_store
 from dfer.store.manifest import ManifestRow, read_manifest, write_manifest
@@ -299,12 +300,17 @@ def test_failed_clips_are_shown_where_they_can_be_read(raw: Path, store: Store) 
     assert {(tone,) * 3 for tone in (0, 60, 100, 160)} <= tones
 
 
+def hang(_base: Path, row: ManifestRow) -> list[Any]:
+    """Read a preview from a disk that never answers; a worker process imports this."""
+    time.sleep(60 if row.source == "frames" else 0)
+    raise VideoError("no such file or folder")
+
+
 def test_a_source_that_hangs_its_reader_loses_only_its_pictures(
     raw: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dfer.reports.shown_clips, "PREVIEW_TIMEOUT_S", 0.5)
-    (raw / "frames" / "8.png").unlink()
-    os.mkfifo(raw / "frames" / "8.png")  # reading it never ends
+    monkeypatch.setattr(dfer.reports.shown_clips, "_read_preview", hang)
     text, page = report_of(store.root, raw)
     assert text.count('<div class="instead">') == 3
     assert len(page.captions) == 33

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dfer.runtime.reading import open_regular, parse_json, read_input, read_limited
+from tests.places import NO_FILES, REFUSED
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_regular_file_is_neither_waited_for_nor_read(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
-    make(tmp_path / "a")
-    with pytest.raises(OSError, match=r"not a regular file|[Ii]s a directory"):
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_regular_file_is_neither_waited_for_nor_read(tmp_path: Path, kind: str) -> None:
+    NO_FILES[kind](tmp_path / "a")
+    with pytest.raises(OSError, match=REFUSED):
         open_regular(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "sub\0/a"])
+@pytest.mark.parametrize("read", [open_regular, read_limited, lambda path: read_input(path, 9)])
+def test_a_name_that_no_file_can_have(name: str, read: Callable[[Path], object]) -> None:
+    with pytest.raises(OSError, match="no file can have this name"):
+        read(Path(name))
 
 
 def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:

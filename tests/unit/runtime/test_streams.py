@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_both_ways(path: Path) -> None:
-    write_text(path, "one")
-    with atomic_path(path) as temporary:
+    write_text(path, "one", to_stream=True)
+    with atomic_path(path, to_stream=True) as temporary:
         temporary.write_text("two")
 
 
@@ -40,10 +41,10 @@ def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path, scratch: Path)
 
     reader = threading.Thread(target=read)
     reader.start()
-    write_text(pipe, "one")
+    write_text(pipe, "one", to_stream=True)
     while len(received) < 1:  # the two writers would be one to the reader
         pass
-    with atomic_path(pipe) as temporary:
+    with atomic_path(pipe, to_stream=True) as temporary:
         temporary.write_text("two")
     reader.join()
     assert received == ["one", "two"]
@@ -99,7 +100,7 @@ def test_stdout_has_many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_stdout_gets_utf8_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     binary = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(binary, "ascii"))
-    write_text(STDOUT, "é字")
+    write_text(STDOUT, "é字", to_stream=True)
     assert binary.getvalue().decode() == "é字"
 
 
@@ -115,7 +116,7 @@ def test_a_reader_that_has_gone_is_a_broken_pipe(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with pytest.raises(BrokenPipeError):
-        write_bytes(Path(f"/dev/fd/{writer}"), b"text")
+        write_bytes(Path(f"/dev/fd/{writer}"), b"text", to_stream=True)
     os.close(writer)
 
 
@@ -126,5 +127,19 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s")
         with pytest.raises(DferError, match="cannot write"):
-            write_text(Path("s"), "text")
+            write_text(Path("s"), "text", to_stream=True)
     assert Path("s").is_socket()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(os.devnull)], ids=["pipe", "device"])
+def test_a_pipe_or_device_among_our_own_files_is_refused(
+    tmp_path: Path, scratch: Path, make: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "run.json"
+    make(path)
+    with pytest.raises(DferError, match="cannot write: not a regular file"):
+        write_text(path, "text")
+    with pytest.raises(DferError, match="cannot write: not a regular file"), atomic_path(path):
+        pass
+    assert is_stream(path)
+    assert list(scratch.iterdir()) == []

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from dfer.errors import DataError
-from dfer.preprocessing.journal import Journal, finished_rows
+from dfer.errors import DataError, DferError
+from dfer.preprocessing.folder import STORE_FILES, STORE_FOLDERS, open_for_writing
+from dfer.preprocessing.journal import Journal, ensure_exclusive, finished_rows
+from dfer.runtime.files import require_places
 from dfer.store import Store, open_store, read_clip, read_clip_record
 from dfer.store.manifest import read_manifest, write_manifest
+from tests.places import NO_FILES, REFUSED
 from tests.stores import small_store
 
 JPEG = cv2.imencode(".jpg", np.zeros((48, 48, 3), np.uint8))[1].tobytes()
@@ -126,31 +128,45 @@ def test_a_record_of_crops_out_of_bounds(store: Store, change: dict[str, Any], m
         read_clip_record(path)
 
 
-PLACES: list[tuple[str, Callable[[Path], object]]] = [
-    ("pipe", os.mkfifo), ("device", lambda path: path.symlink_to("/dev/zero")), ("folder", Path.mkdir),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "put"), PLACES, ids=[kind for kind, _ in PLACES])
+@pytest.mark.parametrize("kind", NO_FILES)
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.csv"])
-def test_what_is_in_place_of_a_file(store: Store, name: str, kind: str, put: Callable[[Path], object]) -> None:
+def test_what_is_in_place_of_a_file(store: Store, name: str, kind: str) -> None:
     (store.root / name).unlink()
-    put(store.root / name)
-    with pytest.raises(DataError, match=r"not a regular file|directory"):
+    NO_FILES[kind](store.root / name)
+    with pytest.raises(DataError, match=f"{REFUSED.lower()}|unfinished store"):
         open_store(store.root)
+    with pytest.raises(DferError, match="cannot write"):
+        require_places(store.root, STORE_FILES, STORE_FOLDERS)
 
 
-@pytest.mark.parametrize(("kind", "put"), PLACES, ids=[kind for kind, _ in PLACES])
-def test_what_is_in_place_of_a_clip_or_a_journal(store: Store, kind: str, put: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_in_place_of_a_clip(store: Store, kind: str) -> None:
     store.clip_path("c0").unlink()
-    put(store.clip_path("c0"))
-    with pytest.raises(DataError, match=r"not a regular file|directory"):
+    NO_FILES[kind](store.clip_path("c0"))
+    with pytest.raises(DataError, match=REFUSED.lower()):
         read_clip(store.clip_path("c0"))
-    put(store.root / "progress.jsonl")
-    with pytest.raises(Exception, match=r"not a regular file|directory"), Journal(store.root / "progress.jsonl"):
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_in_place_of_a_journal(store: Store, kind: str, overwrite: bool) -> None:
+    NO_FILES[kind](store.root / "progress.jsonl")
+    with pytest.raises(DferError, match=REFUSED.lower()), Journal(store.root / "progress.jsonl"):
         pass
+    for read in (finished_rows, ensure_exclusive):
+        with pytest.raises(DataError, match="cannot read the journal"):
+            read(store.root)
     with pytest.raises(DataError, match="cannot read the journal"):
-        finished_rows(store.root)
+        open_for_writing(store.root, store.info, (1, 1), overwrite=overwrite)
+    assert (store.root / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["crops", "contact_sheets"])
+def test_what_is_in_place_of_a_folder(store: Store, name: str) -> None:
+    shutil.rmtree(store.root / name, ignore_errors=True)
+    (store.root / name).touch()
+    with pytest.raises(DferError, match="not a folder"):
+        require_places(store.root, STORE_FILES, STORE_FOLDERS)
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000, "7", "9" * 5000, '{"clip_id": "x", "label": 1e18}', "\xff"])

@@ -9,8 +9,10 @@ import pytest
 
 from dfer.errors import DferError, UsageError
 from dfer.recipe import DataSection
+from dfer.runs import FOLD_FILES
 from dfer.runtime import locks
 from dfer.training.folder import open_fold
+from tests.places import NO_FILES
 
 
 def test_a_second_training_is_refused_with_the_first_ones_process(
@@ -46,6 +48,17 @@ def test_a_folder_that_is_no_fold_is_left_alone(tmp_path: Path, name: str, resum
     with pytest.raises(UsageError, match=message), open_fold(tmp_path, 1, [], resume=resume):
         pass
     assert (tmp_path / "fold1" / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("name", [*FOLD_FILES, "../.fold1.lock"])
+def test_what_is_in_place_of_a_file_is_refused_before_training(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / "fold1").mkdir()
+    (tmp_path / "fold1" / "state.pt").touch()
+    (tmp_path / "fold1" / name).unlink(missing_ok=True)
+    NO_FILES[kind](tmp_path / "fold1" / name)
+    with pytest.raises(DferError, match="cannot write"), open_fold(tmp_path, 1, [], resume=True):
+        pass
 
 
 @pytest.mark.parametrize("run", ["store", "store/runs", "linked", "other/../store"])

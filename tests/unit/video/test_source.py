@@ -11,6 +11,7 @@ import pytest
 
 from dfer.errors import VideoError
 from dfer.video import open_frames
+from tests.places import NO_FILES
 from tests.unit.video.videos import (
     COUNT,
     FPS,
@@ -135,6 +136,14 @@ def _folder(*names: str) -> Callable[[Path], Path]:
     return make
 
 
+def _put(kind: str, name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        NO_FILES[kind](folder / name)
+        return folder / name
+
+    return make
+
+
 def _tiny_image(folder: Path) -> Path:
     cv2.imwrite(str(folder / "a.png"), np.zeros((1, 1, 3), np.uint8))
     return folder / "a.png"
@@ -156,6 +165,11 @@ BAD_INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zeros": (_write("a.avi", bytes(5000)), "cannot read"),
     "audio only": (lambda folder: write_audio(folder / "a.wav"), "audio only"),
     "zero frames": (_no_samples, "no frame|cannot read"),
+    "pipe": (_put("pipe", "a.mp4"), "cannot read: not a regular file"),
+    "pipe as image": (_put("pipe", "a.jpg"), "cannot read: not a regular file"),
+    "device": (_put("device", "a.gif"), "cannot read: not a regular file"),
+    "socket": (_put("socket", "a.mkv"), "cannot read: not a regular file"),
+    "link to itself": (_put("link to itself", "a.avi"), "no such file"),
     "empty folder": (_folder(), "no images"),
     "folder without images": (_folder("a.txt", "._0001.jpg", "Thumbs.db"), "no images"),
     "folder of broken images": (_folder("0001.jpg"), "cannot be read"),
@@ -181,3 +195,14 @@ def test_bad_input_is_one_clear_error(
     assert caught.value.where == str(path)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_among_frames_is_left_out_and_counted(tmp_path: Path, kind: str) -> None:
+    for number in (1, 3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), make_frames(1)[0])
+    for number in (0, 2):
+        NO_FILES[kind](tmp_path / f"{number}.png")
+    source = open_frames(tmp_path)
+    assert [index for index, _ in source.iter_frames()] == [1, 3]
+    assert source.warnings == ["only 2 of 4 frames could be decoded"]
