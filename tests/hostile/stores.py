@@ -40,30 +40,34 @@ INFO: dict[str, list[Any]] = {
     "detector": [7],
     "surprise": [1],
 }
-ROW = "c0,0,happy,10,25,ok,"
-ROWS = {
-    "label -1": "c0,-1,happy,10,25,ok,",
-    "label 1e18": "c0,1000000000000000000,happy,10,25,ok,",
-    "label of 5,000 digits": f"c0,{'9' * 5000},happy,10,25,ok,",
-    "label 3 of 3": "c0,3,happy,10,25,ok,",
-    "label that is no number": "c0,happy,happy,10,25,ok,",
-    "another name": "c0,0,sad,10,25,ok,",
-    "fps nan": "c0,0,happy,10,nan,ok,",
-    "fps inf": "c0,0,happy,10,inf,ok,",
-    "fps -1": "c0,0,happy,10,-1,ok,",
-    "a million million frames": "c0,0,happy,1000000000000,25,ok,",
-    "-1 frames": "c0,0,happy,-1,25,ok,",
-    "more frames than crops": "c0,0,happy,11,25,ok,",
-    "another status": "c0,0,happy,10,25,fine,",
-    "a clip twice": "c1,0,happy,10,25,ok,",
-    "no name": ",0,happy,10,25,ok,",
-    "a name that leads outside": "../../c0,0,happy,10,25,ok,",
-    "an absolute name": "/etc/passwd,0,happy,10,25,ok,",
-    "a long name": f"{'n' * 20_000},0,happy,10,25,ok,",
-    "escapes in a name": f"{ESCAPES},0,happy,10,25,ok,",
-    "NUL in a name": "c\0,0,happy,10,25,ok,",
-    "a quote without an end": '"c0,0,happy,10,25,ok,',
-    "a long reason": f"c0,0,happy,10,25,no_face,{'r' * 100_000}",
+FIELDS = {
+    "clip_id": "c0", "label": "0", "label_name": "happy", "num_frames": "10", "source_frames": "0", "fps": "25",
+    "status": "ok", "detail": "",
+}  # fmt: skip
+ROWS: dict[str, dict[str, str]] = {
+    "label -1": {"label": "-1"},
+    "label 1e18": {"label": str(10**18)},
+    "label of 5,000 digits": {"label": "9" * 5000},
+    "label 3 of 3": {"label": "3"},
+    "label that is no number": {"label": "happy"},
+    "another name": {"label_name": "sad"},
+    "fps nan": {"fps": "nan"},
+    "fps inf": {"fps": "inf"},
+    "fps -1": {"fps": "-1"},
+    "a million million frames": {"num_frames": str(10**12)},
+    "-1 frames": {"num_frames": "-1"},
+    "more frames than crops": {"num_frames": "11"},
+    "a source of -1 frames": {"source_frames": "-1"},
+    "another status": {"status": "fine"},
+    "a clip twice": {"clip_id": "c1"},
+    "no name": {"clip_id": ""},
+    "a name that leads outside": {"clip_id": "../../c0"},
+    "an absolute name": {"clip_id": "/etc/passwd"},
+    "a long name": {"clip_id": "n" * 20_000},
+    "escapes in a name": {"clip_id": ESCAPES},
+    "NUL in a name": {"clip_id": "c\0"},
+    "a quote without an end": {"clip_id": '"c0'},
+    "a long reason": {"status": "no_face", "detail": "r" * 100_000},
 }
 
 
@@ -130,8 +134,9 @@ def _infos(store: Path) -> Iterator[tuple[str, Change]]:
 
 def _manifests(store: Path) -> Iterator[tuple[str, Change]]:
     text = (store / "manifest.csv").read_text()
-    assert ROW in text
-    changed = {name: text.replace(ROW, row, 1) for name, row in ROWS.items()}
+    row = ",".join(FIELDS.values())
+    assert row in text
+    changed = {name: text.replace(row, ",".join((FIELDS | change).values()), 1) for name, change in ROWS.items()}
     changed |= {
         "a split of no kind": text.replace("train", "tarin", 1),
         "a fold that is no number": text.replace("fold_1", "fold_one"),
