@@ -13,7 +13,7 @@ from dfer.cli.app import run
 from dfer.datasets import DATASETS, read_dataset
 from dfer.datasets.merge import RawDataset
 from dfer.errors import DferError
-from dfer.evaluation.evaluate import plan_evaluation
+from dfer.evaluation.plan import plan_evaluation
 from dfer.faces.detectors import build_detector
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.export import export_onnx
