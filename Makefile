@@ -24,7 +24,8 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	# A thread per process: two processes on two cores otherwise wait for each other's threads most of the time.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 docs: setup
 	$(BIN)/python docs/reference.py
