@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 from dfer.evaluation.results import Evaluation, FoldEvaluation
 from dfer.labels import DFEW_LABELS
@@ -95,7 +94,7 @@ def has_color(pixels: NDArray[np.uint8], color: str) -> bool:
     return bool((pixels == tuple(bytes.fromhex(color[1:]))).all(-1).any())
 
 
-def printed(table: Table, width: int = 160) -> str:
+def printed(table: RenderableType, width: int = 160) -> str:
     text = io.StringIO()
     Console(file=text, width=width).print(table)
     return text.getvalue()

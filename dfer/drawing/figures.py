@@ -1,4 +1,4 @@
-"""Confusion matrix, training curves and histogram; each `draw_` returns a figure of its own (pyplot is not touched)."""
+"""Training curves and histogram; each `draw_` returns a figure of its own (pyplot is not touched)."""
 
 from __future__ import annotations
 
@@ -9,89 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
 
-from dfer.drawing.style import LIGHT, Theme, ink_on, new_figure, text_width
+from dfer.drawing.style import LIGHT, Theme, new_figure
 from dfer.runtime.formatting import percent, pluralize
 
-_TEXT_PT, _TINY_PT = 9.5, 7.5
-
-
-def draw_confusion(
-    confusion: ArrayLike,
-    labels: Sequence[str],
-    *,
-    title: str,
-    subtitle: str = "",
-    footer: Sequence[str] = (),
-    theme: Theme = LIGHT,
-) -> Figure:
-    """Draw a confusion matrix: colours by row share, counts and percent in the cells, recalls at the right.
-
-    Args:
-        confusion: int [C, C], confusion[true][predicted].
-        labels: the C class names.
-        title: one line.
-        subtitle: such as WAR and UAR.
-        footer: what the reader must not miss, such as that the model has seen drawings only.
-        theme: the colours.
-
-    Raises:
-        ValueError: the matrix is not [C, C].
-    """
-    counts = np.asarray(confusion)
-    classes = len(labels)
-    if counts.shape != (classes, classes):
-        raise ValueError(f"expected a confusion matrix [{classes}, {classes}], got {list(counts.shape)}")
-    clips = counts.sum(axis=1)
-    shares = counts / np.maximum(clips, 1)[:, None]
-    widest = max(text_width(label, _TEXT_PT) for label in labels)
-    cell_w, cell_h = (0.82, 0.56) if classes <= 8 else (0.7, 0.5)
-    turned = widest > cell_w - 0.06
-    width, height = max(5.0, classes * cell_w + widest + 1.9), classes * cell_h + 0.5 + (0.7 * widest if turned else 0)
-    with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
-        axes = figure.subplots()
-        axes.grid(visible=False)
-        colormap = theme.colormap()
-        axes.pcolormesh(shares, cmap=colormap, vmin=0, vmax=1, edgecolors=theme.paper, linewidth=1.1)
-        axes.invert_yaxis()
-        _name_classes(axes, labels, turned=turned, theme=theme)
-        for (row, column), count in np.ndenumerate(counts):
-            share = shares[row, column]
-            _write_cell(axes, row, column, int(count), share, ink_on(colormap(share)[:3]), theme)
-        for row, (share, number) in enumerate(zip(shares.diagonal(), clips, strict=True)):
-            _write_recall(axes, row, share if number else None, int(number), theme)
-    return figure
-
-
-def _name_classes(axes: Axes, labels: Sequence[str], *, turned: bool, theme: Theme) -> None:
-    middles = np.arange(len(labels)) + 0.5
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
-    turn: dict[str, Any] = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if turned else {}
-    axes.set_xticks(middles, labels, **turn)
-    axes.set_yticks(middles, labels)
-    axes.tick_params(labelsize=_TEXT_PT, labelcolor=theme.ink, pad=6)
-    axes.set_xlabel("predicted", labelpad=12)
-    axes.set_ylabel("true")
-    above: dict[str, Any] = {"xytext": (9, 8), "textcoords": "offset points", "va": "baseline"}
-    axes.annotate("recall %", (1, 1), xycoords="axes fraction", color=theme.muted, **above)
-
-
-def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, ink: str, theme: Theme) -> None:
-    middle: dict[str, Any] = {"ha": "center", "va": "center", "in_layout": False}
-    x, y = column + 0.5, row + 0.5
-    if not count:
-        axes.text(x, y, "0", fontsize=_TINY_PT, color=theme.muted, alpha=0.6, **middle)
-        return
-    axes.text(x, y - 0.14, f"{count:,}", color=ink, weight="bold" if row == column else "normal", **middle)
-    axes.text(x, y + 0.24, f"{percent(share, 1)} %", fontsize=_TINY_PT, color=ink, alpha=0.85, **middle)
-
-
-def _write_recall(axes: Axes, row: int, recall: float | None, clips: int, theme: Theme) -> None:
-    right: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-    axes.annotate(percent(recall), (1, row + 0.5), (9, 1), weight="bold", **right)
-    axes.annotate(pluralize(clips, "clip"), (1, row + 0.5), (9, -9), fontsize=_TINY_PT, color=theme.muted, **right)
+_TINY_PT = 7.5
 
 
 def draw_curves(

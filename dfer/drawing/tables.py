@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rich import box
@@ -22,11 +22,23 @@ _LATEX_SPECIAL = {
 }
 
 
-def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table: the first column to the left, the others to the right."""
+def markdown_table(
+    heading: Sequence[str], rows: Sequence[Sequence[str]], bold: Collection[tuple[int, int]] = ()
+) -> list[str]:
+    """Return the lines of a Markdown table: the first column to the left, the others to the right.
+
+    Args:
+        heading: names of the columns.
+        rows: cells.
+        bold: row and column of the cells to set in bold.
+    """
     import pandas as pd  # only here: `dfer predict` draws tables, too, and needs no pandas
 
-    table = pd.DataFrame([list(map(escape_markdown, row)) for row in rows], columns=list(map(escape_markdown, heading)))
+    def cell(row: int, column: int, text: str) -> str:
+        return f"**{escape_markdown(text)}**" if (row, column) in bold else escape_markdown(text)
+
+    cells = [[cell(row, column, text) for column, text in enumerate(texts)] for row, texts in enumerate(rows)]
+    table = pd.DataFrame(cells, columns=list(map(escape_markdown, heading)))
     alignment = ["left", *["right"] * (len(heading) - 1)]
     return table.to_markdown(index=False, disable_numparse=True, colalign=alignment).splitlines()
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from dfer.drawing.confusion import draw_confusion
 from dfer.drawing.contact_sheet import contact_sheet
-from dfer.drawing.figures import draw_confusion, draw_curves
+from dfer.drawing.figures import draw_curves
 from dfer.drawing.pages import Page, Picture, Section, html_page, markdown_page
 from dfer.drawing.style import DARK, LIGHT, Theme, png_bytes
 from dfer.evaluation.metrics import best_epoch

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from dfer.drawing.figures import draw_confusion
+from dfer.drawing.confusion import draw_confusion
 from dfer.drawing.style import save_figure
 from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
 from dfer.evaluation.results import ClassCounts, Evaluation, FoldEvaluation

@@ -29,6 +29,7 @@ CONTRACT = {
     "predict": (
         "--checkpoint --json --csv --video --plot --faces --stride --detector --detector-weights"
     ),
+    "compare": "--common --json --markdown --latex --plot --report",
     "demo": "--out",
     "synth": "--clips --seed",
     "export": "--out",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from dfer.drawing.figures import draw_confusion
+from dfer.drawing.confusion import draw_confusion
 from dfer.drawing.style import emotion_color, ink_on, save_figure
 from dfer.errors import DferError, UsageError
 from dfer.labels import EMOTION_COLORS

@@ -1,0 +1,302 @@
+"""The report of `dfer compare`, and its tables: for the terminal, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dfer.drawing.confusion import draw_confusion_difference
+from dfer.drawing.forest import draw_forest
+from dfer.drawing.style import save_figure
+from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
+from dfer.evaluation.comparison import METRICS, Comparison, MethodResult, PairResult
+from dfer.evaluation.statistics import Interval
+from dfer.records import BEST_ON_TEST_NOTE
+from dfer.runtime.files import write_text
+from dfer.runtime.formatting import MISSING, percent, pluralize
+
+DAGGER = "†"
+HEADINGS = {"war": "WAR", "uar": "UAR", "macro_f1": "macro-F1"}
+_FOREST_METRICS = ("war", "uar")
+MAX_PAIRS = 15  # in the figures
+_SIGNS = {"−": "$-$", "±": r"$\pm$", "Δ": r"$\Delta$", "<": "$<$", ">": "$>$"}
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table as text.
+
+    Attributes:
+        title: of the table.
+        heading: names of the columns.
+        rows: cells.
+        best: row and column of the cells that are set in bold.
+    """
+
+    title: str
+    heading: list[str]
+    rows: list[list[str]]
+    best: set[tuple[int, int]] = field(default_factory=set)
+
+
+def comparison_tables(comparison: Comparison) -> list[ResultTable]:
+    """Return the tables of a comparison: methods, recalls, differences, and differences of the recalls."""
+    methods, pairs = comparison.methods, comparison.pairs
+    tables = [_method_table(methods), _recall_table(comparison)]
+    if pairs:
+        tables += [_pair_table(pairs), _effect_table(comparison)]
+    return tables
+
+
+def _method_table(methods: Sequence[MethodResult]) -> ResultTable:
+    repeated = any(len(method.runs) > 1 for method in methods)
+    rows = [
+        [
+            _name(method),
+            *([str(len(method.runs))] if repeated else []),
+            *(_figure(method.metrics[key], method.deviations.get(key)) for key in METRICS),
+        ]
+        for method in methods
+    ]
+    values = np.array([[method.metrics[key].value for key in METRICS] for method in methods])
+    offset = len(rows[0]) - len(METRICS)
+    heading = ["method", *(["seeds"] if repeated else []), *HEADINGS.values()]
+    return ResultTable("Methods", heading, rows, {(row, column + offset) for row, column in _best(values)})
+
+
+def _recall_table(comparison: Comparison) -> ResultTable:
+    methods, clips = comparison.methods, comparison.methods[0].clips
+    values = np.array([[recall.value for recall in method.recalls] for method in methods])
+    rows = [
+        [label, f"{clips[number]:,}", *(_figure(method.recalls[number]) for method in methods)]
+        for number, label in enumerate(comparison.labels)
+    ]
+    best = {(number, place + 2) for place, number in _best(values)}
+    return ResultTable("Recall of each class", ["class", "clips", *map(_name, methods)], rows, best)
+
+
+def _pair_table(pairs: Sequence[PairResult]) -> ResultTable:
+    heading = ["second − first", "ΔWAR", "p", "ΔUAR", "p", "first only", "second only", "McNemar's p"]
+    rows = []
+    for pair in pairs:
+        for number, (test, corrected) in enumerate(zip(pair.mcnemar, pair.mcnemar_holm, strict=True)):
+            figures = [
+                cell for key in _FOREST_METRICS for cell in (_change(pair.metrics[key]), format_p(pair.p_holm[key]))
+            ]
+            own = [_pair_name(pair), *figures] if number == 0 else [""] * 5
+            rows.append([*own, f"{test.only_first:,}", f"{test.only_second:,}", format_p(corrected)])
+    return ResultTable("Differences", heading, rows)
+
+
+def _effect_table(comparison: Comparison) -> ResultTable:
+    heading = ["class", *map(_pair_name, comparison.pairs)]
+    rows = [
+        [label, *(_change(pair.recalls[number]) for pair in comparison.pairs)]
+        for number, label in enumerate(comparison.labels)
+    ]
+    return ResultTable("Differences of each class's recall", heading, rows)
+
+
+def _name(method: MethodResult) -> str:
+    return method.name + (DAGGER if method.best_on_test else "")
+
+
+def _pair_name(pair: PairResult) -> str:
+    return f"{pair.second} − {pair.first}"
+
+
+def _figure(value: Interval, deviation: float | None = None) -> str:
+    if np.isnan(value.value):
+        return MISSING
+    spread = "" if deviation is None else f" ± {percent(deviation)}"
+    return f"{percent(value.value)}{spread} [{percent(value.low)}, {percent(value.high)}]"
+
+
+def _change(value: Interval) -> str:
+    if np.isnan(value.value):
+        return MISSING
+    return f"{100 * value.value:+.2f} [{100 * value.low:+.2f}, {100 * value.high:+.2f}]"
+
+
+def format_p(p: float) -> str:
+    """Return a p-value with two significant digits, and a small one as a bound."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _best(values: NDArray[np.float64]) -> set[tuple[int, int]]:
+    """Return row and column of the highest value of each column, as it is printed; none where all are the same."""
+    shown = np.round(100 * values, 2)
+    found = set()
+    for column, of in enumerate(shown.T):
+        known = of[~np.isnan(of)]
+        if len(known) and known.min() < known.max():
+            found |= {(row, column) for row, value in enumerate(of) if value == known.max()}
+    return found
+
+
+def comparison_title(comparison: Comparison) -> str:
+    """Return what was compared, in a line."""
+    methods, folds = pluralize(len(comparison.methods), "method"), pluralize(len(comparison.folds), "fold")
+    return f"{methods} on {pluralize(comparison.num_clips, 'clip')} of {folds}"
+
+
+def comparison_remarks(comparison: Comparison) -> list[str]:
+    """Return the lines on how to read the tables."""
+    units = comparison.units
+    remarks = [
+        "percent, means over the folds; in brackets 95 % intervals: "
+        f"{comparison.resamples:,} resamples of the {comparison.num_units:,} {units}, within each fold"
+    ]
+    if any(method.deviations for method in comparison.methods):
+        remarks.append(f"means over the seeds, ± their standard deviation; the intervals are over {units}, not seeds")
+    if comparison.pairs:
+        remarks.append(
+            "tests: paired bootstrap, and McNemar's exact test of the clips that only one got right; p is corrected by "
+            "Holm's method for the number of each"
+        )
+    if comparison.units == "subjects":
+        remarks.append("McNemar's test takes clips of one person as independent: trust the bootstrap, which does not")
+    if any(method.best_on_test for method in comparison.methods):
+        remarks.append(f"{DAGGER} {BEST_ON_TEST_NOTE}")
+    return [*remarks, *comparison.notes]
+
+
+def comparison_view(comparison: Comparison) -> RenderableType:
+    """Return the tables for the terminal."""
+    parts: list[RenderableType] = [Text(f"{comparison_title(comparison)}\n", "bold")]
+    tables = comparison_tables(comparison)
+    for table in tables:
+        remarks = comparison_remarks(comparison) if table is tables[-1] else []
+        parts += [_rich_table(table, remarks), ""]
+    return Group(*parts[:-1])
+
+
+def _rich_table(table: ResultTable, remarks: Sequence[str]) -> RenderableType:
+    drawn = _filled(table, " [")
+    if Console(width=1000).measure(drawn).maximum > Console().width:
+        drawn = _filled(table, "\n[")  # intervals below their figures
+    return with_notes(drawn, remarks)
+
+
+def _filled(table: ResultTable, before_interval: str) -> Table:
+    drawn = new_table(table.title)
+    for number, name in enumerate(table.heading):
+        drawn.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row, cells in enumerate(table.rows):
+        texts = [cell.replace(" [", before_interval) for cell in cells]
+        drawn.add_row(*(Text(text, "bold" if (row, n) in table.best else "") for n, text in enumerate(texts)))
+    return drawn
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Return the comparison as a Markdown section."""
+    lines = [f"## {escape_markdown(comparison_title(comparison))}", ""]
+    for table in comparison_tables(comparison):
+        lines += [f"### {table.title}", "", *markdown_table(table.heading, table.rows, table.best), ""]
+    lines += [f"- {escape_markdown(remark)}" for remark in comparison_remarks(comparison)]
+    return "\n".join(lines) + "\n"
+
+
+def comparison_latex(comparison: Comparison) -> str:
+    r"""Return the comparison as LaTeX tables for the package booktabs: the best in bold, best on test with a dagger."""
+    title = comparison_title(comparison)
+    remarks = [text[:1].upper() + text[1:] for text in comparison_remarks(comparison)]
+    tables = comparison_tables(comparison)
+    parts = ["% \\usepackage{booktabs}\n"]
+    for table in tables:
+        caption = f"{table.title}: {'. '.join([title, *(remarks if table is tables[0] else [])])}."
+        parts.append(_latex_table(table, caption))
+    return "\n".join(parts)
+
+
+def _latex_table(table: ResultTable, caption: str) -> str:
+    def cell(row: int, column: int, text: str) -> str:
+        value, bracket, bounds = _latex(text).partition(" [")
+        value = rf"\textbf{{{value}}}" if (row, column) in table.best else value
+        return rf"{value} {{\scriptsize [{bounds}}}" if bracket else value
+
+    rows = [[cell(row, column, text) for column, text in enumerate(cells)] for row, cells in enumerate(table.rows)]
+    heading = [_latex(name) for name in table.heading]
+    text: str = (
+        pd.DataFrame(rows)
+        .style.hide(axis="index")
+        .to_latex(
+            hrules=True,
+            position_float="centering",
+            caption=_latex(caption),
+            label=f"tab:{re.sub('[^a-z]+', '-', table.title.lower())}",
+            column_format="l" + "r" * (len(heading) - 1),
+        )
+    )
+    # Two columns of one name, such as p, are more than pandas' style can print.
+    return text.replace(" & ".join(map(str, range(len(heading)))), " & ".join(heading), 1)
+
+
+def _latex(text: str) -> str:
+    r"""Return escaped text, with mathematical signs: in text, `-` is a hyphen, and `<` an inverted exclamation mark."""
+    signed = re.sub(r"(?<![\w)])-(?=\d)", "−", text)
+    return "".join(_SIGNS.get(letter, letter) for letter in escape_latex(signed))
+
+
+def draw_comparison(comparison: Comparison) -> Figure:
+    """Draw the forest plot: WAR and UAR of the methods, and their differences."""
+    shown = comparison.pairs[:MAX_PAIRS]
+    return draw_forest(
+        {_name(method): [_bar(method.metrics[key]) for key in _FOREST_METRICS] for method in comparison.methods},
+        {_pair_name(pair): [_bar(pair.metrics[key]) for key in _FOREST_METRICS] for pair in shown},
+        [HEADINGS[key] for key in _FOREST_METRICS],
+        title=comparison_title(comparison),
+        subtitle=f"95 % bootstrap intervals over {comparison.units}; orange: does not reach zero, before "
+        "correction for the number of pairs",
+        footer=[f"{DAGGER} {BEST_ON_TEST_NOTE}"] if any(m.best_on_test for m in comparison.methods) else [],
+    )
+
+
+def _bar(value: Interval) -> tuple[float, float, float]:
+    return value.value, value.low, value.high
+
+
+def write_comparison_report(comparison: Comparison, out: Path) -> None:
+    """Write README.md, table.tex, the forest plot and a plot of each pair's confusion difference.
+
+    Args:
+        comparison: the results.
+        out: the folder.
+
+    Raises:
+        DferError: a file cannot be written.
+    """
+    text = comparison_markdown(comparison) + "\n### Intervals\n\n![intervals](forest.png)\n"
+    plots = {"forest": draw_comparison(comparison)}
+    by_name = {method.name: method for method in comparison.methods}
+    for number, pair in enumerate(comparison.pairs[:MAX_PAIRS], start=1):
+        stem, name = f"confusion_difference_{number}", _pair_name(pair)
+        plots[stem] = _draw_difference(by_name[pair.first], by_name[pair.second], comparison.labels, name)
+        text += f"\n### Confusion, {escape_markdown(name)}\n\n![confusion, difference]({stem}.png)\n"
+    for stem, figure in plots.items():
+        for suffix in (".png", ".pdf"):
+            save_figure(figure, out / f"{stem}{suffix}")
+    write_text(out / "table.tex", comparison_latex(comparison))
+    write_text(out / "README.md", text)
+
+
+def _draw_difference(first: MethodResult, second: MethodResult, labels: Sequence[str], name: str) -> Figure:
+    with np.errstate(invalid="ignore"):
+        before, after = (method.confusion / method.clips[:, None] for method in (first, second))
+    return draw_confusion_difference(
+        before,
+        after,
+        labels,
+        title=name,
+        subtitle="change in points of each class's clips: on the diagonal, more is better; elsewhere, fewer are",
+    )
