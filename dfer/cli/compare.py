@@ -81,9 +81,9 @@ def compare(
         write_json_result(json_to, [result.to_dict()])
     for target, text in ((markdown_to, comparison_markdown), (latex_to, comparison_latex)):
         if target:
-            write_text(target.path, text(result))
+            write_text(target.path, text(result), to_stream=True)
     if plot:
-        save_figure(draw_comparison(result), plot)
+        save_figure(draw_comparison(result), plot, to_stream=True)
     if report:
         write_comparison_report(result, report)
         note(f"report in {report}")
