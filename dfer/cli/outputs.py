@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from dfer.cli.console import stdout
-from dfer.errors import UsageError
+from dfer.errors import DferError, UsageError
 from dfer.names import name_text
 from dfer.runtime.filenames import require_possible
-from dfer.runtime.files import is_inside, is_same_file, write_error, write_json, write_text
-from dfer.runtime.streams import STDOUT, is_stdout, is_stream
+from dfer.runtime.files import companion_path, is_inside, is_same_file, reported, write_error, write_json, write_text
+from dfer.runtime.locks import LockedError, lock_file
+from dfer.runtime.streams import STDOUT, is_stdout, is_stream, open_stream
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from typing_extensions import Self
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv",)
 _ONE_LINE_EACH = (".jsonl", ".ndjson")
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,111 @@ def require_apart(path: Path, inputs: Iterable[Path], *, option: str) -> None:
             )
 
 
+@contextmanager
+def claim_outputs(*outputs: Output | None) -> Iterator[None]:
+    """Keep other processes from writing to the same files in the block; folders that are missing are created.
+
+    Args:
+        outputs: of the command; None where an option was not given. Pipes and devices are not claimed.
+
+    Raises:
+        DferError: another process is writing to one, or its folder cannot be written.
+    """
+    with ExitStack() as stack:
+        for item in outputs:
+            if item is not None and not is_stream(item.path):
+                stack.callback(_remove_empty, [folder for folder in item.path.parents if not folder.exists()])
+                _claim(stack, item.path)
+        yield
+
+
+def _claim(stack: ExitStack, path: Path) -> None:
+    try:
+        stack.enter_context(lock_file(companion_path(path, ".lock", hidden=True)))
+    except LockedError as error:
+        raise error.as_error("is writing this file", path) from None
+    except DferError as error:  # names the lock
+        raise DferError(error.what, where=path, hint=error.hint) from error
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+class Growing(ABC, Generic[Item]):
+    """An output about many inputs: a stream gets each item when it is known, a file all at the end.
+
+    Use it as a context manager.
+
+    Args:
+        target: None if it was not asked for.
+    """
+
+    def __init__(self, target: Output | None) -> None:
+        self._target = target
+        self._items: list[Item] = []
+
+    @abstractmethod
+    def part(self, item: Item) -> str:
+        """Return the text of an item in a stream; the items before it are in `_items`."""
+
+    @abstractmethod
+    def write_file(self, target: Output, items: Sequence[Item]) -> None:
+        """Write the file."""
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self._stream: IO[bytes] | None = None
+        if self._target is not None and is_stream(self._target.path):
+            with reported(self._target.path):
+                self._stream = self._stack.enter_context(open_stream(self._target.path))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._stack.close()
+        else:
+            with suppress(OSError):  # the first failure is the one to report
+                self._stack.close()
+
+    def add(self, item: Item) -> None:
+        """Write an item to the stream, or keep it for the file.
+
+        Raises:
+            DferError: it cannot be written.
+            BrokenPipeError: the reader of a pipe has gone.
+        """
+        if self._target is not None and self._stream is not None:
+            with reported(self._target.path):
+                self._stream.write(self.part(item).encode(errors="backslashreplace"))
+                self._stream.flush()
+        self._items.append(item)
+
+    def finish(self) -> None:
+        """Write the file, if the output is one."""
+        if self._target is not None and self._stream is None:
+            self.write_file(self._target, self._items)
+
+
+class JsonResults(Growing[dict[str, Any]]):
+    """Results as JSON, see `write_json_result`; the target is that of `json_output`."""
+
+    def part(self, item: dict[str, Any]) -> str:
+        """Return a line."""
+        return _line(item)
+
+    def write_file(self, target: Output, items: Sequence[dict[str, Any]]) -> None:
+        """Write all results."""
+        write_json_result(target, items)
+
+
+def _line(result: dict[str, Any]) -> str:
+    return json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json_result(target: Output, results: Sequence[dict[str, Any]]) -> None:
     """Write one object as JSON, several as JSON Lines; so is one that goes to stdout or a file of JSON Lines.
 
@@ -132,8 +243,7 @@ def write_json_result(target: Output, results: Sequence[dict[str, Any]]) -> None
     if len(results) == 1 and not (target.is_stdout or target.path.suffix.lower() in _ONE_LINE_EACH):
         write_json(target.path, results[0], to_stream=True)
         return
-    lines = "".join(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n" for result in results)
-    write_text(target.path, lines, to_stream=True)
+    write_text(target.path, "".join(map(_line, results)), to_stream=True)
 
 
 def give_result(target: Output | None, result: dict[str, Any], make_table: Callable[[], RenderableType]) -> None:

@@ -26,7 +26,8 @@ from dfer.names import name_text
 
 if TYPE_CHECKING:
     from dfer.drawing.hide import HideStyle
-    from dfer.prediction.predictor import Analysis, Predictor
+    from dfer.prediction.predictor import Analysis
+    from dfer.records import Prediction
 
 EXAMPLES = (
     "Examples: [bold]dfer predict clip.mp4 --video annotated.mp4 --plot timeline.png[/bold]\n\n"
@@ -96,6 +97,15 @@ def predict(
     plot: Annotated[
         Path | None, typer.Option(help="Write the emotion timeline as .png, .pdf or .svg.", rich_help_panel=OUTPUT)
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="With several inputs and a JSON or CSV file: go on where an interrupted run stopped, or start from "
+            "scratch.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = True,
     faces: Annotated[
         FacesKind, typer.Option(help="Recognise the main face, or all.", rich_help_panel=FACES)
     ] = FacesKind.main,
@@ -139,16 +149,17 @@ def predict(
     """Recognise the emotions of the faces in a video over time.
 
     The model sees 16 frames at a time, spread over the length of a training clip. Times are the video's own
-    timestamps.
+    timestamps. The answers about several inputs are kept in FILE.progress until FILE is written, so that the same
+    command goes on after an interruption.
     """
-    from dfer.cli.console import note, print_error, stdout
-    from dfer.cli.outputs import check_outputs, csv_output, json_output, output, write_json_result
+    from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
+    from dfer.cli.console import note, stdout
+    from dfer.cli.outputs import JsonResults, check_outputs, claim_outputs, csv_output, json_output, output
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
-    from dfer.errors import EXIT_FAILED, UsageError, VideoError
+    from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table
-    from dfer.reports.prediction_rows import write_prediction_csv
     from dfer.runs import find_checkpoint, newer_run
     from dfer.video.writer import WRITABLE_SUFFIXES
 
@@ -165,61 +176,50 @@ def predict(
     missing = [source for source in inputs if not os.path.exists(source)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(inputs):
         raise VideoError("no such file or folder", where=missing[0], hint="check the path")
-    predictor = Predictor(
-        checkpoint,
-        detector=detector,
-        detector_weights=detector_weights,
-        device=device.value,
-        faces=faces.value,
-        stride=stride,
-        window=window,
-        prior=prior,
-        mirror=mirror,
-        fps=fps,
-        bin=bin,
-    )
-    note(describe_checkpoint(predictor.checkpoint, predictor.info))
-    note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")
-    if checkpoint is None and (run := newer_run(predictor.checkpoint)):
-        note(f"{run} is newer; --checkpoint {run} uses it")
-    results: list[dict[str, Any]] = []
-    answered: list[Analysis] = []
-    for source in inputs:
-        try:
-            analysis = _analyse(predictor, source)
-        except VideoError as error:
-            if len(inputs) == 1:
+    with claim_outputs(json_to, csv_to, plot_to, video_to):
+        predictor = Predictor(
+            checkpoint,
+            detector=detector,
+            detector_weights=detector_weights,
+            device=device.value,
+            faces=faces.value,
+            stride=stride,
+            window=window,
+            prior=prior,
+            mirror=mirror,
+            fps=fps,
+            bin=bin,
+        )
+        note(describe_checkpoint(predictor.checkpoint, predictor.info))
+        note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")
+        if checkpoint is None and (run := newer_run(predictor.checkpoint)):
+            note(f"{run} is newer; --checkpoint {run} uses it")
+        predictions: list[Prediction] = []
+        analysis: Analysis | None = None
+        with (
+            JsonResults(json_to) as results,
+            CsvResults(csv_to) as rows,
+            keep_answers(predictor, inputs, (json_to, csv_to), resume) as kept,
+        ):
+            try:
+                for prediction, analysis in answer_inputs(predictor, inputs, results, rows, kept):  # noqa: B007
+                    predictions.append(prediction)
+            except (KeyboardInterrupt, DferError):
+                if predictions and not (json_to or csv_to):
+                    stdout.print(prediction_table(predictions))
                 raise
-            print_error(str(error), hint=error.hint)
-            results.append({"schema": "dfer.prediction/1", "source": name_text(source), "error": str(error)})
-            continue
-        for warning in analysis.prediction.warnings:
-            if warning == predictor.info.notice:  # said above, with the checkpoint
-                continue
-            note(f"warning: {name_text(source)}: {warning}")
-        results.append(analysis.prediction.to_dict())
-        answered.append(analysis)
-    predictions = [analysis.prediction for analysis in answered]
-    if json_to:
-        write_json_result(json_to, results)
-    if csv_to:
-        write_prediction_csv(predictions, csv_to.path)
-    if answered and plot_to:
-        save_figure(draw_prediction(predictions[0]), plot_to.path, to_stream=True)
-    if answered and video_to:
-        _write_video(answered[0], video_to.path, anonymise)
+            results.finish()
+            rows.finish()
+            if kept:
+                kept.remove()
+        if analysis and plot_to:
+            save_figure(draw_prediction(analysis.prediction), plot_to.path, to_stream=True)
+        if analysis and video_to:
+            _write_video(analysis, video_to.path, anonymise)
     if not any(given and given.is_stdout for given in (json_to, csv_to, plot_to, video_to)):
         stdout.print(prediction_table(predictions))
-    if len(answered) < len(inputs):
+    if len(predictions) < len(inputs):
         raise typer.Exit(EXIT_FAILED)
-
-
-def _analyse(predictor: Predictor, source: Path) -> Analysis:
-    from dfer.cli.progress import Progress
-
-    with Progress(name_text(source.name), "%") as progress:
-        halves = {"detect": 0, "recognise": 50}
-        return predictor.analyse(source, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage))
 
 
 def _write_video(analysis: Analysis, path: Path, anonymise: HideKind | None) -> None:

@@ -5,11 +5,13 @@ Two passes over the video, detection and then recognition, keep memory flat howe
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
-from dfer.faces.detectors import build_detector
+from dfer.faces.detectors import build_detector, choose_detector
 from dfer.faces.tracking.clock import Clock
 from dfer.faces.tracking.track import track_faces, track_main_face
 from dfer.model.checkpoint import load_checkpoint
@@ -33,6 +35,8 @@ from dfer.pretrained import pretrained_name
 from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
 from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.runtime.device import choose_device
+from dfer.runtime.files import sha256_of
+from dfer.version import __version__
 from dfer.video import FrameSource, open_frames
 
 BATCH_WINDOWS = 8
@@ -109,11 +113,42 @@ class Predictor:
         self.answering = choose_answering(self.info, None if prior is None else str(prior), where=self.checkpoint)
         self.mirror = self.info.mirror if mirror is None else mirror
         weights = Path(detector_weights) if detector_weights is not None else None
-        self.detector = build_detector(detector, weights)
+        name, self.detector_weights = choose_detector(detector, weights)
+        self.detector = build_detector(name, self.detector_weights)
         if not self.detector.aligned_input:
             here = alignment_settings(self.info.crop_size)
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
         self.faces, self.stride, self.window, self.fps, self.bin = faces, stride, window, fps, bin
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The model as predictions name it."""
+        return {
+            "name": self.info.model_name,
+            "checkpoint": pretrained_name(self.checkpoint) or name_text(self.checkpoint),
+            "labels": self.info.labels,
+            "prior": self.answering.prior,
+            "mirror": self.mirror,
+        }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the answer about a video depends on, as JSON has it. Files are named by their SHA-256."""
+        weights, shift = self.detector_weights, self.answering.shift
+        calibration = repr((self.answering.temperature, None if shift is None else shift.tolist()))
+        return {
+            "dfer": __version__,
+            **self.description,
+            "weights": sha256_of(self.checkpoint),
+            "calibration": hashlib.sha256(calibration.encode()).hexdigest(),
+            "detector": self.detector.name,
+            "detector_weights": None if weights is None else sha256_of(weights),
+            "faces": self.faces,
+            "stride": self.stride,
+            "window": self.window,
+            "fps": self.fps,
+            "bin": self.bin,
+        }
 
     def __call__(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Prediction:
         """Predict the emotions in one video, frame folder or image.
@@ -143,19 +178,12 @@ class Predictor:
         for face, (track, cells) in enumerate(zip(tracks, timelines, strict=True)):
             answers = [(cell, probabilities[face, cell.window]) for cell in cells]
             faces.append(_face_prediction(face, track, frames.size_hw, answers, self.info.labels))
-        checkpoint = pretrained_name(self.checkpoint) or name_text(self.checkpoint)
         prediction = Prediction(
             source=name_text(frames.path if isinstance(source, FrameSource) else source),
             duration=frames.duration,
             fps=frames.fps,
             num_frames=frames.num_frames,
-            model={
-                "name": self.info.model_name,
-                "checkpoint": checkpoint,
-                "labels": self.info.labels,
-                "prior": self.answering.prior,
-                "mirror": self.mirror,
-            },
+            model=self.description,
             faces=faces,
             warnings=self._warnings(frames, tracks),
             bins=cut_bins(faces, bin_s=self.bin, end_s=frames.duration) if self.bin else None,

@@ -1,74 +1,24 @@
-"""Journals of finished clips, from which a killed run continues.
-
-Each run or shard appends to its own journal and locks it while it works. The system releases the lock when the process
-ends, however it ends.
-"""
+"""Journals of finished clips in a store: each run or shard appends to its own."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from dfer.errors import DataError, DferError, os_reason
-from dfer.runtime.files import write_error
-from dfer.runtime.locks import lock, try_lock
-from dfer.runtime.reading import open_regular, parse_json, read_limited, require_regular
-from dfer.settings import read_record
+from dfer.errors import DataError, os_reason
+from dfer.runtime.journal import Journal, read_journal, require_idle
 from dfer.store import clip_path
 from dfer.store.manifest import MAX_MANIFEST_BYTES, ManifestRow, read_manifest
 from dfer.store.store import UNREADABLE, open_archive
 
-_BUSY_HINT = "wait for it to end, or stop it"
 # Of two rows of a clip without crops, the more informative one counts.
 _RANK = {"ok": 0, "too_short": 1, "no_face": 1, "unreadable": 2, "missing": 3}
+_WHAT = "store"
 
 
-class Journal:
-    """Appends finished rows, one JSON line each; a line torn by a kill is skipped on reading.
-
-    Args:
-        path: see `journal_path`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Journal:
-        try:
-            if self.path.exists():
-                require_regular(self.path)
-            self._file = self.path.open("ab")
-            if lock(self._file.fileno()) is False:
-                self._file.close()
-                raise DferError("another run is writing to this store", where=self.path, hint=_BUSY_HINT)
-            if self.path.stat().st_size:
-                self._file.write(b"\n")  # ends a torn line
-        except OSError as error:
-            raise write_error(self.path, error) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # on a full disk, `append` has already failed
-            self._file.close()
-
-    def append(self, row: ManifestRow) -> None:
-        """Record a finished clip.
-
-        Raises:
-            DferError: the disk is full, or no longer the one the run began on.
-        """
-        try:
-            self._file.write(json.dumps(asdict(row)).encode() + b"\n")
-            self._file.flush()
-            # After a lost mount, crops would be written into its empty mount point.
-            if not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
-                raise DferError("the store is gone: another file is in its place", where=self.path)
-        except OSError as error:
-            raise write_error(self.path, error) from error
+def open_journal(out: Path, shard: tuple[int, int]) -> Journal:
+    """Return the journal of a run (shard 1 of 1) or a shard, which takes manifest rows."""
+    return Journal(journal_path(out, shard), what=_WHAT)
 
 
 def journal_path(out: Path, shard: tuple[int, int]) -> Path:
@@ -85,11 +35,7 @@ def ensure_exclusive(out: Path, shard: tuple[int, int] = (1, 1)) -> None:
     """
     for path in _journals(out) if shard == (1, 1) else [journal_path(out, (1, 1))]:
         try:
-            with open_regular(path) as file:
-                if try_lock(file.fileno(), exclusive=False) is False:
-                    raise DferError("another run is writing to this store", where=path, hint=_BUSY_HINT)
-        except FileNotFoundError:
-            continue
+            require_idle(path, _WHAT)
         except OSError as error:
             raise _unreadable(path, error) from error
 
@@ -139,14 +85,11 @@ def _journals(out: Path) -> list[Path]:
 
 def _read(path: Path) -> Iterator[ManifestRow]:
     try:
-        lines = read_limited(path, MAX_MANIFEST_BYTES).splitlines()
+        yield from read_journal(path, ManifestRow, max_bytes=MAX_MANIFEST_BYTES)
     except FileNotFoundError:  # the run that wrote it has ended
         return
     except OSError as error:
         raise _unreadable(path, error) from error
-    for line in lines:
-        with suppress(ValueError, DataError):
-            yield read_record(ManifestRow, parse_json(line), what="damaged row", where=path, error=DataError)
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

@@ -25,14 +25,7 @@ from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, Rows, run_in_work
 from dfer.preprocessing.folder import STORE_FILES, STORE_FOLDERS, open_for_writing, require_apart
 from dfer.preprocessing.forms import process_forms
 from dfer.preprocessing.guard import DiskGuard
-from dfer.preprocessing.journal import (
-    Journal,
-    ensure_exclusive,
-    finished_rows,
-    has_crops,
-    journal_path,
-    remove_journals,
-)
+from dfer.preprocessing.journal import ensure_exclusive, finished_rows, has_crops, open_journal, remove_journals
 from dfer.records import ClipRecord
 from dfer.runtime.files import remove_unfinished, require_places, write_error
 from dfer.store import DatasetInfo, clip_path, read_info
@@ -127,7 +120,7 @@ def preprocess(
         tool_version=__version__,
     )
     open_for_writing(out, info, shard, overwrite=overwrite)
-    with Journal(journal_path(out, shard)) as journal:
+    with open_journal(out, shard) as journal:
         rows, todo = _split_finished(clips, out)
 
         def finish(row: ManifestRow) -> None:

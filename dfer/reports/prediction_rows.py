@@ -5,34 +5,30 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from dfer.records import Prediction
 from dfer.runtime.cells import quote_cell
-from dfer.runtime.files import write_text
 
 _FIRST = ["source", "face", "start", "end", "visible", "x1", "y1", "x2", "y2", "label"]
 
 
-def write_prediction_csv(predictions: Sequence[Prediction], path: Path) -> None:
-    """Write a row per face and segment, or per face and bin: source, face, times, box, emotion and all probabilities.
+def csv_text(predictions: Sequence[Prediction], *, header: bool = True) -> str:
+    """Return a row per face and segment, or per face and bin: source, face, times, box, emotion and all probabilities.
 
     Text that a spreadsheet would run as a formula is quoted with an apostrophe.
 
     Args:
         predictions: of one model; see `csv_rows`.
-        path: the CSV file.
-
-    Raises:
-        DferError: it cannot be written.
+        header: whether the names of the columns come first.
     """
     labels = list(dict.fromkeys(label for prediction in predictions for label in prediction.model["labels"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(csv_columns(labels))
+    if header:
+        writer.writerow(csv_columns(labels))
     for prediction in predictions:
         writer.writerows(csv_rows(prediction, labels))
-    write_text(path, text.getvalue(), to_stream=True)
+    return text.getvalue()
 
 
 def csv_columns(labels: Sequence[str]) -> list[str]:

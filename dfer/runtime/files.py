@@ -47,14 +47,14 @@ def atomic_path(path: Path, *, suffix: str = "", to_stream: bool = False) -> Ite
         DferError: the folder cannot be written, the disk is full, or the target is a pipe or device.
         BrokenPipeError: the reader of a pipe has gone.
     """
-    with _reported(path):
+    with reported(path):
         stream = _is_stream(path, accepted=to_stream)
         target = path if stream else _followed(path)
     folder = Path(gettempdir()) if stream else target.parent
     temporary = folder / _temporary_name(target, suffix if stream else "")
     _unfinished.add(temporary)
     try:
-        with _reported(path):
+        with reported(path):
             folder.mkdir(parents=True, exist_ok=True)
             temporary.touch(0o600 if stream else 0o666, exist_ok=False)
             mode = stat.S_IMODE(temporary.stat().st_mode)  # as the umask leaves it; safetensors replaces the file
@@ -88,7 +88,8 @@ def _is_stream(path: Path, *, accepted: bool) -> bool:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
+    """Raise what fails in the block, while `path` is written, as a DferError; but a reader that has gone as it is."""
     try:
         yield
     except BrokenPipeError:
@@ -128,12 +129,33 @@ def require_places(folder: Path, files: Iterable[str], folders: Iterable[str] = 
     for names, kind, is_right in ((files, "regular file", stat.S_ISREG), (folders, "folder", stat.S_ISDIR)):
         for name in names:
             path = folder / name
-            with _reported(path):
+            with reported(path):
                 require_possible(path)
                 with suppress(FileNotFoundError, NotADirectoryError):
                     if not is_right(path.stat().st_mode):
                         hint = "remove it, or choose another folder"
                         raise DferError(f"cannot write: not a {kind}", where=path, hint=hint)
+
+
+def companion_path(path: Path, ending: str, *, hidden: bool = False) -> Path:
+    """Return the path of a file that belongs to another and lies beside it, or beside the file that a link leads to.
+
+    Args:
+        path: the file that it belongs to, which need not exist.
+        ending: is appended to the name, such as ".lock"; a long name is cut, and a part of its SHA-256 takes its place.
+        hidden: whether it gets a dot in front.
+
+    Raises:
+        DferError: the path is a loop of links.
+    """
+    with reported(path):
+        target = _followed(path)
+    name = os.fsencode(target.name)
+    room = _NAME_BYTES - len(os.fsencode(ending)) - hidden
+    if len(name) > room:
+        digest = f"~{hashlib.sha256(name).hexdigest()[:12]}"
+        name = os.fsencode(name[: room - len(digest)].decode(errors="ignore") + digest)
+    return target.with_name(f"{'.' if hidden else ''}{os.fsdecode(name)}{ending}")
 
 
 def remove_own_unfinished() -> None:
@@ -155,7 +177,7 @@ def create_json(path: Path, value: Any) -> bool:
     Returns:
         Whether this process did.
     """
-    with _reported(path):
+    with reported(path):
         require_possible(path)
     claim = path.with_name(_temporary_name(path, ""))
     _unfinished.add(claim)
@@ -182,7 +204,7 @@ def is_unfinished(path: Path) -> bool:
 
 def write_bytes(path: Path, data: bytes, *, to_stream: bool = False) -> None:
     """Write `data` to `path` atomically, creating its folder; with `to_stream`, a pipe or device gets it as it is."""
-    with _reported(path):
+    with reported(path):
         if _is_stream(path, accepted=to_stream):
             with open_stream(path) as out:
                 out.write(data)

@@ -19,6 +19,7 @@ from typing import IO
 
 import psutil
 
+from dfer.errors import DferError
 from dfer.runtime.filenames import require_possible
 from dfer.runtime.files import write_error
 
@@ -56,6 +57,17 @@ class LockedError(Exception):
     def __init__(self, owner: Owner | None) -> None:
         super().__init__(owner)
         self.owner = owner
+
+    def as_error(self, doing: str, where: Path) -> DferError:
+        """Return the error for the user.
+
+        Args:
+            doing: what the other process does, such as "is training this fold".
+            where: what it does that to.
+        """
+        by = self.owner or "another process"
+        stop = f", or stop it: kill {self.owner.pid}" if self.owner else ""
+        return DferError(f"{by} {doing}", where=where, hint=f"wait for it to end{stop}")
 
 
 def try_lock(handle: int, *, exclusive: bool) -> bool | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dfer.errors import DferError, UsageError
+from dfer.errors import UsageError
 from dfer.runs import FOLD_FILES, TENSORBOARD, fold_folder
 from dfer.runtime.files import is_inside, is_unfinished, require_places
 from dfer.runtime.locks import LockedError, lock_file
@@ -41,7 +41,7 @@ def open_fold(run: Path, fold: int, stores: Sequence[Path], *, resume: bool) -> 
             require_places(folder, FOLD_FILES, [TENSORBOARD])
             yield
     except LockedError as error:
-        raise _busy(error, folder) from None
+        raise error.as_error("is training this fold", folder) from None
 
 
 def _require_fold(folder: Path) -> None:
@@ -52,9 +52,3 @@ def _require_fold(folder: Path) -> None:
     if names and not set(names) & set(FOLD_FILES):
         hint = "choose another folder with --out"
         raise UsageError("not empty, and not a fold of a run", where=folder, hint=hint)
-
-
-def _busy(error: LockedError, folder: Path) -> DferError:
-    by = error.owner or "another process"
-    stop = f", or stop it: kill {error.owner.pid}" if error.owner else ""
-    return DferError(f"{by} is training this fold", where=folder, hint=f"wait for it to end{stop}")

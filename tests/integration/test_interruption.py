@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import torch
 
+from dfer.cli.outputs import claim_outputs, json_output
 from dfer.video import VideoWriter
+from tests.integration.conftest import NO_VIDEO
 from tests.integration.program import (
     Outcome,
     ctrl_c,
@@ -278,3 +280,35 @@ def test_predict_leaves_nothing_half_written_after_ctrl_c(
     outcome = ctrl_c(process).failed(130, "error: interrupted", hint=HINT)
     assert outcome.out == ""
     assert tree(folder) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_predict_goes_on_with_the_next_input(
+    checkpoint: Path, raw: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    inputs = [raw / "Clip" / "original" / f"{clip}.mp4" for clip in (1, NO_VIDEO, 2, 4, 5, 6, 7, 8)]
+    options = ["--checkpoint", checkpoint, "--detector", "haar", "--json"]
+    folder = tmp_path / "out"
+    process = start("predict", *inputs, *options, folder / "all.json", "--csv", folder / "all.csv")
+    kept = folder / "all.json.progress"
+    wait_until(lambda: kept.exists() and len(kept.read_bytes().splitlines()) > 3, process)
+    outcome = kill(process) if number == signal.SIGKILL else stop(process, number)
+    assert outcome.code == (-number if number == signal.SIGKILL else 128 + number)
+    assert not list(folder.glob("all.json")) + list(folder.glob("all.csv"))
+    assert temporaries(folder) == []
+
+    other = dfer("predict", *inputs, *options, folder / "all.json", "--stride", 0.5)
+    other.failed(2, "made with other settings: stride None -> 0.5", str(kept), hint="--no-resume")
+    again = dfer("predict", *inputs, *options, folder / "all.json", "--csv", folder / "all.csv")
+    assert again.code == 1  # NO_VIDEO
+    assert re.search(r"[3-6] of 8 inputs were answered before", again.err)
+    assert sorted(tree(folder)) == ["all.csv", "all.json"]
+    undisturbed = dfer("predict", *inputs, *options, "-").out
+    assert (folder / "all.json").read_text() == undisturbed
+
+
+def test_predict_refuses_a_file_that_another_run_is_writing(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    with claim_outputs(json_output(tmp_path / "all.json")):
+        outcome = dfer("predict", clip, "--checkpoint", checkpoint, "--json", tmp_path / "all.json")
+    outcome.failed(1, f"process {os.getpid()} on ", "is writing this file", hint=f"kill {os.getpid()}")
+    assert list(tmp_path.iterdir()) == []

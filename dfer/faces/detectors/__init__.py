@@ -21,7 +21,7 @@ from dfer.faces.detectors.weights import (
 
 __all__ = [
     "AUTO", "DETECTORS", "FALLBACK", "PREFERRED", "Detector", "DetectorEntry", "build_detector",
-    "download_weights", "find_detector_weights", "require_detector_name", "resolve_detector",
+    "choose_detector", "download_weights", "find_detector_weights", "require_detector_name", "resolve_detector",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def build_detector(name: str, weights: Path | None = None) -> Detector:
         UsageError: unknown name.
         DferError: weights are missing or unusable.
     """
-    name, file = _choose(name, weights)
+    name, file = choose_detector(name, weights)
     return DETECTORS[name].build(file)
 
 
@@ -129,7 +129,7 @@ def resolve_detector(name: str, weights: Path | None = None) -> tuple[str, Path 
         UsageError: unknown name.
         DferError: the detector cannot be built.
     """
-    name, file = _choose(name, weights)
+    name, file = choose_detector(name, weights)
     DETECTORS[name].build(file)  # unusable weights fail here, before any output is written
     return name, file
 
@@ -151,7 +151,8 @@ def download_weights(name: str) -> Path:
     return download()
 
 
-def _choose(name: str, weights: Path | None) -> tuple[str, Path | None]:
+def choose_detector(name: str, weights: Path | None = None) -> tuple[str, Path | None]:
+    """Return what `resolve_detector` does, without building the detector."""
     if require_detector_name(name) != AUTO:
         find_weights = DETECTORS[name].find_weights
         return name, find_weights(weights) if find_weights else None

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from dfer.cli.outputs import check_outputs, csv_output, json_output, output, require_apart, write_json_result
+from dfer.cli.outputs import (
+    JsonResults,
+    check_outputs,
+    claim_outputs,
+    csv_output,
+    json_output,
+    output,
+    require_apart,
+    write_json_result,
+)
 from dfer.errors import DferError, UsageError
 
 
@@ -101,3 +110,69 @@ def test_a_file_of_json_lines_has_a_line_for_one_result_too(tmp_path: Path) -> N
         text = (tmp_path / name).read_text()
         assert len(text.splitlines()) == lines
         assert json.loads(text if lines == 3 else text.splitlines()[0]) == {"a": 1}
+
+
+def test_a_stream_gets_each_result_when_it_is_known(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with JsonResults(json_output(tmp_path / "pipe")) as results:
+        for number in range(3):
+            results.add({"n": number})
+            assert json.loads(os.read(reader, 1000)) == {"n": number}
+        results.finish()
+    assert os.read(reader, 1000) == b""
+    os.close(reader)
+
+
+def test_a_file_gets_the_results_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with JsonResults(json_output(path)) as results:
+        results.add({"n": 0})
+        results.add({"n": 1})
+        assert not path.exists()
+        results.finish()
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"n": 0}, {"n": 1}]
+
+
+def test_a_stream_that_is_full_is_an_error_that_names_it() -> None:
+    with (
+        pytest.raises(DferError, match=r"cannot write: no space left on device \(/dev/full\)"),
+        JsonResults(json_output("/dev/full")) as results,
+    ):
+        results.add({"n": 0})
+
+
+@pytest.mark.parametrize("same", [same for name, same in SAME.items() if name != "hard link"])  # a file of its own
+def test_an_output_is_claimed_under_all_its_names(tmp_path: Path, same: Callable[[Path], Path]) -> None:
+    path = tmp_path / "in" / "data.csv"
+    (path.parent / "x").mkdir(parents=True)
+    path.write_text("earlier")
+    other = same(path)
+    before = sorted(path.parent.iterdir())
+    with claim_outputs(json_output("/dev/null"), None, csv_output(path)):
+        with pytest.raises(DferError, match=f"process {os.getpid()} on .* is writing this file") as error:
+            claim_outputs(csv_output(other)).__enter__()
+        assert error.value.hint == f"wait for it to end, or stop it: kill {os.getpid()}"
+    with claim_outputs(csv_output(other)):
+        pass
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_folders_of_an_output_are_left_only_if_it_is_written(tmp_path: Path) -> None:
+    target = csv_output(tmp_path / "new" / "deep" / "a.csv")
+    assert target is not None
+    with claim_outputs(target):
+        assert target.path.parent.is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with claim_outputs(target):
+        target.path.write_text("rows")
+    assert target.path.read_text() == "rows"
+
+
+def test_the_folder_of_an_output_that_cannot_be_made_is_named_by_the_output(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DferError, match=r"cannot write: .* \(.*/file/a\.csv\)"),
+        claim_outputs(csv_output(tmp_path / "file" / "a.csv")),
+    ):
+        pass

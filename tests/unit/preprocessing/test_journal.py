@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dfer.errors import DferError
-from dfer.preprocessing.journal import Journal, ensure_exclusive, finished_rows, has_crops, journal_path
+from dfer.preprocessing.journal import ensure_exclusive, finished_rows, has_crops, journal_path, open_journal
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow, write_manifest
 from tests.stores import small_store
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def note(store: Store, shard: tuple[int, int], *rows: ManifestRow) -> None:
-    with Journal(journal_path(store.root, shard)) as journal:
+    with open_journal(store.root, shard) as journal:
         for row in rows:
             journal.append(row)
 
@@ -75,9 +75,8 @@ def test_what_counts_as_crops(store: Store, damage: Callable[[bytes], bytes], th
 
 
 def test_two_runs_cannot_have_one_journal(store: Store) -> None:
-    path = journal_path(store.root, (1, 2))
-    with Journal(path):
-        with pytest.raises(DferError, match="another run is writing"), Journal(path):
+    with open_journal(store.root, (1, 2)):
+        with pytest.raises(DferError, match="another run is writing"), open_journal(store.root, (1, 2)):
             pass
         with pytest.raises(DferError, match="another run is writing"):
             ensure_exclusive(store.root)
@@ -87,7 +86,7 @@ def test_two_runs_cannot_have_one_journal(store: Store) -> None:
 
 def test_a_journal_whose_place_is_taken_by_another_disk_says_so(store: Store) -> None:
     path = journal_path(store.root, (1, 1))
-    with Journal(path) as journal:
+    with open_journal(store.root, (1, 1)) as journal:
         path.unlink()
         path.touch()
         with pytest.raises(DferError, match="the store is gone"):

@@ -15,7 +15,7 @@ import pytest
 
 from dfer.errors import DataError, DferError
 from dfer.preprocessing.folder import STORE_FILES, STORE_FOLDERS, open_for_writing
-from dfer.preprocessing.journal import Journal, ensure_exclusive, finished_rows
+from dfer.preprocessing.journal import ensure_exclusive, finished_rows, open_journal
 from dfer.runtime.files import require_places
 from dfer.store import Store, open_store, read_clip, read_clip_record
 from dfer.store.manifest import read_manifest, write_manifest
@@ -151,7 +151,7 @@ def test_what_is_in_place_of_a_clip(store: Store, kind: str) -> None:
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_is_in_place_of_a_journal(store: Store, kind: str, overwrite: bool) -> None:
     NO_FILES[kind](store.root / "progress.jsonl")
-    with pytest.raises(DferError, match=REFUSED.lower()), Journal(store.root / "progress.jsonl"):
+    with pytest.raises(DferError, match=REFUSED.lower()), open_journal(store.root, (1, 1)):
         pass
     for read in (finished_rows, ensure_exclusive):
         with pytest.raises(DataError, match="cannot read the journal"):

@@ -1,0 +1,112 @@
+"""The answers of `dfer predict` about its inputs, each written when it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dfer.cli.console import note, print_error
+from dfer.cli.outputs import Growing, JsonResults, Output
+from dfer.cli.progress import Progress
+from dfer.errors import VideoError
+from dfer.names import name_text
+from dfer.prediction.predictor import Analysis, Predictor
+from dfer.prediction.progress import ProgressFile, Video
+from dfer.records import Prediction
+from dfer.reports.prediction_rows import csv_text
+from dfer.runtime.files import write_text
+from dfer.runtime.streams import is_stream
+
+
+@contextmanager
+def keep_answers(
+    predictor: Predictor, inputs: Sequence[Path], outputs: Sequence[Output | None], resume: bool
+) -> Iterator[ProgressFile | None]:
+    """Keep the answers about several inputs in the block, beside the first of the outputs that is a file.
+
+    Args:
+        predictor: answers.
+        inputs: videos, frame folders and images.
+        outputs: of the command; None where an option was not given.
+        resume: use the answers that an earlier run left; otherwise drop them.
+
+    Yields:
+        The answers; None where they cannot or need not be kept.
+
+    Raises:
+        DferError: as for `ProgressFile`.
+    """
+    files = [item.path for item in outputs if item is not None and not is_stream(item.path)]
+    if len(inputs) == 1 or not files:
+        yield None
+        return
+    with ProgressFile(files[0], predictor.settings, resume=resume) as kept:
+        if known := sum(kept.find(source) is not None for source in inputs):
+            note(f"{known} of {len(inputs)} inputs were answered before ({kept.path}); --no-resume starts from scratch")
+        yield kept
+
+
+class CsvResults(Growing[Prediction]):
+    """Predictions as CSV; the target is that of `csv_output`."""
+
+    def part(self, item: Prediction) -> str:
+        """Return the rows of a prediction, the first one's below the names of the columns."""
+        return csv_text([item], header=not self._items)
+
+    def write_file(self, target: Output, items: Sequence[Prediction]) -> None:
+        """Write all rows."""
+        write_text(target.path, csv_text(items), to_stream=True)
+
+
+def answer_inputs(
+    predictor: Predictor,
+    inputs: Sequence[Path],
+    results: JsonResults,
+    rows: CsvResults,
+    kept: ProgressFile | None,
+) -> Iterator[tuple[Prediction, Analysis | None]]:
+    """Answer inputs one after another; one of several that cannot be read is reported and left out.
+
+    Args:
+        predictor: answers.
+        inputs: videos, frame folders and images.
+        results: gets the JSON object of each.
+        rows: gets each answer.
+        kept: answers that are known already, which gets the others.
+
+    Yields:
+        Each answer, and what it was made from unless it was known.
+
+    Raises:
+        VideoError: the only input cannot be read.
+    """
+    for source in inputs:
+        prediction, analysis = kept.find(source) if kept else None, None
+        try:
+            if prediction is None:
+                analysis = _analyse(predictor, source, kept)
+                prediction = analysis.prediction
+        except VideoError as error:
+            if len(inputs) == 1:
+                raise
+            print_error(str(error), hint=error.hint)
+            results.add({"schema": "dfer.prediction/1", "source": name_text(source), "error": str(error)})
+            continue
+        results.add(prediction.to_dict())
+        rows.add(prediction)
+        yield prediction, analysis
+
+
+def _analyse(predictor: Predictor, source: Path, kept: ProgressFile | None) -> Analysis:
+    video, halves = Video.at(source), {"detect": 0, "recognise": 50}
+    with Progress(name_text(source.name), "%") as progress:
+        analysis = predictor.analyse(
+            source, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
+        )
+    if kept and video:
+        kept.add(video, analysis.prediction)
+    for warning in analysis.prediction.warnings:
+        if warning != predictor.info.notice:  # said at the beginning, with the checkpoint
+            note(f"warning: {name_text(source)}: {warning}")
+    return analysis
