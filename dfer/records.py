@@ -54,6 +54,21 @@ class Span:
 
 
 @dataclass(frozen=True)
+class PixelText:
+    """A square grey image that stands in a table as text.
+
+    Attributes:
+        offset: of its first byte in the table.
+        length: in bytes.
+        side: of the image, pixels.
+    """
+
+    offset: int
+    length: int
+    side: int = 48
+
+
+@dataclass(frozen=True)
 class OtherForm:
     """Another file or folder that a clip can be read from.
 
@@ -80,6 +95,7 @@ class ClipRecord:
         subject: the person, if the data set says so (for subject-disjoint validation splits).
         votes: the number of annotators who chose each label; empty if the data set does not say so.
         span: the segment of the source that is the clip; None for the whole.
+        pixels: the place in the source, a table, where the clip's only frame stands; None for media.
         missing: the path that was tried and the nearest that exists, if the clip is not on disk.
         others: further forms of the clip on disk, best first, for a source that is broken.
     """
@@ -93,6 +109,7 @@ class ClipRecord:
     subject: str | None = None
     votes: tuple[int, ...] = ()
     span: Span | None = None
+    pixels: PixelText | None = None
     missing: str = ""
     others: tuple[OtherForm, ...] = ()
 

@@ -6,16 +6,21 @@ labels.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from dfer.datasets.lists import children, read_csv, require_folder
+from dfer.datasets.fer2013 import PixelRow, find_table, read_pixel_rows
+from dfer.datasets.folder.splits import split_of
+from dfer.datasets.lists import Row, children, read_csv, require_folder
 from dfer.datasets.media import Report, find_images
 from dfer.datasets.merge import RawDataset
+from dfer.datasets.text import column_name
 from dfer.errors import DataError
 from dfer.labels import DFEW_LABELS, canonical_emotion
-from dfer.records import ClipRecord, Split
+from dfer.records import ClipRecord, PixelText, Split
 
 # The order of the votes in label.csv.
 VOTES = (
@@ -34,6 +39,13 @@ OFFICIAL_SIZES = {"train": 28558, "val": 3579, "test": 3573}
 
 _FOLDERS: dict[Split, str] = {"train": "fer2013train", "val": "fer2013valid(ation)?", "test": "fer2013test"}
 _LISTS = "FER2013Train/label.csv"
+_VOTES = "fer2013new.csv"
+_HINT = (
+    f"RAW contains FER2013Train, FER2013Valid and FER2013Test, each with its images and label.csv; "
+    f"or fer2013.csv (Kaggle) and {_VOTES} (github.com/microsoft/FERPlus)"
+)
+_VOTES_HINT = f"its first line is Usage,Image name and {len(VOTES)} emotions; usages: Training, PublicTest, PrivateTest"
+_NUMBER = re.compile(r"fer(\d{7})", re.ASCII)
 
 
 def read_ferplus(raw: Path, report: Report) -> RawDataset:
@@ -45,7 +57,8 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
     are left out.
 
     Args:
-        raw: the folder that contains FER2013Train, FER2013Valid and FER2013Test, or its parent.
+        raw: the folder that contains FER2013Train, FER2013Valid and FER2013Test, or fer2013new.csv; or its parent.
+            Images that are no files are read from the pixels in fer2013.csv.
         report: called with lines of progress.
 
     Returns:
@@ -58,40 +71,119 @@ def read_ferplus(raw: Path, report: Report) -> RawDataset:
     Source: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
     Distribution", 2016.
     """
+    images, nameless = _read_images(raw, report)
     clips: list[ClipRecord] = []
     left_out: Counter[str] = Counter()
-    num_soft = 0
-    sizes: dict[str, int] = {}
-    split_of: dict[str, Split] = {}
-    for split, file in _lists(raw).items():
-        report(f"reading {file}")
-        votes = _votes(file)
-        images = {image.stem: image for image in find_images(file.parent)}
-        sizes[split] = len(votes)
-        for clip_id, counts in votes.items():
-            if split_of.setdefault(clip_id, split) != split:
-                raise DataError(f"image {clip_id} is in both {split_of[clip_id]} and {split}", where=file)
-            winner, votes_by_emotion = majority(counts), _votes_by_emotion(counts)
-            emotion, folds = canonical_emotion(winner or ""), {1: split}
-            if winner is None and split == "train" and is_mostly_emotion(counts):
-                emotion = DFEW_LABELS[votes_by_emotion.index(max(votes_by_emotion))]
-                folds = {1: "soft"}
-                num_soft += 1
-            if emotion not in DFEW_LABELS:
-                left_out[winner or "no majority"] += 1
-                continue
-            clips.append(
-                ClipRecord(
-                    clip_id=clip_id,
-                    label=DFEW_LABELS.index(emotion),
-                    label_name=emotion,
-                    source=images.get(clip_id),
-                    folds=folds,
-                    votes=votes_by_emotion,
-                )
+    for image in images:
+        winner, votes = majority(image.counts), _votes_by_emotion(image.counts)
+        emotion, folds = canonical_emotion(winner or ""), {1: image.split}
+        if winner is None and image.split == "train" and is_mostly_emotion(image.counts):
+            emotion = DFEW_LABELS[votes.index(max(votes))]
+            folds = {1: "soft"}
+        if emotion not in DFEW_LABELS:
+            left_out[winner or "no majority"] += 1
+            continue
+        clips.append(
+            ClipRecord(
+                clip_id=image.clip_id,
+                label=DFEW_LABELS.index(emotion),
+                label_name=emotion,
+                source=image.source,
+                folds=folds,
+                votes=votes,
+                pixels=image.pixels,
             )
-    num_missing = sum(clip.source is None for clip in clips)
-    return RawDataset("ferplus", DFEW_LABELS, clips, 1, _notices(sizes, left_out, num_soft, num_missing))
+        )
+    return RawDataset("ferplus", DFEW_LABELS, clips, 1, _notices(images, nameless, left_out, clips))
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the lists: its votes, and its file, or its row in fer2013.csv and its place there."""
+
+    clip_id: str
+    split: Split
+    counts: tuple[int, ...]
+    where: str
+    source: Path | None = None
+    row: int | None = None
+    pixels: PixelText | None = None
+
+
+def _read_images(raw: Path, report: Report) -> tuple[list[_Image], int]:
+    """Return the images of the lists, and the number of those that fer2013new.csv gives no name.
+
+    Raises:
+        DataError: no lists, a broken row, an image in two splits, or tables of different images.
+    """
+    require_folder(raw, looked_for=_LISTS, hint=_HINT)
+    lists, votes, table = _lists(raw), find_table(raw, "fer2013newcsv"), find_table(raw, "fer2013csv")
+    for file in (*lists.values(), votes, table):
+        if file is not None:
+            report(f"reading {file}")
+    nameless = 0
+    if lists:
+        images = [image for split, file in lists.items() for image in _listed_images(file, split)]
+    elif votes:
+        images, nameless = _voted_images(votes)
+    else:
+        found = f"{table.name} holds no votes, and there are" if table else "there are"
+        raise DataError(f"no lists found: {found} neither {_LISTS} nor {_VOTES}", where=raw, hint=_HINT)
+    _require_one_split(images)
+    if table is not None:
+        rows = read_pixel_rows(table)
+        if not lists and len(rows) != len(images) + nameless:
+            what = f"{len(rows):,} images here, {len(images) + nameless:,} in {_VOTES}: they must be in the same order"
+            raise DataError(what, where=table, hint=_HINT)
+        images = [_in_table(image, table, rows) for image in images]
+    return images, nameless
+
+
+def _listed_images(file: Path, split: Split) -> Iterator[_Image]:
+    """Yield the images of a label.csv; of fer0000123.png the number is the row in fer2013.csv."""
+    on_disk = {image.stem: image for image in find_images(file.parent)}
+    for clip_id, (counts, where) in _votes(file).items():
+        number = _NUMBER.fullmatch(clip_id)
+        yield _Image(clip_id, split, counts, where, on_disk.get(clip_id), int(number[1]) if number else None)
+
+
+def _voted_images(file: Path) -> tuple[list[_Image], int]:
+    """Return the images of fer2013new.csv, whose rows are those of fer2013.csv; and the number of rows without one."""
+    images = []
+    header, *rows = read_csv(file)
+    if column_name(header.fields[0]) != "usage":
+        raise DataError("the table has no column Usage", where=header.where, hint=_VOTES_HINT)
+    for number, row in enumerate(rows):
+        counts = _counts(row)
+        split = split_of(row.fields[0])
+        if split is None:
+            raise DataError(f"unknown usage {row.fields[0][:40]!r}", where=row.where, hint=_VOTES_HINT)
+        if row.fields[1]:
+            images.append(_Image(PurePath(row.fields[1]).stem, split, counts, row.where, row=number))
+    return images, len(rows) - len(images)
+
+
+def _in_table(image: _Image, table: Path, rows: Sequence[PixelRow]) -> _Image:
+    """Return an image with its place in fer2013.csv, unless it is on disk as a file.
+
+    Raises:
+        DataError: the table says that it belongs to another split.
+    """
+    if image.source is not None or image.row is None or image.row >= len(rows):
+        return image
+    row = rows[image.row]
+    if row.split != image.split:
+        what = f"line {row.line} is an image for {row.split}, the votes of {image.clip_id} are for {image.split}"
+        raise DataError(f"{what} ({image.where})", where=table, hint="the tables must hold the same images in order")
+    return replace(image, source=table, pixels=row.pixels)
+
+
+def _require_one_split(images: Iterable[_Image]) -> None:
+    split_of_image: dict[str, Split] = {}
+    for image in images:
+        split = split_of_image.setdefault(image.clip_id, image.split)
+        if split != image.split:
+            raise DataError(f"image {image.clip_id} is in both {split} and {image.split}", where=image.where)
 
 
 def _votes_by_emotion(votes: Sequence[int]) -> tuple[int, ...]:
@@ -127,8 +219,7 @@ def majority(votes: Sequence[int]) -> str | None:
 
 
 def _lists(raw: Path) -> dict[Split, Path]:
-    hint = f"RAW is the folder that contains FER2013Train, FER2013Valid and FER2013Test: {_LISTS}"
-    require_folder(raw, looked_for=_LISTS, hint=hint)
+    """Return the label.csv of each split, in RAW or one level below it; empty if there are none."""
     for root in (raw, *children(raw, ".*", folders=True)):
         found = {
             split: file
@@ -138,38 +229,51 @@ def _lists(raw: Path) -> dict[Split, Path]:
         }
         if found:
             return found
-    raise DataError(f"no lists found: looked for {_LISTS} here and one level below", where=raw, hint=hint)
+    return {}
 
 
-def _votes(file: Path) -> dict[str, tuple[int, ...]]:
+def _votes(file: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return the votes for each image of a label.csv, and the row they stand in."""
     rows = read_csv(file)
     if not any(field.isdecimal() for field in rows[0].fields):  # some copies have a header
         rows = rows[1:]
-    votes: dict[str, tuple[int, ...]] = {}
+    votes: dict[str, tuple[tuple[int, ...], str]] = {}
     for row in rows:
-        counts = tuple(int(field) for field in row.fields[2:] if field.isascii() and field.isdecimal())
-        if len(counts) != len(VOTES) or len(row.fields) != 2 + len(VOTES):
-            raise DataError(
-                f"expected an image, a box and {len(VOTES)} votes, got {','.join(row.fields)[:80]!r}",
-                where=row.where,
-                hint=f"the votes are for {', '.join(VOTES)}",
-            )
-        clip_id = PurePath(row.fields[0]).stem
-        if votes.setdefault(clip_id, counts) != counts:
+        counts, clip_id = _counts(row), PurePath(row.fields[0]).stem
+        if votes.setdefault(clip_id, (counts, row.where))[0] != counts:
             raise DataError(f"image {clip_id} has two rows with different votes", where=row.where)
     return votes
 
 
-def _notices(sizes: Mapping[str, int], left_out: Mapping[str, int], num_soft: int, num_missing: int) -> list[str]:
+def _counts(row: Row) -> tuple[int, ...]:
+    """Return the votes of a row, which follow two other fields."""
+    counts = tuple(int(field) for field in row.fields[2:] if field.isascii() and field.isdecimal())
+    if len(counts) != len(VOTES) or len(row.fields) != 2 + len(VOTES):
+        raise DataError(
+            f"expected an image, its box or usage, and {len(VOTES)} votes, got {','.join(row.fields)[:80]!r}",
+            where=row.where,
+            hint=f"the votes are for {', '.join(VOTES)}",
+        )
+    return counts
+
+
+def _notices(
+    images: Sequence[_Image], nameless: int, left_out: Mapping[str, int], clips: Sequence[ClipRecord]
+) -> list[str]:
     notices = []
+    if nameless:
+        notices.append(f"rows of {_VOTES} without an image, which its authors left out: {nameless:,}")
     if left_out:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
         notices.append(f"images left out because of their votes: {sum(left_out.values()):,} ({reasons})")
-    if num_soft:
+    if num_soft := sum(clip.folds[1] == "soft" for clip in clips):
         notices.append(f"images without a majority, kept for training on soft labels only: {num_soft:,}")
+    sizes = Counter[str](image.split for image in images)
     if sizes != OFFICIAL_SIZES:
-        parts = ", ".join(f"{split} {sizes.get(split, 0):,} of {OFFICIAL_SIZES[split]:,}" for split in _FOLDERS)
+        parts = ", ".join(f"{split} {sizes[split]:,} of {official:,}" for split, official in OFFICIAL_SIZES.items())
         notices.append(f"not the official split sizes: {parts}")
-    if num_missing:
+    if in_table := sum(clip.pixels is not None for clip in clips):
+        notices.append(f"images read from the pixels in fer2013.csv: {in_table:,}")
+    if num_missing := sum(clip.source is None for clip in clips):
         notices.append(f"images of the lists that are not on disk: {num_missing:,}")
     return notices

@@ -20,7 +20,7 @@ from dfer.names import name_text
 from dfer.records import ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
-from dfer.video import Frame, FrameSource, cut_segment, open_frames
+from dfer.video import Frame, FrameSource, cut_segment, open_frames, open_pixels
 
 MIN_FACE_FRAMES = 2  # of a longer clip, if the others cannot be decoded; a still, or one of sampled frames, is enough
 DAMAGED = "damaged: "  # begins the reason why a source with other forms is not used, though it can be read in part
@@ -110,6 +110,8 @@ def open_clip(clip: ClipRecord) -> FrameSource:
         VideoError: it cannot be read.
     """
     assert clip.source is not None  # for mypy: a clip without a source is missing
+    if clip.pixels is not None:
+        return open_pixels(clip.source, clip.pixels)
     source = open_frames(clip.source)
     return source if clip.span is None else cut_segment(source, clip.span)
 

@@ -119,7 +119,7 @@ def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:
     if clip.source is None:
         return missing_row(clip, job.raw)
     try:
-        before = read_through(clip.source)
+        before = read_through(clip.source) if clip.pixels is None else take_snapshot(clip.source)
         row = process_clip(clip, job.raw, job.out, job.settings, detector)
         if take_snapshot(clip.source) == before:
             return row
@@ -131,7 +131,9 @@ def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:
 
 def clip_time_s(clip: ClipRecord, job: Job) -> float:
     """Return how long the work on a clip may take, in seconds."""
-    return job.timeout_s if clip.source is None else time_allowed_s(clip.source, job.timeout_s)
+    if clip.source is None or clip.pixels is not None:
+        return job.timeout_s
+    return time_allowed_s(clip.source, job.timeout_s)
 
 
 def outcome(future: Future[ManifestRow], clip: ClipRecord, job: Job) -> Outcome:

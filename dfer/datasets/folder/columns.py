@@ -14,6 +14,7 @@ from dfer.records import Span, Split
 
 REQUIRED = ("path", "label")
 HINT = "the first line names the columns: path,label[,split|fold_1,fold_2,...][,subject][,start,end]"
+_PIXELS_HINT = "`dfer preprocess ferplus` reads fer2013.csv, with the votes of FER+ in fer2013new.csv beside it"
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage")
 _START = ("start", "start_s", "start_sec", "start_time", "begin")
 _END = ("end", "end_s", "end_sec", "end_time", "stop")
@@ -95,7 +96,7 @@ def read_columns(header: Row, rows: Sequence[Row]) -> tuple[Columns, list[str]]:
             raise DataError(
                 f"the table has no column {name}, but {','.join(header.fields)[:80]}",
                 where=header.where,
-                hint="pixels in the table are not read: write them as image files" if "pixels" in names else HINT,
+                hint=_PIXELS_HINT if "pixels" in names else HINT,
             )
     used = {*REQUIRED, *_SPLIT_COLUMNS, *_START, *_END, "subject"}
     for name in names:

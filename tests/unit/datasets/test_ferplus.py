@@ -131,7 +131,7 @@ def test_one_level_down_and_with_a_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        pytest.param('fer2.png,"(0, 0, 48, 48)",4,0,0\n', "expected an image, a box and 10 votes", id="short"),
+        pytest.param('fer2.png,"(0, 0, 48, 48)",4,0,0\n', "its box or usage, and 10 votes", id="short"),
         pytest.param(row("fer2.png", HAPPY.replace("8", "eight")), "expected an image", id="word"),
         pytest.param(row("fer2.png", HAPPY.replace("8", "-8")), "expected an image", id="negative"),
         pytest.param(row("fer1.png", SAD), "image fer1 has two rows with different votes", id="contradiction"),
