@@ -1,4 +1,4 @@
-"""Write the generated parts of the reference pages: the commands in docs/cli.md, the recipe's keys in docs/recipes.md.
+"""Write the generated parts of the reference pages: commands, recipe keys, published results.
 
     python docs/reference.py            rewrite the pages
     python docs/reference.py --check    change nothing; exit with 1 if a page is out of date
@@ -21,7 +21,10 @@ from typing import Any, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo, TyperInfo
 
 from dfer.cli.app import app
+from dfer.evaluation.published import PUBLISHED_DATASETS, read_published
 from dfer.recipe import Recipe
+from dfer.reports.published import PublishedTable, published_table
+from dfer.reports.result_table import markdown_lines
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
@@ -48,6 +51,7 @@ def pages() -> dict[Path, str]:
     """
     return {
         DOCS / "cli.md": _fill(DOCS / "cli.md", {"commands": "\n".join(_commands())}),
+        DOCS / "protocol.md": _fill(DOCS / "protocol.md", dict(_published())),
         DOCS / "recipes.md": _fill(DOCS / "recipes.md", dict(_recipe_tables())),
     }
 
@@ -58,6 +62,15 @@ def _fill(page: Path, parts: dict[str, str]) -> str:
     if sorted(marked) != sorted(parts):
         raise SystemExit(f"{page}: it should have generated parts named {sorted(parts)}, and has {sorted(marked)}")
     return MARKED.sub(lambda match: f"{match[1]}\n{parts[match[2]].strip()}\n\n{match[3]}", text)
+
+
+# Published results
+
+
+def _published() -> Iterator[tuple[str, str]]:
+    for dataset in PUBLISHED_DATASETS:
+        table = published_table(PublishedTable(dataset, read_published(dataset)))
+        yield f"published {dataset}", "\n".join(markdown_lines(table))
 
 
 # The command line

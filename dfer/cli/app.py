@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from dfer.cli import bench, compare, demo, doctor, evaluate, export, predict, preprocess, synth, train
+from dfer.cli import bench, compare, demo, doctor, evaluate, export, predict, preprocess, published, synth, train
 from dfer.cli.console import configure_logging, print_error
 from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, os_reason
 from dfer.runtime.files import remove_own_unfinished
@@ -74,6 +74,7 @@ _add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
 _add("train", train.train, PIPELINE, train.EXAMPLES)
 _add("eval", evaluate.evaluate, PIPELINE, evaluate.EXAMPLES)
 _add("compare", compare.compare, PIPELINE, compare.EXAMPLES)
+_add("published", published.published, PIPELINE, published.EXAMPLES)
 _add("export", export.export, PIPELINE, export.EXAMPLES)
 _add("synth", synth.synth, START, synth.EXAMPLES)
 app.add_typer(bench.app, name="bench", rich_help_panel=MACHINE, epilog=bench.EXAMPLES)

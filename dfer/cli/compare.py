@@ -55,8 +55,8 @@ def compare(
     within each fold. Pairs have a paired bootstrap and McNemar's exact test, corrected by Holm's method. Runs that
     differ only in the seed are repeats of one method: mean ± standard deviation.
     """
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import check_outputs, json_output, output, require_apart, write_json_result
+    from dfer.cli.console import note
+    from dfer.cli.outputs import TextOutputs, output, require_apart
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.evaluation.compare import compare as run_comparison
     from dfer.evaluation.compared_runs import path_of, read_runs
@@ -67,25 +67,21 @@ def compare(
         draw_comparison,
         write_comparison_report,
     )
-    from dfer.runtime.files import write_text
 
-    json_to = json_output(json)
-    markdown_to = output("--markdown", markdown, (".md",), optional_suffix=True)
-    latex_to = output("--latex", latex, (".tex",), optional_suffix=True)
     read = [path_of(run) for run in runs]
-    check_outputs(json_to, markdown_to, latex_to, output("--plot", plot, FIGURE_SUFFIXES), inputs=read)
+    plot_to = output("--plot", plot, FIGURE_SUFFIXES)
+    outputs = TextOutputs(json=json, markdown=markdown, latex=latex, others=[plot_to], inputs=read)
     if report:
         require_apart(report, read, option="--report")
     result = run_comparison(read_runs(runs), common=common, resamples=resamples, seed=seed)
-    if json_to:
-        write_json_result(json_to, [result.to_dict()])
-    for target, text in ((markdown_to, comparison_markdown), (latex_to, comparison_latex)):
-        if target:
-            write_text(target.path, text(result), to_stream=True)
     if plot:
         save_figure(draw_comparison(result), plot, to_stream=True)
     if report:
         write_comparison_report(result, report)
         note(f"report in {report}")
-    if not any(target and target.is_stdout for target in (json_to, markdown_to, latex_to)):
-        stdout.print(comparison_view(result))
+    outputs.write(
+        result=result.to_dict(),
+        markdown=lambda: comparison_markdown(result),
+        latex=lambda: comparison_latex(result),
+        view=lambda: comparison_view(result),
+    )

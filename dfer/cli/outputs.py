@@ -260,6 +260,59 @@ def give_result(target: Output | None, result: dict[str, Any], make_table: Calla
         stdout.print(make_table())
 
 
+class TextOutputs:
+    """The outputs of a command that gives tables: --json, --markdown and --latex, else the terminal's form on stdout.
+
+    Args:
+        json: as named, or None.
+        markdown: likewise.
+        latex: likewise.
+        others: further outputs of the command.
+        inputs: files and folders that the command reads.
+
+    Raises:
+        UsageError: as for `check_outputs`.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: str | None,
+        markdown: str | None,
+        latex: str | None,
+        others: Sequence[Output | None] = (),
+        inputs: Iterable[Path] = (),
+    ) -> None:
+        self._json = json_output(json)
+        self._markdown = output("--markdown", markdown, (".md",), optional_suffix=True)
+        self._latex = output("--latex", latex, (".tex",), optional_suffix=True)
+        check_outputs(self._json, self._markdown, self._latex, *others, inputs=inputs)
+
+    def write(
+        self,
+        *,
+        result: dict[str, Any],
+        markdown: Callable[[], str],
+        latex: Callable[[], str],
+        view: Callable[[], RenderableType],
+    ) -> None:
+        """Write what was asked for, and print the terminal's form unless stdout is taken.
+
+        Args:
+            result: the JSON object.
+            markdown: returns the tables in Markdown.
+            latex: returns them in LaTeX.
+            view: returns them for the terminal.
+        """
+        if self._json:
+            write_json_result(self._json, [result])
+        for target, text in ((self._markdown, markdown), (self._latex, latex)):
+            if target:
+                write_text(target.path, text(), to_stream=True)
+        if not any(target and target.is_stdout for target in (self._json, self._markdown, self._latex)):
+            stdout.print(view())
+
+
 def _check_suffix(item: Output) -> None:
     suffix = item.path.suffix.lower()
     if is_stream(item.path) or suffix in item.suffixes or (not suffix and item.optional_suffix):

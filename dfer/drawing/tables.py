@@ -23,7 +23,7 @@ _LATEX_SPECIAL = {
 
 
 def markdown_table(
-    heading: Sequence[str], rows: Sequence[Sequence[str]], bold: Collection[tuple[int, int]] = ()
+    heading: Sequence[str], rows: Sequence[Sequence[str]], bold: Collection[tuple[int, int]] = (), *, left: int = 1
 ) -> list[str]:
     """Return the lines of a Markdown table: the first column to the left, the others to the right.
 
@@ -31,6 +31,7 @@ def markdown_table(
         heading: names of the columns.
         rows: cells.
         bold: row and column of the cells to set in bold.
+        left: number of columns, the first ones, that are to the left.
     """
     import pandas as pd  # only here: `dfer predict` draws tables, too, and needs no pandas
 
@@ -39,7 +40,7 @@ def markdown_table(
 
     cells = [[cell(row, column, text) for column, text in enumerate(texts)] for row, texts in enumerate(rows)]
     table = pd.DataFrame(cells, columns=list(map(escape_markdown, heading)))
-    alignment = ["left", *["right"] * (len(heading) - 1)]
+    alignment = ["left"] * left + ["right"] * (len(heading) - left)
     return table.to_markdown(index=False, disable_numparse=True, colalign=alignment).splitlines()
 
 

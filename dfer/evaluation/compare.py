@@ -48,6 +48,11 @@ def compare(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAM
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs", where="RUN")
+    return measure(runs, common=common, resamples=resamples, seed=seed)
+
+
+def measure(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+    """Return the figures of one run or more with their intervals; else as `compare`."""
     labels, renamed = same_classes(runs)
     aligned, left_out = same_clips(renamed, common=common)
     require_same_truth(aligned, labels)

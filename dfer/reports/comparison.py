@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dfer.drawing.confusion import draw_confusion_difference
 from dfer.drawing.forest import draw_forest
 from dfer.drawing.style import save_figure
-from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
+from dfer.drawing.tables import escape_markdown
 from dfer.evaluation.comparison import METRICS, Comparison, MethodResult, PairResult
 from dfer.evaluation.statistics import Interval
 from dfer.records import BEST_ON_TEST_NOTE
+from dfer.reports.result_table import BOOKTABS, ResultTable, latex_table, markdown_lines, terminal_table
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, percent, pluralize
 
@@ -29,24 +26,6 @@ DAGGER = "†"
 HEADINGS = {"war": "WAR", "uar": "UAR", "macro_f1": "macro-F1"}
 _FOREST_METRICS = ("war", "uar")
 MAX_PAIRS = 15  # in the figures
-_SIGNS = {"−": "$-$", "±": r"$\pm$", "Δ": r"$\Delta$", "<": "$<$", ">": "$>$"}
-
-
-@dataclass(frozen=True)
-class ResultTable:
-    """A table as text.
-
-    Attributes:
-        title: of the table.
-        heading: names of the columns.
-        rows: cells.
-        best: row and column of the cells that are set in bold.
-    """
-
-    title: str
-    heading: list[str]
-    rows: list[list[str]]
-    best: set[tuple[int, int]] = field(default_factory=set)
 
 
 def comparison_tables(comparison: Comparison) -> list[ResultTable]:
@@ -177,32 +156,15 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     tables = comparison_tables(comparison)
     for table in tables:
         remarks = comparison_remarks(comparison) if table is tables[-1] else []
-        parts += [_rich_table(table, remarks), ""]
+        parts += [terminal_table(table, remarks), ""]
     return Group(*parts[:-1])
-
-
-def _rich_table(table: ResultTable, remarks: Sequence[str]) -> RenderableType:
-    drawn = _filled(table, " [")
-    if Console(width=1000).measure(drawn).maximum > Console().width:
-        drawn = _filled(table, "\n[")  # intervals below their figures
-    return with_notes(drawn, remarks)
-
-
-def _filled(table: ResultTable, before_interval: str) -> Table:
-    drawn = new_table(table.title)
-    for number, name in enumerate(table.heading):
-        drawn.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row, cells in enumerate(table.rows):
-        texts = [cell.replace(" [", before_interval) for cell in cells]
-        drawn.add_row(*(Text(text, "bold" if (row, n) in table.best else "") for n, text in enumerate(texts)))
-    return drawn
 
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Return the comparison as a Markdown section."""
     lines = [f"## {escape_markdown(comparison_title(comparison))}", ""]
     for table in comparison_tables(comparison):
-        lines += [f"### {table.title}", "", *markdown_table(table.heading, table.rows, table.best), ""]
+        lines += [f"### {table.title}", "", *markdown_lines(table), ""]
     lines += [f"- {escape_markdown(remark)}" for remark in comparison_remarks(comparison)]
     return "\n".join(lines) + "\n"
 
@@ -212,40 +174,11 @@ def comparison_latex(comparison: Comparison) -> str:
     title = comparison_title(comparison)
     remarks = [text[:1].upper() + text[1:] for text in comparison_remarks(comparison)]
     tables = comparison_tables(comparison)
-    parts = ["% \\usepackage{booktabs}\n"]
+    parts = []
     for table in tables:
         caption = f"{table.title}: {'. '.join([title, *(remarks if table is tables[0] else [])])}."
-        parts.append(_latex_table(table, caption))
-    return "\n".join(parts)
-
-
-def _latex_table(table: ResultTable, caption: str) -> str:
-    def cell(row: int, column: int, text: str) -> str:
-        value, bracket, bounds = _latex(text).partition(" [")
-        value = rf"\textbf{{{value}}}" if (row, column) in table.best else value
-        return rf"{value} {{\scriptsize [{bounds}}}" if bracket else value
-
-    rows = [[cell(row, column, text) for column, text in enumerate(cells)] for row, cells in enumerate(table.rows)]
-    heading = [_latex(name) for name in table.heading]
-    text: str = (
-        pd.DataFrame(rows)
-        .style.hide(axis="index")
-        .to_latex(
-            hrules=True,
-            position_float="centering",
-            caption=_latex(caption),
-            label=f"tab:{re.sub('[^a-z]+', '-', table.title.lower())}",
-            column_format="l" + "r" * (len(heading) - 1),
-        )
-    )
-    # Two columns of one name, such as p, are more than pandas' style can print.
-    return text.replace(" & ".join(map(str, range(len(heading)))), " & ".join(heading), 1)
-
-
-def _latex(text: str) -> str:
-    r"""Return escaped text, with mathematical signs: in text, `-` is a hyphen, and `<` an inverted exclamation mark."""
-    signed = re.sub(r"(?<![\w)])-(?=\d)", "−", text)
-    return "".join(_SIGNS.get(letter, letter) for letter in escape_latex(signed))
+        parts.append(latex_table(table, caption))
+    return BOOKTABS + "\n".join(parts)
 
 
 def draw_comparison(comparison: Comparison) -> Figure:

@@ -30,6 +30,7 @@ CONTRACT = {
         "--checkpoint --json --csv --video --plot --faces --stride --detector --detector-weights"
     ),
     "compare": "--common --json --markdown --latex --plot --report",
+    "published": "--with --json --markdown --latex",
     "demo": "--out",
     "synth": "--clips --seed",
     "export": "--out",

@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfer.evaluation.metrics import per_class_recall, uar, war
+from dfer.evaluation.published import read_published
 from dfer.model import logo_former_b, logo_former_s
 from dfer.model.complexity import count_gmacs, count_parameters
 
@@ -38,6 +39,12 @@ def test_published_recalls_give_the_published_uar_and_war(
     assert 100 * per_class_recall(confusion) == pytest.approx(recalls)
     assert round(100 * uar(confusion), 2) == published_uar
     assert round(100 * war(confusion), 2) == published_war
+
+
+def test_the_shipped_table_has_the_figures_that_recalls_give() -> None:
+    shipped = {result.method: (result.uar, result.war) for result in read_published("dfew")}
+    known = {param.id: param.values[1:] for param in PUBLISHED if param.id in shipped}
+    assert known == {name: shipped[name] for name in ("Former-DFER",)}
 
 
 @pytest.mark.parametrize(

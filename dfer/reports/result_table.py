@@ -1,0 +1,100 @@
+"""A table of results as text, and its forms: for the terminal, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dfer.drawing.tables import escape_latex, markdown_table, new_table, with_notes
+
+BOOKTABS = "% \\usepackage{booktabs}\n\n"
+_SIGNS = {"−": "$-$", "±": r"$\pm$", "Δ": r"$\Delta$", "<": "$<$", ">": "$>$", "×": r"$\times$", "²": "$^2$"}
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table as text.
+
+    Attributes:
+        title: of the table.
+        heading: names of the columns.
+        rows: cells.
+        best: row and column of the cells that are set in bold.
+        left: number of columns, the first ones, whose text begins at the left.
+    """
+
+    title: str
+    heading: list[str]
+    rows: list[list[str]]
+    best: set[tuple[int, int]] = field(default_factory=set)
+    left: int = 1
+
+
+def terminal_table(table: ResultTable, remarks: Sequence[str]) -> RenderableType:
+    """Return a table for the terminal; where that is too narrow, intervals stand below their figures.
+
+    Args:
+        table: the table.
+        remarks: lines on how to read it.
+    """
+    drawn = _filled(table, " [")
+    if Console(width=1000).measure(drawn).maximum > Console().width:
+        drawn = _filled(table, "\n[")  # intervals below their figures
+    return with_notes(drawn, remarks)
+
+
+def _filled(table: ResultTable, before_interval: str) -> Table:
+    drawn = new_table(table.title)
+    for number, name in enumerate(table.heading):
+        drawn.add_column(name, justify="left" if number < table.left else "right", overflow="fold")
+    for row, cells in enumerate(table.rows):
+        texts = [cell.replace(" [", before_interval) for cell in cells]
+        drawn.add_row(*(Text(text, "bold" if (row, n) in table.best else "") for n, text in enumerate(texts)))
+    return drawn
+
+
+def markdown_lines(table: ResultTable) -> list[str]:
+    """Return the lines of a table in Markdown."""
+    return markdown_table(table.heading, table.rows, table.best, left=table.left)
+
+
+def latex_table(table: ResultTable, caption: str) -> str:
+    r"""Return a table for LaTeX's package booktabs.
+
+    Args:
+        table: the table.
+        caption: plain text.
+    """
+
+    def cell(row: int, column: int, text: str) -> str:
+        value, bracket, bounds = _latex(text).partition(" [")
+        value = rf"\textbf{{{value}}}" if (row, column) in table.best else value
+        return rf"{value} {{\scriptsize [{bounds}}}" if bracket else value
+
+    rows = [[cell(row, column, text) for column, text in enumerate(cells)] for row, cells in enumerate(table.rows)]
+    heading = [_latex(name) for name in table.heading]
+    text: str = (
+        pd.DataFrame(rows)
+        .style.hide(axis="index")
+        .to_latex(
+            hrules=True,
+            position_float="centering",
+            caption=_latex(caption),
+            label=f"tab:{re.sub('[^a-z]+', '-', table.title.lower())}",
+            column_format="l" * table.left + "r" * (len(heading) - table.left),
+        )
+    )
+    # Two columns of one name, such as p, are more than pandas' style can print.
+    return text.replace(" & ".join(map(str, range(len(heading)))), " & ".join(heading), 1)
+
+
+def _latex(text: str) -> str:
+    r"""Return escaped text, with mathematical signs: in text, `-` is a hyphen, and `<` an inverted exclamation mark."""
+    signed = re.sub(r"(?<![\w)])-(?=\d)", "−", text)
+    return "".join(_SIGNS.get(letter, letter) for letter in escape_latex(signed))
