@@ -127,8 +127,8 @@ def _read_images(raw: Path, report: Report) -> tuple[list[_Image], int]:
     elif votes:
         images, nameless = _voted_images(votes)
     else:
-        found = f"{table.name} holds no votes, and there are" if table else "there are"
-        raise DataError(f"no lists found: {found} neither {_LISTS} nor {_VOTES}", where=raw, hint=_HINT)
+        found = f"{table.name} holds no votes" if table else "no lists found"
+        raise DataError(f"{found}; looked for {_LISTS} or {_VOTES} here and one level below", where=raw, hint=_HINT)
     _require_one_split(images)
     if table is not None:
         rows = read_pixel_rows(table)

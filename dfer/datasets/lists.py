@@ -23,11 +23,17 @@ TRAIN_AND_TEST: tuple[Split, ...] = ("train", "test")
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a list, and its place in the file."""
+    """One row of a list, and its place in the file.
+
+    Attributes:
+        fields: without the spaces around them.
+        written: with them, for names of files; empty where a list cannot hold any.
+    """
 
     file: Path
     line: int
     fields: tuple[str, ...]
+    written: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -144,9 +150,11 @@ def read_csv(file: Path, columns: Collection[str] = ()) -> list[Row]:
     Raises:
         DataError: the file cannot be read, is not text, or has no rows.
     """
-    return _require_rows(
-        file, [Row(file, line, fields) for line, fields in iter_fields(read_text(file), file, columns)]
-    )
+    rows = [
+        Row(file, line, tuple(map(str.strip, written)), written)
+        for line, written in iter_fields(read_text(file), file, columns)
+    ]
+    return _require_rows(file, rows)
 
 
 def read_header(file: Path, columns: Collection[str] = ()) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,15 +29,16 @@ class NearestPaths:
         self._left = _COMPARED
 
     def find(self, path: Path) -> Path | None:
-        """Return a video, frame folder or image on disk, or None; both forms of Unicode's letters are the same.
+        """Return a video, frame folder or image on disk, or None.
+
+        Both forms of Unicode's letters are the same, and spaces around a name do not count, unless this makes two
+        names the same.
 
         Raises:
             DataError: the disk fails.
         """
         if _is_source(path):
             return path
-        if path.as_posix().isascii():
-            return None
         existing = self._existing(path)
         return existing if existing is not None and _is_source(existing) else None
 
@@ -49,10 +51,15 @@ class NearestPaths:
         while not os.path.isdir(folder) and folder != folder.parent:  # noqa: PTH112
             rest.append(folder.name)
             folder = folder.parent
-        near = self._most_like(folder, rest[-1])
-        if near is None:
+        near = folder
+        for name in reversed(rest):
+            like = self._most_like(near, name)
+            if like is None:
+                break
+            near = near / like
+        if near == folder:
             return f"no {tried}; of this path, {self._relative(folder)} exists"
-        return f"no {tried}; the nearest that exists is {self._relative(folder / near)}"
+        return f"no {tried}; the nearest that exists is {self._relative(near)}"
 
     def _existing(self, path: Path) -> Path | None:
         """Return the path with the names as the disk has them, compared in composed form."""
@@ -61,20 +68,21 @@ class NearestPaths:
             if part == "..":
                 found = found / part
                 continue
-            name = part if os.path.exists(found / part) else self._names_in(found).get(composed(part))  # noqa: PTH110
+            name = part if os.path.exists(found / part) else self._names_in(found).get(_key(part))  # noqa: PTH110
             if name is None:
                 return None
             found = found / name
         return found
 
     def _names_in(self, folder: Path) -> dict[str, str]:
-        """Return the names in a folder by their composed form."""
+        """Return the names in a folder by their composed form without spaces around it, where it is of one only."""
         if folder not in self._names:
             try:
                 names = sorted(path.name for path in folder.iterdir() if is_visible(path.name))
             except OSError:
                 names = []
-            self._names[folder] = {composed(name): name for name in names}
+            counts = Counter(map(_key, names))
+            self._names[folder] = {_key(name): name for name in names if counts[_key(name)] == 1}
         return self._names[folder]
 
     def _most_like(self, folder: Path, wanted: str) -> str | None:
@@ -96,7 +104,11 @@ class NearestPaths:
 
 def _is_source(path: Path) -> bool:
     # os.path takes a path that is too long or may not be read for one that is not there.
-    return os.path.isfile(path) or (os.path.isdir(path) and has_images(path))  # noqa: PTH112, PTH113
+    return has_images(path) if os.path.isdir(path) else os.path.exists(path)  # noqa: PTH110, PTH112
+
+
+def _key(name: str) -> str:
+    return composed(name).strip()
 
 
 def _core(name: str) -> str:

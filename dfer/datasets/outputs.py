@@ -32,12 +32,19 @@ def refuse_store(raw: Path) -> None:
     Raises:
         DataError: it is.
     """
-    whole = raw.absolute()
+    if store_around(raw) is not None:
+        raise DataError(
+            "this is a store that dfer preprocess has written, not a raw data set",
+            where=raw,
+            hint=f"give the raw data set as RAW; to train on the store, use data.path={raw} in the recipe",
+        )
+
+
+def store_around(path: Path) -> Path | None:
+    """Return the store that a file or folder is or belongs to, or None; other folders may lie in a store's."""
+    whole = path.absolute()
     for folder in (whole, *whole.parents):
         inside = whole.relative_to(folder).parts
         if (not inside or inside[0] in _FOLDERS or whole.is_file()) and is_store(folder):
-            raise DataError(
-                "this is a store that dfer preprocess has written, not a raw data set",
-                where=raw,
-                hint=f"give the raw data set as RAW; to train on the store, use data.path={raw} in the recipe",
-            )
+            return folder
+    return None

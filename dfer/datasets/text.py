@@ -81,9 +81,8 @@ def iter_fields(text: str, file: Path, columns: Collection[str] = ()) -> Iterato
     line = above + 1
     try:
         for row in reader:
-            fields = tuple(field.strip() for field in row)
-            if any(fields):
-                yield line, fields
+            if any(map(str.strip, row)):
+                yield line, tuple(row)
             line = above + reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"not a readable CSV: {error}", where=f"{file}, line {above + reader.line_num}") from error

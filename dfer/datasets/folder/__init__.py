@@ -15,7 +15,7 @@ from dfer.datasets.folder.tree import read_tree
 from dfer.datasets.media import Report
 from dfer.datasets.merge import RawDataset
 from dfer.errors import DataError
-from dfer.records import ClipRecord, Split
+from dfer.records import ClipRecord, OtherForm, Split
 
 _LOOKED_FOR = "a folder per class (RAW/happy/*.mp4) or a CSV with the columns path,label"
 _TABLES = (".csv", ".tsv", ".txt")
@@ -70,6 +70,7 @@ def read_folder(raw: Path, report: Report, options: FolderOptions | None = None)
             subject=clip.subject,
             span=clip.span,
             missing=clip.missing,
+            others=tuple(map(OtherForm, clip.others)),
         )
         for clip, clip_folds in zip(clips, folds, strict=True)
     ]

@@ -54,6 +54,10 @@ class Columns:
                 raise DataError(f"the {name} is empty", where=row.where)
         return values
 
+    def path_as_written(self, row: Row) -> str:
+        """Return the path of a row with the spaces around it, which may belong to the name of the file."""
+        return row.written[self.names.index("path")]
+
     def splits(self, row: Row, values: Mapping[str, str]) -> dict[int, Split]:
         """Return the split of a row's clip in each fold.
 
@@ -120,7 +124,24 @@ def _split_columns(names: tuple[str, ...], rows: Sequence[Row]) -> tuple[list[st
         else:
             example = next(iter(sorted(values)), "")
             notices.append(f"the column {name} holds no splits (train, val, test), such as {example!r}: it is ignored")
+    if not found and (other := _looks_like_splits(names, rows)) is not None:
+        found.append(other)
+        notices.append(f"the column {other} is taken for the split: it holds nothing but names of splits")
     return found, notices
+
+
+def _looks_like_splits(names: tuple[str, ...], rows: Sequence[Row]) -> str | None:
+    """Return the only column of another name that holds a split in each row, and more than one of them."""
+    known = {*REQUIRED, *_SPLIT_COLUMNS, *_START, *_END, "subject"}
+    if any(map(_FOLD.fullmatch, names)):
+        return None
+    whole = [row for row in rows if len(row.fields) == len(names)]
+    found = []
+    for column, name in enumerate(names):
+        splits = {split_of(row.fields[column]) for row in whole}
+        if name not in known and len(splits) > 1 and None not in splits:
+            found.append(name)
+    return found[0] if len(found) == 1 else None
 
 
 def _fold_columns(names: tuple[str, ...], splits: Sequence[str], header: Row) -> dict[int, str]:

@@ -19,6 +19,7 @@ class LabelledClip:
         folds: fold number -> "train", "val" or "test"; empty if no split is given.
         subject: the person in the clip, if known.
         span: the segment of the source; None for the whole.
+        others: further files or folders with the same clip, for a source that is broken.
         missing: where the source was looked for, if it is not on disk.
     """
 
@@ -28,4 +29,5 @@ class LabelledClip:
     folds: dict[int, Split] = field(default_factory=dict)
     subject: str | None = None
     span: Span | None = None
+    others: tuple[Path, ...] = ()
     missing: str = field(default="", compare=False)

@@ -42,14 +42,14 @@ class FolderOptions:
 def class_key(written: str) -> str:
     """Return the form of a class's name in which spellings are compared: "Happy" is "happy", and 1.0 is 1."""
     text = composed(written).strip()
-    if is_number(text) and text.lstrip("+-").lower() not in ("inf", "infinity", "nan"):
+    if _NUMBER.fullmatch(text) and text.lstrip("+-").lower() not in ("inf", "infinity", "nan"):
         return format(Decimal(text.replace(",", ".")).normalize() + 0, "f")
     return " ".join(text.casefold().split())
 
 
 def is_number(written: str) -> bool:
     """Return whether the name of a class is a number, which means nothing without the order of the classes."""
-    return _NUMBER.fullmatch(written.strip()) is not None
+    return _NUMBER.fullmatch(written.strip()) is not None or written.strip().isnumeric()
 
 
 def parse_names(text: str | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from dfer.datasets.folder.labelled import LabelledClip
 from dfer.datasets.folder.options import LABELS_EXAMPLE, FolderOptions, is_number
 from dfer.datasets.lists import Row, children, read_csv, read_header
 from dfer.datasets.nearest import NearestPaths
+from dfer.datasets.outputs import store_around
 from dfer.datasets.text import column_name
 from dfer.errors import DataError
 from dfer.records import Span
@@ -59,12 +60,21 @@ def read_table(file: Path, options: FolderOptions) -> tuple[list[LabelledClip], 
         if first != clip:
             raise DataError(f"{clip.clip_id} is in the table twice, with different values", where=row.where)
         num_repeats += first is not clip
+    _refuse_stores(clips.values(), file)
     notices += [f"repeated rows (counted once): {num_repeats:,}"] if num_repeats else []
     for fold in sorted(columns.folds):
         present = {clip.folds.get(fold) for clip in clips.values()}
         missing = [split for split in ("train", "test") if split not in present]
         notices += [f"fold {fold} has no {split} clips" for split in missing]
     return _keep_segments_together(list(clips.values()), notices)
+
+
+def _refuse_stores(clips: Iterable[LabelledClip], file: Path) -> None:
+    folders = {clip.source.parent: clip.source for clip in clips if clip.source}
+    for folder, source in folders.items():
+        if store := store_around(folder):
+            what = f"the table names files of a store that dfer preprocess has written, such as {source}"
+            raise DataError(what, where=file, hint=f"a store is no raw data: to train on it, use data.path={store}")
 
 
 def _is_table(file: Path) -> bool:
@@ -78,7 +88,7 @@ def _clip(row: Row, columns: Columns, options: FolderOptions, nearest: NearestPa
         what = f"the label is the number {label}, which is ambiguous without the order of the classes"
         hint = f"write the name of the class, such as happy, or give the names: {LABELS_EXAMPLE}"
         raise DataError(what, where=row.where, hint=hint)
-    path = _path(values["path"], row.file.parent)
+    path = _path(columns.path_as_written(row), values["path"], row.file.parent)
     source, span = nearest.find(path), columns.span(row, values)
     return LabelledClip(
         clip_id=_clip_id(path, row.file.parent) + (f"#{span}" if span else ""),
@@ -91,11 +101,11 @@ def _clip(row: Row, columns: Columns, options: FolderOptions, nearest: NearestPa
     )
 
 
-def _path(written: str, folder: Path) -> Path:
-    path = folder / written
-    # A backslash may be part of a name; in tables from Windows it separates folders.
-    if "\\" in written and not os.path.lexists(path):
-        path = folder / written.replace("\\", "/")
+def _path(written: str, stripped: str, folder: Path) -> Path:
+    # Spaces around a name, and backslashes, may be part of it; else they are the table's, and those of Windows.
+    path = folder / (written if os.path.lexists(folder / written) else stripped)
+    if "\\" in stripped and not os.path.lexists(path):
+        path = folder / stripped.replace("\\", "/")
     return Path(os.path.normpath(path))
 
 

@@ -5,9 +5,10 @@ If no folder names a class, the names of the files may, as in CREMA-D and RAVDES
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from dfer.datasets.folder.images import ClassFolder, are_sequences
@@ -40,7 +41,7 @@ def read_tree(raw: Path, report: Report, options: FolderOptions) -> tuple[list[L
     report(f"looking for clips in {raw}")
     found, notices = find_media(raw, report)
     names = {item.path: parse_performance(item.name) for item in found}
-    media, double_notices = _without_doubles(raw, found, names)
+    media, others, double_notices = _without_doubles(raw, found, names)
     all_named = bool(media) and all(names[item.path] for item in media)
     places, split_notices = find_splits(raw, media)
     roles, role_notices = find_roles(raw, places, options, all_named=all_named)
@@ -58,7 +59,8 @@ def read_tree(raw: Path, report: Report, options: FolderOptions) -> tuple[list[L
         folder = None if sequences else folders.get(place.item.path)
         for path in folder.images if folder else [place.item.path]:
             name = names[place.item.path] if all_named else None
-            clips.append(_clip(place, path.relative_to(raw).as_posix(), path, roles, name))
+            clip = _clip(place, path.relative_to(raw).as_posix(), path, roles, name)
+            clips.append(clip if folder else replace(clip, others=tuple(others[path])))
     strays = [place.item.path for place in places if not _in_class(place, roles) or place.item.path in beside_clips]
     if strays:
         example = strays[0].relative_to(raw)
@@ -103,18 +105,23 @@ def _with_composed_ids(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
 
 def _without_doubles(
     raw: Path, media: Sequence[Media], names: Mapping[Path, Performance | None]
-) -> tuple[list[Media], list[str]]:
-    """Leave out duplicates: the frames beside a clip's video, or one of RAVDESS's videos with and without sound."""
-    kept: dict[tuple[tuple[str, ...], str], Media] = {}
-    doubles = []
+) -> tuple[list[Media], Mapping[Path, list[Path]], list[str]]:
+    """Leave out duplicates: the frames beside a clip's video, or one of RAVDESS's videos with and without sound.
+
+    Returns:
+        The media without them, the duplicates of each, which are read where it is broken, and notices.
+    """
+    kept: dict[tuple[tuple[str, ...], str], Path] = {}
+    others: defaultdict[Path, list[Path]] = defaultdict(list)
     for item in sorted(media, key=lambda item: not item.is_video):
         name = names[item.path]
-        first = kept.setdefault((item.folders, name.performance if name else item.name), item)
-        if first is not item:
-            doubles.append((first.path.relative_to(raw), item.path.relative_to(raw)))
+        first = kept.setdefault((item.folders, name.performance if name else item.name), item.path)
+        if first is not item.path:
+            others[first].append(item.path)
     notices = [
-        f"clips found more than once: {len(doubles):,}, such as {first} (used) and {double}"
-        for first, double in doubles[:1]
+        f"clips found more than once: {sum(map(len, others.values())):,}, such as {first.relative_to(raw)} (used) and "
+        f"{doubles[0].relative_to(raw)} (used where the other is broken)"
+        for first, doubles in islice(others.items(), 1)
     ]
-    used = {item.path for item in kept.values()}
-    return [item for item in media if item.path in used], notices
+    used = set(kept.values())
+    return [item for item in media if item.path in used], others, notices

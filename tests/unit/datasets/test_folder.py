@@ -10,6 +10,7 @@ import pytest
 from dfer.datasets import RawDataset, read_dataset
 from dfer.datasets.folder.folds import folds_by_label, folds_by_subject
 from dfer.errors import DataError
+from dfer.records import OtherForm
 from tests.unit.datasets.raw_datasets import notice, sources, touch, write
 
 
@@ -67,7 +68,8 @@ class TestTree:
         touch(tmp_path, "happy/1.mp4", "happy/1/0.jpg", "sad/1/0.jpg")
         dataset = read_dataset("folder", tmp_path)
         assert list(labels_of(dataset)) == ["happy/1.mp4", "sad/1"]
-        notice(dataset, "clips found more than once: 1")
+        notice(dataset, "clips found more than once: 1, such as happy/1.mp4 (used) and happy/1 (used where the other")
+        assert [clip.others for clip in dataset.clips] == [(OtherForm(tmp_path / "happy" / "1"),), ()]
 
     def test_folders_of_splits_as_in_caer(self, tmp_path: Path) -> None:
         touch(tmp_path, "train/Anger/0001.avi", "validation/Anger/0001.avi", "test/Happy/0001.avi")
@@ -123,6 +125,8 @@ class TestTree:
             ("neutral", "12"),
         ]
         notice(dataset, "clips found more than once: 1")
+        without_sound = OtherForm(tmp_path / "Actor_01" / "02-01-05-01-02-01-01.mp4")
+        assert [clip.others for clip in dataset.clips] == [(without_sound,), (), ()]
         notice(dataset, "calm and neutral become one class, neutral")
 
     def test_class_folders_come_before_names(self, tmp_path: Path) -> None:
@@ -153,6 +157,24 @@ class TestTable:
         dataset = read_dataset("folder", table if given_as_raw else tmp_path)
         assert sources(dataset, tmp_path) == {"a.mp4": "a.mp4", "sub/b": "sub/b", "c.mp4": None}
         assert labels_of(dataset) == {"a.mp4": "happy", "sub/b": "sad", "c.mp4": "sad"}
+
+    @pytest.mark.parametrize("name", ["contact_sheets/failed.png", "crops/1", "picture.png"])
+    def test_files_of_a_store_are_refused(self, name: str, tmp_path: Path) -> None:
+        write(tmp_path / "store/dataset.json", '{"format": "dfer.store/1"}')
+        touch(tmp_path, f"store/{name}" if "." in name else f"store/{name}/0.png")
+        write(tmp_path / "labels.csv", f"path,label\nb.mp4,sad\nstore/{name},happy\n")
+        with pytest.raises(DataError, match="the table names files of a store"):
+            read_dataset("folder", tmp_path)
+
+    def test_a_column_of_another_name_that_holds_only_splits_is_the_split(self, tmp_path: Path) -> None:
+        table = "path,label,{},speaker\na.mp4,happy,train,train\nb.mp4,happy,{},dev\nc.mp4,sad,Test,x\n"
+        for column in ("phase", "mode", "data split"):
+            write(tmp_path / "labels.csv", table.format(column, "val"))
+            dataset = read_dataset("folder", tmp_path)
+            assert [clip.folds[1] for clip in dataset.clips] == ["train", "val", "test"]
+            assert column.replace(" ", "_") in notice(dataset, "is taken for the split")
+        write(tmp_path / "labels.csv", table.format("phase", "later"))
+        notice(read_dataset("folder", tmp_path), "no split is given")
 
     def test_absolute_paths(self, tmp_path: Path) -> None:
         inside, outside = tmp_path / "raw/a.mp4", tmp_path / "elsewhere/a.mp4"

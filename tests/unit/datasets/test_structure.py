@@ -104,7 +104,7 @@ class TestClasses:
         assert dataset.labels == labels
         notice(dataset, "become one class")
 
-    @pytest.mark.parametrize("folders", [("1", "2"), ("0", "1.0"), ("-1", "0", "1"), ("01", "happy")])
+    @pytest.mark.parametrize("folders", [("1", "2"), ("0", "1.0"), ("-1", "1"), ("01", "happy"), ("\u2460", "\u2461")])
     def test_folders_that_are_numbers_need_names(self, folders: tuple[str, ...], tmp_path: Path) -> None:
         touch(tmp_path, *(f"{folder}/1.mp4" for folder in folders))
         with pytest.raises(DataError, match="folders that are numbers do not say which class they are") as caught:
@@ -170,7 +170,8 @@ class TestNames:
             pytest.param("videos/1.mp4", "videos/1.MP4", "the nearest that exists is videos/1.MP4", id="case"),
             pytest.param("videos/1.mp4", "videos/00001.avi", "the nearest that exists is videos/00001.avi", id="form"),
             pytest.param("videos/anna_happy.mp4", "videos/anna_hapy.mp4", "videos/anna_hapy.mp4", id="slip"),
-            pytest.param("vids/1.mp4", "videos/1.mp4", "the nearest that exists is videos", id="folder"),
+            pytest.param("vids/1.mp4", "videos/1.mp4", "the nearest that exists is videos/1.mp4", id="folder"),
+            pytest.param("A/B/c.mp4", "a/b/d/c.mp4", "the nearest that exists is a/b", id="folders"),
             pytest.param("videos/x/y/1.mp4", "videos/2.mp4", "of this path, videos exists", id="folder missing"),
             pytest.param("frames/1", "frames/1/notes.txt", "no images in the folder frames/1", id="empty folder"),
         ],
@@ -182,6 +183,25 @@ class TestNames:
         assert clip.source is None
         assert written in clip.missing
         assert near in clip.missing
+
+    @pytest.mark.parametrize(
+        ("written", "there", "source"),
+        [
+            pytest.param('" a.mp4"', [" a.mp4"], " a.mp4", id="quoted"),
+            pytest.param(" a.mp4", [" a.mp4"], " a.mp4", id="before"),
+            pytest.param("a.mp4 ", ["a.mp4 "], "a.mp4 ", id="after"),
+            pytest.param(" a.mp4 ", ["a.mp4"], "a.mp4", id="of the table"),
+            pytest.param('" a.mp4"', [" a.mp4", "a.mp4"], " a.mp4", id="both, quoted"),
+            pytest.param("a.mp4", [" a.mp4", "a.mp4"], "a.mp4", id="both, without"),
+            pytest.param("d/a.mp4", ["d /a.mp4"], "d /a.mp4", id="of a folder"),
+            pytest.param("a.mp4", [" a.mp4", "a.mp4 "], None, id="two that differ in them only"),
+        ],
+    )
+    def test_spaces_around_a_name(self, written: str, there: list[str], source: str | None, tmp_path: Path) -> None:
+        touch(tmp_path, *there)
+        write(tmp_path / "labels.csv", f"path,label\n{written},happy\n")
+        (clip,) = read_dataset("folder", tmp_path).clips
+        assert clip.source == (source and tmp_path / source)
 
     @pytest.mark.parametrize("path", ["a\x00b.mp4", "x" * 300, "../" * 40 + "etc/none.mp4", "\ud800.mp4"])
     def test_paths_that_cannot_exist_are_missing(self, path: str, tmp_path: Path) -> None:
