@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dfer.cli.options import COMPUTE, OUTPUT, WHICH, DeviceKind, DeviceOption, MirrorOption, PriorOption, parse_folds
+from dfer.cli.options import (
+    ANSWERS,
+    COMPUTE,
+    OUTPUT,
+    WHICH,
+    DeviceKind,
+    DeviceOption,
+    MirrorOption,
+    PriorOption,
+    parse_folds,
+)
 
 EXAMPLES = (
     "Examples: [bold]dfer eval --fold 3[/bold] takes the newest run that has fold 3.\n\n"
@@ -45,6 +55,14 @@ def evaluate(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Also test with the frames shuffled, reversed, frozen and subsampled: five times the work.",
+            rich_help_panel=ANSWERS,
+        ),
+    ] = False,
     prior: PriorOption = None,
     mirror: MirrorOption = None,
     device: DeviceOption = DeviceKind.auto,
@@ -55,13 +73,17 @@ def evaluate(
     No test clip is dropped: one that could not be read counts as an error, and the results without it are given too.
     Each clip's answer is kept beside the checkpoint; for other data, priors and checkpoints, in the run's eval/.
     """
+    from rich.console import Group
+
     from dfer.cli.console import note
     from dfer.cli.outputs import check_outputs, give_result, json_output, require_apart
     from dfer.cli.progress import Progress
     from dfer.evaluation.evaluate import evaluate as run_evaluation
     from dfer.evaluation.plan import plan_evaluation
     from dfer.evaluation.predictions import PREDICTION_FILES
+    from dfer.evaluation.probe import probe as run_probe
     from dfer.reports.evaluation import evaluation_table, write_evaluation_report
+    from dfer.reports.probe import probe_dict, probe_view, write_probe_report
 
     json_to = json_output(json)
     check_outputs(json_to)
@@ -90,12 +112,21 @@ def evaluate(
             done, total = count + (done if done < total else 0), of  # each fold counts from zero
             progress.set(done, total)
 
-        result = run_evaluation(
-            tasks, device=device.value, batch_size=batch_size, prior=prior, mirror=mirror, on_batch=on_batch
-        )
-    give_result(json_to, result.to_dict(), lambda: evaluation_table(result))
+        options: dict[str, Any] = {
+            "device": device.value,
+            "batch_size": batch_size,
+            "prior": prior,
+            "mirror": mirror,
+            "on_batch": on_batch,
+        }
+        result = run_evaluation(tasks, **options)
+        probed = run_probe(tasks, result, **options) if probe else None
+    values = result.to_dict() | ({"probe": probe_dict(probed)} if probed else {})
+    give_result(json_to, values, lambda: Group(evaluation_table(result), *([probe_view(probed)] if probed else [])))
     if report:
         write_evaluation_report(result, report)
+        if probed:
+            write_probe_report(probed, report)
         note(f"report in {report}")
     for error in result.not_kept:
         if predictions:

@@ -51,8 +51,23 @@ def compare(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAM
     return measure(runs, common=common, resamples=resamples, seed=seed)
 
 
-def measure(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Return the figures of one run or more with their intervals; else as `compare`."""
+def measure(
+    runs: Sequence[Run],
+    *,
+    common: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    against: str | None = None,
+) -> Comparison:
+    """Return the figures of one run or more with their intervals; else as `compare`.
+
+    Args:
+        runs: at least one.
+        common: see `compare`.
+        resamples: see `compare`.
+        seed: see `compare`.
+        against: the name of the method that the others are tested against; None tests all pairs.
+    """
     labels, renamed = same_classes(runs)
     aligned, left_out = same_clips(renamed, common=common)
     require_same_truth(aligned, labels)
@@ -65,7 +80,7 @@ def measure(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAM
     for number, run in enumerate(aligned):
         members.setdefault(run.name, []).append(number)
     methods = [_method(name, aligned, rows, observed, samples, len(labels)) for name, rows in members.items()]
-    pairs = _pairs(aligned, members, observed, samples)
+    pairs = _pairs(aligned, members, observed, samples, against)
     notes = [f"{pluralize(left_out, 'clip')} that not all runs have left out"] if left_out else []
     return Comparison(
         labels=labels,
@@ -124,10 +139,12 @@ def _intervals(values: Floats, samples: Floats) -> list[Interval]:
 
 
 def _pairs(
-    runs: Sequence[Run], members: Mapping[str, Sequence[int]], observed: Floats, samples: Floats
+    runs: Sequence[Run], members: Mapping[str, Sequence[int]], observed: Floats, samples: Floats, against: str | None
 ) -> list[PairResult]:
     pairs = []
     for (first, ones), (second, others) in combinations(members.items(), 2):
+        if against not in (None, first, second):
+            continue
         change = observed[others].mean(axis=0) - observed[ones].mean(axis=0)
         drawn = samples[:, others].mean(axis=1) - samples[:, ones].mean(axis=1)
         values = _intervals(change, drawn)

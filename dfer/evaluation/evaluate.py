@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError, DferError
-from dfer.evaluation.inference import evaluation_loader, run_clips
+from dfer.evaluation.inference import Change, evaluation_loader, run_clips
 from dfer.evaluation.keep import keep_answers
 from dfer.evaluation.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio
 from dfer.evaluation.plan import FoldTask
@@ -41,6 +41,7 @@ def evaluate(
     batch_size: int = 16,
     prior: str | None = None,
     mirror: bool | None = None,
+    change: Callable[[], Change] | None = None,
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> Evaluation:
     """Evaluate each fold, and keep the answers for its clips as soon as they are known.
@@ -51,6 +52,7 @@ def evaluate(
         batch_size: clips at a time; the results do not depend on it.
         prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each clip with its mirror image; None for what the checkpoint says.
+        change: makes a change of the frames that the model sees, for each fold a new one.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
@@ -74,6 +76,7 @@ def evaluate(
             batch_size=batch_size,
             prior=prior,
             mirror=mirror,
+            change=None if change is None else change(),
             on_batch=on_batch,
         )
         folds.append(result)
@@ -98,6 +101,7 @@ def evaluate_fold(
     prior: str | None = None,
     mirror: bool | None = None,
     splits: Sequence[Split] = ("test",),
+    change: Change | None = None,
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> FoldEvaluation:
     """Evaluate a loaded model on the test list of one fold, or on several of its lists together.
@@ -112,6 +116,7 @@ def evaluate_fold(
         prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each clip with its mirror image; None for what the checkpoint says.
         splits: the lists.
+        change: of the frames that the model sees.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
@@ -124,13 +129,15 @@ def evaluate_fold(
     rows = store.select(fold, *splits)
     if not rows:
         raise DataError(f"fold {fold} has no {' or '.join(splits)} clips", where=store.root)
-    _warn_of_other_data(info, trained_on, fold, checkpoint)
+    if change is None:  # else it was said before
+        _warn_of_other_data(info, trained_on, fold, checkpoint)
     readable = [row for row in rows if row.ok]
     answering = choose_answering(info, prior, where=checkpoint)
     outputs = run_clips(
         model,
         evaluation_loader(store, readable, model, segments=info.segments, batch_size=batch_size),
         on_batch=lambda count: on_batch(count, len(readable)),
+        change=change,
         mirror=info.mirror if mirror is None else mirror,
     )
     truth = np.array([row.label for row in readable], np.int64)

@@ -17,6 +17,8 @@ from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 
+Change = Callable[[Tensor], Tensor]  # of frames, uint8 [B, T, H, W, 3]
+
 
 @dataclass(frozen=True)
 class ClipOutputs:
@@ -66,7 +68,7 @@ def run_clips(
     loader: ClipLoader,
     *,
     on_batch: Callable[[int], None] = lambda _count: None,
-    change: Callable[[Tensor], Tensor] | None = None,
+    change: Change | None = None,
     mirror: bool = False,
 ) -> ClipOutputs:
     """Return the model's outputs for every clip of a loader, in order, computed in float32.

@@ -52,7 +52,8 @@ def keep_answers(task: FoldTask, result: FoldEvaluation, info: CheckpointInfo, s
         "dfer": __version__,
     }
     splits = [(row.clip_id, split) for row in store.rows if (split := row.folds.get(task.fold))]
-    write_predictions(task.out, _predictions(result, info.labels, record), logits=result.logits, splits=splits)
+    answers = fold_predictions(result, info.labels, record)
+    write_predictions(task.out, answers, logits=result.logits, splits=splits)
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -66,7 +67,14 @@ def _training(folder: Path) -> dict[str, Any]:
     return {"seed": seed, "settings": hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()}
 
 
-def _predictions(result: FoldEvaluation, labels: list[str], record: dict[str, Any]) -> FoldPredictions:
+def fold_predictions(result: FoldEvaluation, labels: list[str], record: dict[str, Any]) -> FoldPredictions:
+    """Return the answers for a fold's test clips.
+
+    Args:
+        result: of the fold.
+        labels: C class names.
+        record: what made them.
+    """
     readable = np.array([row.ok for row in result.clips], bool)
     predicted = np.full(len(readable), UNREAD, np.int64)
     probabilities = np.full((len(readable), len(labels)), np.nan)

@@ -18,9 +18,18 @@ from dfer.drawing.tables import escape_markdown
 from dfer.evaluation.comparison import METRICS, Comparison, MethodResult, PairResult
 from dfer.evaluation.statistics import Interval
 from dfer.records import BEST_ON_TEST_NOTE
-from dfer.reports.result_table import BOOKTABS, ResultTable, latex_table, markdown_lines, terminal_table
+from dfer.reports.result_table import (
+    BOOKTABS,
+    ResultTable,
+    format_change,
+    format_figure,
+    format_p,
+    latex_table,
+    markdown_lines,
+    terminal_table,
+)
 from dfer.runtime.files import write_text
-from dfer.runtime.formatting import MISSING, percent, pluralize
+from dfer.runtime.formatting import pluralize
 
 DAGGER = "†"
 HEADINGS = {"war": "WAR", "uar": "UAR", "macro_f1": "macro-F1"}
@@ -43,7 +52,7 @@ def _method_table(methods: Sequence[MethodResult]) -> ResultTable:
         [
             _name(method),
             *([str(len(method.runs))] if repeated else []),
-            *(_figure(method.metrics[key], method.deviations.get(key)) for key in METRICS),
+            *(format_figure(method.metrics[key], method.deviations.get(key)) for key in METRICS),
         ]
         for method in methods
     ]
@@ -57,7 +66,7 @@ def _recall_table(comparison: Comparison) -> ResultTable:
     methods, clips = comparison.methods, comparison.methods[0].clips
     values = np.array([[recall.value for recall in method.recalls] for method in methods])
     rows = [
-        [label, f"{clips[number]:,}", *(_figure(method.recalls[number]) for method in methods)]
+        [label, f"{clips[number]:,}", *(format_figure(method.recalls[number]) for method in methods)]
         for number, label in enumerate(comparison.labels)
     ]
     best = {(number, place + 2) for place, number in _best(values)}
@@ -70,7 +79,9 @@ def _pair_table(pairs: Sequence[PairResult]) -> ResultTable:
     for pair in pairs:
         for number, (test, corrected) in enumerate(zip(pair.mcnemar, pair.mcnemar_holm, strict=True)):
             figures = [
-                cell for key in _FOREST_METRICS for cell in (_change(pair.metrics[key]), format_p(pair.p_holm[key]))
+                cell
+                for key in _FOREST_METRICS
+                for cell in (format_change(pair.metrics[key]), format_p(pair.p_holm[key]))
             ]
             own = [_pair_name(pair), *figures] if number == 0 else [""] * 5
             rows.append([*own, f"{test.only_first:,}", f"{test.only_second:,}", format_p(corrected)])
@@ -80,7 +91,7 @@ def _pair_table(pairs: Sequence[PairResult]) -> ResultTable:
 def _effect_table(comparison: Comparison) -> ResultTable:
     heading = ["class", *map(_pair_name, comparison.pairs)]
     rows = [
-        [label, *(_change(pair.recalls[number]) for pair in comparison.pairs)]
+        [label, *(format_change(pair.recalls[number]) for pair in comparison.pairs)]
         for number, label in enumerate(comparison.labels)
     ]
     return ResultTable("Differences of each class's recall", heading, rows)
@@ -92,24 +103,6 @@ def _name(method: MethodResult) -> str:
 
 def _pair_name(pair: PairResult) -> str:
     return f"{pair.second} − {pair.first}"
-
-
-def _figure(value: Interval, deviation: float | None = None) -> str:
-    if np.isnan(value.value):
-        return MISSING
-    spread = "" if deviation is None else f" ± {percent(deviation)}"
-    return f"{percent(value.value)}{spread} [{percent(value.low)}, {percent(value.high)}]"
-
-
-def _change(value: Interval) -> str:
-    if np.isnan(value.value):
-        return MISSING
-    return f"{100 * value.value:+.2f} [{100 * value.low:+.2f}, {100 * value.high:+.2f}]"
-
-
-def format_p(p: float) -> str:
-    """Return a p-value with two significant digits, and a small one as a bound."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _best(values: NDArray[np.float64]) -> set[tuple[int, int]]:

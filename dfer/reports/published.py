@@ -8,10 +8,9 @@ from typing import Any
 
 from dfer.evaluation.comparison import Comparison, MethodResult
 from dfer.evaluation.published import PublishedResult
-from dfer.evaluation.statistics import Interval
 from dfer.records import BEST_ON_TEST
-from dfer.reports.result_table import BOOKTABS, ResultTable, latex_table, markdown_lines
-from dfer.runtime.formatting import MISSING, percent
+from dfer.reports.result_table import BOOKTABS, ResultTable, format_figure, latex_table, markdown_lines
+from dfer.runtime.formatting import MISSING
 
 NAMES = {"dfew": "DFEW", "ferv39k": "FERV39k", "mafw": "MAFW"}
 DAGGER = "†"
@@ -77,12 +76,8 @@ def _row(result: PublishedResult) -> list[str]:
 def _own_row(method: MethodResult) -> list[str]:
     name = method.name + (DAGGER if method.best_on_test else "")
     selection = BEST_ON_TEST if method.best_on_test else MISSING
-    figures = (_figure(method.metrics[key]) for key in ("uar", "war"))
+    figures = (format_figure(method.metrics[key]) for key in ("uar", "war"))
     return [name, MISSING, "V", MISSING, MISSING, selection, "your run", *figures]
-
-
-def _figure(value: Interval) -> str:
-    return f"{percent(value.value)} [{percent(value.low)}, {percent(value.high)}]"
 
 
 def published_remarks(table: PublishedTable) -> list[str]:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from dfer.drawing.tables import escape_latex, markdown_table, new_table, with_notes
+from dfer.evaluation.statistics import Interval
+from dfer.runtime.formatting import MISSING, percent
 
 BOOKTABS = "% \\usepackage{booktabs}\n\n"
 _SIGNS = {"−": "$-$", "±": r"$\pm$", "Δ": r"$\Delta$", "<": "$<$", ">": "$>$", "×": r"$\times$", "²": "$^2$"}
@@ -34,6 +37,26 @@ class ResultTable:
     rows: list[list[str]]
     best: set[tuple[int, int]] = field(default_factory=set)
     left: int = 1
+
+
+def format_figure(value: Interval, deviation: float | None = None) -> str:
+    """Return a figure in percent with its interval, and its standard deviation if there is one."""
+    if np.isnan(value.value):
+        return MISSING
+    spread = "" if deviation is None else f" ± {percent(deviation)}"
+    return f"{percent(value.value)}{spread} [{percent(value.low)}, {percent(value.high)}]"
+
+
+def format_change(value: Interval) -> str:
+    """Return a difference in points with its interval."""
+    if np.isnan(value.value):
+        return MISSING
+    return f"{100 * value.value:+.2f} [{100 * value.low:+.2f}, {100 * value.high:+.2f}]"
+
+
+def format_p(p: float) -> str:
+    """Return a p-value with two significant digits, and a small one as a bound."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def terminal_table(table: ResultTable, remarks: Sequence[str]) -> RenderableType:

@@ -173,6 +173,20 @@ def test_eval_keeps_each_clip_s_answer(trained: Path, drawn: Path) -> None:
     clash.failed(2, "--json")
 
 
+def test_eval_probes_whether_time_matters(trained: Path) -> None:
+    checkpoint = trained / "fold2" / "best.safetensors"
+    arguments = ["eval", "--checkpoint", checkpoint, "--probe", "--predictions", "kept", "--report", "report"]
+    outcome = dfer(*arguments, "--json", "a.json").succeeded()
+    probe = json.loads(Path("a.json").read_text())["probe"]
+    assert [method["name"] for method in probe["methods"]] == (
+        ["as they are", "shuffled", "reversed", "frozen", "subsampled"]
+    )  # fmt: skip
+    assert probe["verdict"].split()[0] in outcome.out
+    assert Path("report/probe.png").is_file()
+    plain = json.loads(Path("a.json").read_text())["folds"]["2"]
+    assert probe["methods"][0]["war"]["value"] == pytest.approx(plain["war"])
+
+
 def test_eval_prints_a_table_and_writes_a_report(trained: Path) -> None:
     outcome = dfer("eval", "--run", trained, "--report", "report").succeeded()
     for word in (*DFEW_LABELS, "WAR", "UAR", "mean", "pooled", "readable", "drawings only"):

@@ -20,9 +20,9 @@ from dfer.reports.comparison import (
     comparison_tables,
     comparison_view,
     draw_comparison,
-    format_p,
     write_comparison_report,
 )
+from dfer.reports.result_table import format_p
 from tests.answers import write_run
 from tests.integration.program import dfer
 from tests.results import open_png, printed, texts_of
