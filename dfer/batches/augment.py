@@ -6,16 +6,17 @@ Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfer.batches.effects import EffectsDraw, apply_effects, blend_onsets, draw_effects, move
-from dfer.model.pixels import luma, normalise
+from dfer.model.pixels import PixelStatistics
 from dfer.recipe import AugmentSection
 
 
@@ -43,15 +44,30 @@ class AugmentDraw:
 
     def part(self, clips: slice) -> AugmentDraw:
         """Return the draws of some of the clips; where clips are mixed in pairs, pairs must not be separated."""
-        own = {field.name: getattr(self, field.name)[clips] for field in fields(self) if field.name != "effects"}
+        part = self.with_tensors([tensor[clips] for tensor in self.tensors()])
+        effects = part.effects
+        return part if effects is None else replace(part, effects=replace(effects, seeds=effects.seeds[clips]))
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors, in the order in which `with_tensors` takes them."""
+        return [getattr(draws, name) for draws, names in self._places() for name in names]
+
+    def with_tensors(self, tensors: Iterable[Tensor]) -> AugmentDraw:
+        """Return the same draws in other tensors, such as those on a device."""
+        left = iter(tensors)
+        own, *of_effects = ({name: next(left) for name in names} for _, names in self._places())
         effects = self.effects
         if effects is not None:
-            effects = EffectsDraw(**{field.name: getattr(effects, field.name)[clips] for field in fields(effects)})
-        return AugmentDraw(**own, effects=effects)
+            effects = replace(effects, **of_effects[0])  # type: ignore[arg-type]  # its other field is no tensor
+        return replace(self, **own, effects=effects)
+
+    def _places(self) -> Iterator[tuple[AugmentDraw | EffectsDraw, list[str]]]:
+        for draws in (self, self.effects):
+            if draws is not None:
+                yield draws, [field.name for field in fields(draws) if torch.is_tensor(getattr(draws, field.name))]
 
 
-@dataclass(frozen=True)
-class Augmenter:
+class Augmenter(nn.Module):
     """Random changes, drawn per clip; all but motion, light and covering hands are the same for all frames of a clip.
 
     Mixup and cutmix mix clips 2k and 2k + 1 of a batch, each keeping the same share of itself. An epoch is in random
@@ -63,9 +79,10 @@ class Augmenter:
         num_frames: T.
     """
 
-    settings: AugmentSection
-    image_size: int
-    num_frames: int = 1
+    def __init__(self, settings: AugmentSection, image_size: int, num_frames: int = 1) -> None:
+        super().__init__()
+        self.settings, self.image_size, self.num_frames = settings, image_size, num_frames
+        self.pixels = PixelStatistics()
 
     @property
     def mixes(self) -> bool:
@@ -77,9 +94,9 @@ class Augmenter:
         """The number of clips that must stay together: pairs where clips are mixed, or begin with another face."""
         return 2 if self.mixes or self.settings.onset > 0 else 1
 
-    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw for a batch, and apply the draws; see `draw` and `apply`."""
-        return self.apply(frames, self.draw(len(frames), generator))
+    def forward(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw for a batch, and apply the draws; see `draw` and `augment`."""
+        return self.augment(frames, self.draw(len(frames), generator))
 
     def draw(self, batch: int, generator: torch.Generator) -> AugmentDraw:
         """Draw for a batch of B clips.
@@ -139,57 +156,63 @@ class Augmenter:
             own[pair] = float(1 - (box[:, 1] - box[:, 0]).prod() / self.image_size**2)
         return own, swapped
 
-    def apply(self, frames: Tensor, draw: AugmentDraw) -> Tensor:
+    def augment(self, frames: Tensor, draw: AugmentDraw) -> Tensor:
         """Augment and normalise clips.
 
         Args:
             frames: uint8 [B, T, H, W, 3].
-            draw: the draws of these clips.
+            draw: the draws of these clips, on the device of `frames`.
 
         Returns:
-            float32 [B, T, 3, S, S], normalised, on the device of `frames`.
+            float32 [B, T, 3, S, S], normalised.
         """
-        batch = len(frames)
-        settings, device = self.settings, frames.device
+        batch, settings = len(frames), self.settings
         theta = draw.theta[:, None] if draw.effects is None else move(draw.theta, draw.effects.path)
         # Frames sampled at the same places (all frames of a clip without motion) become channels of one image.
         moves = theta.shape[1]
         images = rearrange(frames, "b (moves t) h w c -> (b moves) (t c) h w", moves=moves).float()
         size = [len(images), images.shape[1], self.image_size, self.image_size]
-        grid = F.affine_grid(theta.flatten(0, 1).to(device), size, align_corners=False)
+        grid = F.affine_grid(theta.flatten(0, 1), size, align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         clips = rearrange(images.div_(255), "(b moves) (t c) h w -> b (moves t) c h w", b=batch, c=3)
 
         if draw.effects is not None:
-            clips = blend_onsets(clips, draw.effects, partners(batch))
-            clips = apply_effects(clips, draw.effects)
+            if settings.onset:
+                clips = blend_onsets(clips, draw.effects, partners(batch, clips.device))
+            clips = apply_effects(clips, draw.effects, settings)
         if settings.jitter:
-            clips = _jitter_colours(clips, *draw.colour.to(device).view(batch, 3, 1, 1, 1, 1).unbind(1))
+            clips = self._jitter_colours(clips, *draw.colour.view(batch, 3, 1, 1, 1, 1).unbind(1))
         if settings.grayscale:
-            grey = draw.grey.to(device).view(batch, 1, 1, 1, 1)
-            clips = torch.where(grey, luma(clips).expand_as(clips), clips)
-        clips = normalise(clips)
+            grey = draw.grey.view(batch, 1, 1, 1, 1)
+            clips = torch.where(grey, self.pixels.luma(clips).expand_as(clips), clips)
+        clips = self.pixels.normalise(clips)
         if settings.erase:
-            clips = clips * ~_inside(draw.erased.to(device) * (self.image_size - 1), self.image_size)
+            clips = clips * ~_inside(draw.erased * (self.image_size - 1), self.image_size)
         return self._mix(clips, draw) if self.mixes else clips
 
+    def _jitter_colours(self, clips: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+        clips = clips * brightness
+        mean = self.pixels.luma(clips).mean((1, 3, 4), keepdim=True)
+        clips = torch.lerp(mean, clips, contrast)
+        return torch.lerp(self.pixels.luma(clips), clips, saturation).clamp_(0, 1)
+
     def _mix(self, clips: Tensor, draw: AugmentDraw) -> Tensor:
-        inside = _inside(draw.swapped.to(clips.device), self.image_size)
+        inside = _inside(draw.swapped, self.image_size)
         blended = (draw.swapped == 0).all(2).all(1)  # with cutmix the rest of the frame stays
-        share = torch.where(blended, draw.own, 1.0).to(clips.device).view(-1, 1, 1, 1, 1)
-        return torch.lerp(clips[partners(len(clips))], clips, torch.where(inside, 0.0, share))
+        share = torch.where(blended, draw.own, 1.0).view(-1, 1, 1, 1, 1)
+        return torch.lerp(clips[partners(len(clips), clips.device)], clips, torch.where(inside, 0.0, share))
 
 
-def partners(count: int) -> Tensor:
+def partners(count: int, device: torch.device) -> Tensor:
     """Return the partner of each clip in mixing, int64 [B]: 2k and 2k + 1 are partners, an odd last clip its own."""
-    index = torch.arange(count) ^ 1
+    index = torch.arange(count, device=device) ^ 1
     return torch.where(index < count, index, count - 1)
 
 
 def mix_targets(targets: Tensor, draw: AugmentDraw) -> Tensor:
     """Return the targets of mixed clips, probabilities float [B, C], weighted by the visible share of each clip."""
     own = draw.own.to(targets)[:, None]
-    return torch.lerp(targets[partners(len(targets))], targets, own)
+    return torch.lerp(targets[partners(len(targets), targets.device)], targets, own)
 
 
 def _inside(edges: Tensor, size: int) -> Tensor:
@@ -197,10 +220,3 @@ def _inside(edges: Tensor, size: int) -> Tensor:
     line = torch.arange(size, device=edges.device)
     inside = (line >= edges[:, :, :1]) & (line < edges[:, :, 1:])
     return (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None, None]
-
-
-def _jitter_colours(clips: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    clips = clips * brightness
-    mean = luma(clips).mean((1, 3, 4), keepdim=True)
-    clips = torch.lerp(mean, clips, contrast)
-    return torch.lerp(luma(clips), clips, saturation).clamp_(0, 1)

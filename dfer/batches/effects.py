@@ -34,7 +34,7 @@ class EffectsDraw:
         tint: gain of each colour, float [B, 3].
         sharpness: weight of the added difference from a blurred copy, negative to blur, float [B].
         noise: standard deviation of the noise, float [B].
-        seed: seed of the noise, int64 [B].
+        seeds: seeds of the noise, B of them, which stay in main memory.
         cover: the covering ellipse's centre x and y and its radii, 0 without one, float [B, T, 4].
         skin: colour of that ellipse, float [B, 3].
         other: share of the partner's face, float [B, T].
@@ -45,7 +45,7 @@ class EffectsDraw:
     tint: Tensor
     sharpness: Tensor
     noise: Tensor
-    seed: Tensor
+    seeds: list[int]
     cover: Tensor
     skin: Tensor
     other: Tensor
@@ -82,7 +82,7 @@ def draw_effects(settings: AugmentSection, batch: int, num_frames: int, generato
         tint=torch.exp(uniform(-settings.tint, settings.tint, 3)),
         sharpness=uniform(-settings.sharpness, settings.sharpness).clamp(min=-1.0),
         noise=settings.noise * uniform(0, 1) ** 2,
-        seed=torch.randint(2**62, (batch,), generator=generator),
+        seeds=torch.randint(2**62, (batch,), generator=generator).tolist(),
         cover=torch.cat([centre, radii.expand(-1, num_frames, -1)], 2),
         skin=skin * uniform(0.8, 1.2, 3).clamp(max=1.0),
         other=_onsets(batch, num_frames, generator) * chosen(settings.onset)[:, None],
@@ -100,26 +100,27 @@ def move(theta: Tensor, path: Tensor) -> Tensor:
 
 def blend_onsets(clips: Tensor, draw: EffectsDraw, partners: Tensor) -> Tensor:
     """Return clips, float [B, T, 3, S, S], that begin or end with their partner's face."""
-    share = draw.other.to(clips.device)[:, :, None, None, None]
-    return torch.lerp(clips, clips[partners], share) if bool(draw.other.any()) else clips
+    return torch.lerp(clips, clips[partners], draw.other[:, :, None, None, None])
 
 
-def apply_effects(clips: Tensor, draw: EffectsDraw) -> Tensor:
-    """Return clips, float [B, T, 3, S, S] from 0 to 1, with all effects but motion and onsets."""
-    device, size = clips.device, clips.shape[-1]
-    line = torch.linspace(-1, 1, size, device=device)
-    if bool((draw.sharpness != 0).any()):
-        clips = _sharpen(clips, draw.sharpness.to(device))
-    if bool(draw.cover[..., 2:].any()):
-        x, y, rx, ry = (value[..., None, None] for value in draw.cover.to(device).unbind(-1))
+def apply_effects(clips: Tensor, draw: EffectsDraw, settings: AugmentSection) -> Tensor:
+    """Return clips, float [B, T, 3, S, S] from 0 to 1, with all effects but motion and onsets.
+
+    The settings say which effects there are: looking into the draws would be waiting for the device.
+    """
+    line = torch.linspace(-1, 1, clips.shape[-1], device=clips.device)
+    if settings.sharpness:
+        clips = _sharpen(clips, draw.sharpness)
+    if settings.cover:
+        x, y, rx, ry = (value[..., None, None] for value in draw.cover.unbind(-1))
         distance = ((line - x) / rx.clamp(min=1e-6)) ** 2 + ((line[:, None] - y) / ry.clamp(min=1e-6)) ** 2
         inside = torch.sigmoid((1 - distance) * 12) * (rx > 0)  # B T S S
-        clips = torch.lerp(clips, draw.skin.to(device)[:, None, :, None, None], inside[:, :, None])
-    if bool((draw.slope != 0).any()):
-        along_x, along_y = draw.slope.to(device)[..., None, None].unbind(2)
+        clips = torch.lerp(clips, draw.skin[:, None, :, None, None], inside[:, :, None])
+    if settings.light:
+        along_x, along_y = draw.slope[..., None, None].unbind(2)
         clips = clips * (1 + along_x * line + along_y * line[:, None]).clamp(min=0.1)[:, :, None]
-    clips = clips * draw.tint.to(device)[:, None, :, None, None]
-    if bool((draw.noise > 0).any()):
+    clips = clips * draw.tint[:, None, :, None, None]
+    if settings.noise:
         clips = clips + _noise(clips, draw)
     return clips.clamp(0, 1)
 
@@ -155,8 +156,8 @@ def _sharpen(clips: Tensor, amount: Tensor) -> Tensor:
 def _noise(clips: Tensor, draw: EffectsDraw) -> Tensor:
     """Return noise that is the same for a clip in whichever process it is computed."""
     drawn = []
-    for seed in draw.seed.tolist():
+    for seed in draw.seeds:
         generator = torch.Generator(clips.device).manual_seed(seed)
         shape = (clips.shape[1], 1, *clips.shape[3:])  # of brightness: sensors' colour noise is mostly filtered
         drawn.append(torch.randn(shape, generator=generator, device=clips.device))
-    return torch.stack(drawn) * draw.noise.to(clips.device)[:, None, None, None, None]
+    return torch.stack(drawn) * draw.noise[:, None, None, None, None]

@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from dfer.runtime.device import use_device
 
+Result = TypeVar("Result")
 
-def prefetch(batches: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Yield batches on the device. For a GPU, the next one is read, pinned and copied meanwhile."""
-    if device.type != "cuda":
+
+def prefetch(batches: Iterator[Tensor], device: torch.device, *, resident: bool = False) -> Iterator[Tensor]:
+    """Yield batches on the device. For a GPU, the next one is read and copied meanwhile, and nobody waits for the copy.
+
+    Args:
+        batches: in main memory, pinned for a GPU.
+        device: the device.
+        resident: the batches are on the device already.
+    """
+    if resident or device.type != "cuda":
         yield from (frames.to(device) for frames in batches)
         return
     stream = _upload_stream(device)
 
-    def upload(frames: Tensor) -> Tensor:
-        if frames.is_cuda:
-            return frames
+    def copy(frames: Tensor) -> tuple[Tensor, torch.cuda.Event]:
         with torch.cuda.stream(stream):
-            moved = frames.pin_memory().to(device, non_blocking=True)
-        stream.synchronize()  # blocks this thread, not the one that computes
-        return moved
+            moved = frames.to(device, non_blocking=True)
+        return moved, stream.record_event()
 
-    for frames in one_ahead(batches, upload, begin=partial(use_device, device)):
-        frames.record_stream(torch.cuda.current_stream(device))
+    for frames, arrived in one_ahead(batches, copy, begin=partial(use_device, device)):
+        current = torch.cuda.current_stream(device)
+        current.wait_event(arrived)
+        frames.record_stream(current)
         yield frames
 
 
@@ -39,8 +47,8 @@ def _upload_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def one_ahead(
-    batches: Iterator[Tensor], work: Callable[[Tensor], Tensor], *, begin: Callable[[], None] = lambda: None
-) -> Iterator[Tensor]:
+    batches: Iterator[Tensor], work: Callable[[Tensor], Result], *, begin: Callable[[], None] = lambda: None
+) -> Iterator[Result]:
     """Yield each batch after `work` on it; a thread gets and prepares the next one while the caller has this one.
 
     Args:
@@ -49,12 +57,12 @@ def one_ahead(
         begin: called in the thread first.
     """
 
-    def following() -> Tensor | None:
+    def following() -> Result | None:
         frames = next(batches, None)
         return None if frames is None else work(frames)
 
     with ThreadPoolExecutor(1, initializer=begin) as pool:
         ahead = pool.submit(following)
-        while (frames := ahead.result()) is not None:
+        while (worked := ahead.result()) is not None:
             ahead = pool.submit(following)
-            yield frames
+            yield worked

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from dfer.batches.loaders import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
+from dfer.batches.crops import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
 from dfer.bench.plain_training import plain_steps
 from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
 from dfer.bench.timing import measure_peak_flops, time_steps

@@ -13,7 +13,8 @@ from dfer.cli.options import OUTPUT, DetectorWeightsOption, DeviceKind, DeviceOp
 EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
     "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing, "
-    "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, [bold]dfer bench train[/bold] training."
+    "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, [bold]dfer bench train[/bold] training, "
+    "[bold]dfer bench step[/bold] traces a training step on a GPU that need not be there."
 )
 PREPROCESS_EXAMPLES = (
     "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or, with generated clips, "
@@ -28,6 +29,7 @@ TRAIN_EXAMPLES = (
     "[bold]dfer bench train --frame-counts counts.csv --json bench.json[/bold]\n\n"
     "[bold]dfer bench train model.attention=joint train.compile=off[/bold] measures another model."
 )
+STEP_EXAMPLES = "Example: [bold]dfer bench step recipes/dfew.yaml train.batch_size=256[/bold]"
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 JsonOption = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write the results as JSON; - is stdout.", rich_help_panel=OUTPUT)
@@ -172,3 +174,29 @@ def train(
         on_step=note,
     )
     give_result(json_to, result, lambda: training_bench_table(result))
+
+
+@app.command("step", epilog=STEP_EXAMPLES)
+def step(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="[RECIPE]", help="A YAML file, or the name of a shipped recipe.")
+    ] = (Path("dfew.yaml")),
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.", show_default=False)
+    ] = None,
+    crop_size: Annotated[int, typer.Option(min=32, max=512, help="Side length of the stored crops, in pixels.")] = 128,
+    json: JsonOption = None,
+) -> None:
+    """Trace a training step on a GPU, without one: copies, bytes and FLOPs by part.
+
+    Tensors are fake: they have shapes, but no values, and no time is measured.
+    """
+    from dfer.bench.step_trace import trace_step
+    from dfer.cli.outputs import check_outputs, give_result, json_output
+    from dfer.recipe import load_recipe
+    from dfer.reports.benchmarks import step_table
+
+    json_to = json_output(json)
+    check_outputs(json_to, inputs=[recipe])
+    result = trace_step(load_recipe(recipe, overrides or []), crop_size=crop_size)
+    give_result(json_to, result, lambda: step_table(result))

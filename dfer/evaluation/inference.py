@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfer.batches.loaders import ClipLoader, choose_location, crop_bytes
+from dfer.batches.crops import choose_location, crop_bytes
+from dfer.batches.loaders import ClipLoader
 from dfer.model.pixels import prepare_clips
 from dfer.model.video_model import VideoModel
 from dfer.runtime.machine import free_memory_bytes, usable_cores

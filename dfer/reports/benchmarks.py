@@ -135,6 +135,30 @@ def memory_table(result: dict[str, Any]) -> Table:
     return with_notes(table, [])
 
 
+def step_table(result: dict[str, Any]) -> Table:
+    """Return bytes and FLOPs of each part of a step, the copies and what Python waits for.
+
+    Args:
+        result: `dfer.bench.step/1`.
+    """
+    table = new_table(f"{result['recipe']}, {pluralize(result['batch_size'], 'clip')}, {result['precision']}")
+    table.add_column("part", no_wrap=True)
+    for heading in ("MB a\nclip", "GFLOP\na clip"):
+        table.add_column(heading, justify="right")
+    parts = sorted(result["parts"], key=lambda part: -part["bytes"])
+    total = {"name": "all", **{key: sum(part[key] for part in parts) for key in ("bytes", "flops")}}
+    for part in [*parts, total]:
+        flops = f"{part['flops'] / 1e9:.2f}" if part["flops"] else ""
+        table.add_row(part["name"], f"{part['bytes'] / 1e6:.1f}", flops)
+    copies = (f"{len(sizes)} ({sum(sizes):,} bytes)" for sizes in (result["copies_in"], result["copies_out"]))
+    lines = [
+        "traced with fake tensors, not measured; bytes as if no operator were fused with another",
+        f"copies to the GPU {next(copies)}, from it {next(copies)}",
+        f"operators that Python waits for: {', '.join(result['synchronisations']) or 'none'}",
+    ]
+    return with_notes(table, lines)
+
+
 _HEADINGS = (
     "clips\n/s", "epoch\ns", "data\nwait", "step\nms", "main\nGB", "device\nGB", "TFLOP\n/s", "of\npeak",
     "x plain\nloop",

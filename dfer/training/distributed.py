@@ -104,7 +104,11 @@ def process_group(device: torch.device) -> Iterator[None]:
     )  # fmt: skip
     error_of_all = lost_process(number, count)
     watch = PeerWatch(
-        store, number, count, lambda _peer: end_process(error_of_all if _is_first_to_fail(store) else None)
+        # A connection of its own: on a shared one, it would wait for as long as the others wait for each other.
+        store.clone(),
+        number,
+        count,
+        lambda _peer: end_process(error_of_all if _is_first_to_fail(store) else None),
     )
     try:
         yield

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dfer.batches.loaders import ClipLoader
 from dfer.errors import DferError
@@ -25,6 +24,7 @@ from dfer.recipe import Recipe
 from dfer.runs import RUNS, fold_folder
 from dfer.runtime.device import choose_device, choose_precision, used_memory
 from dfer.runtime.environment import describe_environment, utc_now
+from dfer.runtime.transfer import Readback
 from dfer.store import Store
 from dfer.store.coverage import find_one_sided_classes
 from dfer.store.manifest import ManifestRow
@@ -202,7 +202,7 @@ class FoldTrainer:
         state, settings, steps = self.state, self.recipe.train, len(loader)
         self._clock = EpochClock()
         self._saved_at = time.monotonic()
-        unread: tuple[int, Sequence[ManifestRow], Tensor, float] | None = None
+        unread: tuple[int, Sequence[ManifestRow], Readback, float] | None = None
         self.learner.model.train()
         batches = loader.shuffled((settings.seed, self.fold, state.epoch), start=state.step)
         for number, (rows, parts) in enumerate(batches, state.step):
@@ -212,7 +212,7 @@ class FoldTrainer:
             )  # fmt: skip
             if unread is not None:
                 self._read_losses(*unread, loader)
-            unread = number, rows, totals, self.learner.lr
+            unread = number, rows, Readback(totals), self.learner.lr
             stop = self._stops
             save = self._save_due if distributed.world_size() == 1 else self._save_agreed
             last = number + 1 == steps
@@ -228,11 +228,11 @@ class FoldTrainer:
             yield len(rows)
 
     def _read_losses(
-        self, step: int, rows: Sequence[ManifestRow], totals: Tensor, lr: float, loader: ClipLoader
+        self, step: int, rows: Sequence[ManifestRow], totals: Readback, lr: float, loader: ClipLoader
     ) -> None:
         """Add a step's losses to the epoch's, or end the run if they are not usable."""
         state = self.state
-        entropy, compact, stops, saves = totals.tolist()
+        entropy, compact, stops, saves = totals.read()
         loss = entropy + compact
         if self._watch.diverged(loss):
             what = "NaN" if math.isnan(loss) else "infinite" if math.isinf(loss) else f"{loss:.3g} in step after step"

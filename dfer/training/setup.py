@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfer.batches.loaders import DEVICE_SHARE, ClipLoader, CropLocation, choose_location, crop_bytes
+from dfer.batches.crops import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
+from dfer.batches.loaders import ClipLoader
 from dfer.batches.sampling import Portion
 from dfer.errors import CheckpointError, DferError
 from dfer.losses.training_loss import TrainingLoss
@@ -26,6 +26,7 @@ from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
+from dfer.training.average import MovingAverage
 from dfer.training.batch_norm import share_batch_norm
 from dfer.training.targets import class_targets
 
@@ -48,14 +49,12 @@ class Learner:
     model: VideoModel
     loss: TrainingLoss
     optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
+    average: MovingAverage | None
 
     @property
     def evaluated(self) -> VideoModel:
         """The model that is validated and saved: the moving average, if there is one."""
-        module = self.model if self.average is None else self.average.module
-        assert isinstance(module, VideoModel)
-        return module
+        return self.model if self.average is None else self.average.module
 
     @property
     def lr(self) -> float:
@@ -65,8 +64,9 @@ class Learner:
 
     def is_finite(self) -> bool:
         """Return whether nothing that is saved is NaN or infinite."""
-        modules = [self.model, self.loss, *([] if self.average is None else [self.average])]
-        saved = [value for module in modules for value in module.state_dict().values()]
+        states = [self.model.state_dict(), self.loss.state_dict()]
+        states += [] if self.average is None else [self.average.state_dict()]
+        saved = [value for state in states for value in state.values()]
         saved += [
             value for state in self.optimizer.state.values() for value in state.values() if torch.is_tensor(value)
         ]
@@ -118,10 +118,8 @@ def build_learner(recipe: Recipe, store: Store, rows: Sequence[ManifestRow], *, 
     share_batch_norm(model)
     counts = class_counts(store, rows, soft=recipe.loss.soft_labels)
     loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
-    average: AveragedModel | None = None
-    if recipe.train.ema_decay:
-        decay = get_ema_multi_avg_fn(recipe.train.ema_decay)
-        average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
+    decay = recipe.train.ema_decay
+    average = MovingAverage(model, decay) if decay else None
     return Learner(model, loss, build_optimizer(model, recipe.optim), average)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dfer.batches.augment import AugmentDraw, Augmenter, mix_targets
 from dfer.recipe import OptimSection, Recipe
+from dfer.runtime.transfer import upload
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.batch_norm import uncounted
@@ -38,7 +39,7 @@ class Stepper:
     ) -> None:
         self.recipe, self.learner, self.model = recipe, learner, learner.model
         self.device, self.dtype, self.fold = device, dtype, fold
-        self.augment = Augmenter(recipe.augment, recipe.model.image_size, recipe.model.num_frames)
+        self.augment = Augmenter(recipe.augment, recipe.model.image_size, recipe.model.num_frames).to(device)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._features: Callable[[Tensor], Tensor] = self.model.forward_features
         if use_compile(recipe.train.compile, device):
@@ -79,9 +80,8 @@ class Stepper:
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         targets = class_targets(rows, self.model.head.out_features, soft=self.recipe.loss.soft_labels)
-        draw, targets = self._draw(targets, epoch, step)
-        totals = torch.zeros(4, device=self.device)
-        totals[2], totals[3] = float(stop), float(save)
+        draw, targets, wishes = self._upload(*self._draw(targets, epoch, step), [float(stop), float(save)])
+        totals = torch.cat([torch.zeros(2, device=self.device), wishes])
         optimizer.zero_grad(set_to_none=True)
         for clips, frames in parts:
             # Batch norm exchanges messages in every part, so a process without clips of its own computes others, which
@@ -97,7 +97,7 @@ class Stepper:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.optim.clip_grad_norm)
         optimizer.step()
         if average is not None:
-            average.update_parameters(self.model)
+            average.update(self.model)
         return totals
 
     def probe(self, clips: int, crop_size: int) -> None:
@@ -109,7 +109,7 @@ class Stepper:
         self.learner.optimizer.zero_grad(set_to_none=True)  # a failed step leaves gradients behind
         shape = (clips, self.recipe.model.num_frames, crop_size, crop_size, 3)
         frames = torch.zeros(shape, dtype=torch.uint8, device=self.device)
-        draw, targets = self._draw(torch.eye(self.model.head.out_features)[[0] * clips], 0, 0)
+        draw, targets, _ = self._upload(*self._draw(torch.eye(self.model.head.out_features)[[0] * clips], 0, 0))
         # A compiler would take longer than the attempt, once for each size.
         self._losses(frames, draw, targets, targets, 0.0, self.model.forward_features).sum().backward()
         self.learner.optimizer.zero_grad(set_to_none=True)
@@ -120,8 +120,14 @@ class Stepper:
         draw = self.augment.draw(len(targets), torch.Generator().manual_seed(seed_of(*place) ^ 0x5EED))
         rank = distributed.rank()
         torch.manual_seed(seed_of(*place, *([rank] if rank else [])))
-        targets = targets.to(self.device)
         return draw, mix_targets(targets, draw) if self.augment.mixes else targets
+
+    def _upload(
+        self, draw: AugmentDraw, targets: Tensor, wishes: Sequence[float] = ()
+    ) -> tuple[AugmentDraw, Tensor, Tensor]:
+        """Return all that a step needs on the device: one copy brings it there."""
+        targets, flags, *drawn = upload([targets, torch.tensor(wishes), *draw.tensors()], self.device)
+        return draw.with_tensors(drawn), targets, flags
 
     def _losses(
         self,
@@ -133,7 +139,7 @@ class Stepper:
         features_of: Callable[[Tensor], Tensor],
     ) -> Tensor:
         """Return the part's share of the batch's losses, float [2]; without targets, no clip counts."""
-        clips = self.augment.apply(frames, draw)
+        clips = self.augment.augment(frames, draw)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             features = features_of(clips)
             if not len(targets):

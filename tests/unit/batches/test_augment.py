@@ -85,15 +85,15 @@ MIXED = AugmentSection(crop_scale=(0.6, 0.9), jitter=0.3, erase=0.5, grayscale=0
 def test_a_part_of_a_batch_is_changed_as_in_the_whole() -> None:
     frames, augment = _frames(7), Augmenter(MIXED, 32)
     draw = augment.draw(7, _generator(3))
-    whole = augment.apply(frames, draw)
+    whole = augment.augment(frames, draw)
     for part in (slice(0, 2), slice(2, 6), slice(6, 7)):
-        assert torch.allclose(augment.apply(frames[part], draw.part(part)), whole[part], atol=1e-5)
+        assert torch.allclose(augment.augment(frames[part], draw.part(part)), whole[part], atol=1e-5)
 
 
 def test_mixup_blends_the_clips_of_a_pair_and_their_classes() -> None:
     frames, augment = _frames(5), Augmenter(NONE.model_copy(update={"mixup": 0.8}), 32)
     draw = augment.draw(5, _generator(0))
-    plain, mixed = prepare_clips(frames, 32), augment.apply(frames, draw)
+    plain, mixed = prepare_clips(frames, 32), augment.augment(frames, draw)
     targets = mix_targets(torch.eye(5), draw)
     for clip, partner in ((0, 1), (1, 0), (2, 3), (3, 2)):
         share = float(draw.own[clip])
@@ -109,7 +109,7 @@ def test_mixup_blends_the_clips_of_a_pair_and_their_classes() -> None:
 def test_cutmix_exchanges_one_rectangle_in_all_frames() -> None:
     frames, augment = _frames(4, 3), Augmenter(NONE.model_copy(update={"cutmix": 1.0}), 32)
     draw = augment.draw(4, _generator(1))
-    plain, mixed = prepare_clips(frames, 32), augment.apply(frames, draw)
+    plain, mixed = prepare_clips(frames, 32), augment.augment(frames, draw)
     for clip, partner in ((0, 1), (1, 0), (2, 3), (3, 2)):
         own = (mixed[clip] - plain[clip]).abs().amax((0, 1)) < 1e-4
         theirs = (mixed[clip] - plain[partner]).abs().amax((0, 1)) < 1e-4
@@ -124,4 +124,4 @@ def test_without_mixing_a_clip_does_not_depend_on_its_neighbours() -> None:
     frames, augment = _frames(4), Augmenter(MIXED.model_copy(update={"mixup": 0.0, "cutmix": 0.0}), 32)
     draw = augment.draw(4, _generator(2))
     assert draw.own.tolist() == [1] * 4
-    assert torch.allclose(augment.apply(frames[1:2], draw.part(slice(1, 2))), augment.apply(frames, draw)[1:2])
+    assert torch.allclose(augment.augment(frames[1:2], draw.part(slice(1, 2))), augment.augment(frames, draw)[1:2])

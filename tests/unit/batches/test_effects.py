@@ -72,7 +72,7 @@ def test_each_effect_changes_clips_and_nothing_but_its_own(name: str) -> None:
 def test_tint_makes_colour_of_grey() -> None:
     grey = stills()[..., :1].expand(-1, -1, -1, -1, 3)
     augment = Augmenter(NONE.model_copy(update={"tint": 0.3}), SIZE, FRAMES)
-    out = augment.apply(grey, augment.draw(4, torch.Generator().manual_seed(1)))
+    out = augment.augment(grey, augment.draw(4, torch.Generator().manual_seed(1)))
     unnormalised = out * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     unnormalised = unnormalised + torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
     assert (unnormalised.amax(2) - unnormalised.amin(2)).mean() > 0.05
@@ -103,8 +103,8 @@ def test_parts_of_a_batch_are_changed_as_the_whole() -> None:
     assert augment.unit == 2
     assert not augment.mixes
     draw = augment.draw(4, torch.Generator().manual_seed(2))
-    whole = augment.apply(stills(), draw)
-    parts = [augment.apply(stills()[part], draw.part(part)) for part in (slice(0, 2), slice(2, 4))]
+    whole = augment.augment(stills(), draw)
+    parts = [augment.augment(stills()[part], draw.part(part)) for part in (slice(0, 2), slice(2, 4))]
     assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dfer.batches.loaders import ClipLoader, CropLocation, ResidentCrops, choose_location, crop_bytes
+from dfer.batches.crops import CropLocation, ResidentCrops, choose_location, crop_bytes
+from dfer.batches.loaders import ClipLoader
 from dfer.batches.sampling import sample_frames
 from dfer.errors import DataError
 from dfer.store import Store, read_clip

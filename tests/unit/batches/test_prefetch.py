@@ -42,23 +42,23 @@ def test_a_run_copies_to_its_own_gpu_over_one_stream(monkeypatch: pytest.MonkeyP
     """A GPU that is not there: torch.cuda is replaced, and tensors stay where they are."""
     streams: list[FakeStream] = []
     current: dict[str, Any] = {}
+    waited: list[object] = []
 
     class FakeStream:
         def __init__(self, device: torch.device) -> None:
             streams.append(self)
             self.device = device
 
-        def synchronize(self) -> None:
-            current[threading.current_thread().name + "/copied"] = True
+        def record_event(self) -> object:
+            return "copied"
+
+    class Computing:
+        def wait_event(self, event: object) -> None:
+            waited.append(event)
 
     class FakeTensor:
-        is_cuda = False
-
-        def pin_memory(self) -> FakeTensor:
-            assert current[threading.current_thread().name] == torch.device("cuda", 1), "pinned by way of GPU 0"
-            return self
-
         def to(self, device: torch.device, *, non_blocking: bool) -> FakeTensor:
+            assert current[threading.current_thread().name] == torch.device("cuda", 1), "copied by way of GPU 0"
             assert device == torch.device("cuda", 1)
             assert non_blocking
             return self
@@ -72,11 +72,12 @@ def test_a_run_copies_to_its_own_gpu_over_one_stream(monkeypatch: pytest.MonkeyP
     module._upload_stream.cache_clear()
     monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _stream: nullcontext())
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: Computing())
     monkeypatch.setattr(torch.cuda, "set_device", set_device)
     for _epoch in range(3):
         batches: Any = iter([FakeTensor(), FakeTensor()])
         assert len(list(prefetch(batches, torch.device("cuda", 1)))) == 2
     module._upload_stream.cache_clear()
     assert len(streams) == 1
+    assert waited == ["copied"] * 6, "what computes must wait for the copy, not the process"
     assert threading.current_thread().name not in current
