@@ -201,8 +201,13 @@ class TrainSection(Settings):
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="`torch.compile` of the model; `auto`: only on a single GPU. Where it fails, training goes on "
-        "without it, with a warning",
+        description="`torch.compile` of the model and of augmentation; `auto`: on GPUs. Where several processes share "
+        "batch norm, only what follows it is compiled. Where it fails, training goes on without it, with a warning",
+    )
+    frozen_norm: bool = Field(
+        False,
+        description="batch norm keeps the statistics of `model.backbone` or `model.init`; processes then exchange "
+        "none, and compile the whole model",
     )
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0,

@@ -6,7 +6,7 @@ Shape letters: B clips, T frames, H x W pixels of a crop, S side of the model's 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from dfer.batches.effects import EffectsDraw, apply_effects, blend_onsets, draw_effects, move
+from dfer.batches.effects import EffectsDraw, apply_effects, blend_onsets, draw_effects, draw_noise, move
 from dfer.model.pixels import PixelStatistics
 from dfer.recipe import AugmentSection
+from dfer.runtime.compiled import Compiled
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,25 @@ class Augmenter(nn.Module):
         settings: strength of each augmentation.
         image_size: S.
         num_frames: T.
+        dtype: number format of the clips; their values are computed in float32.
+        compiled: compile what is done to them.
     """
 
-    def __init__(self, settings: AugmentSection, image_size: int, num_frames: int = 1) -> None:
+    def __init__(
+        self,
+        settings: AugmentSection,
+        image_size: int,
+        num_frames: int = 1,
+        *,
+        dtype: torch.dtype = torch.float32,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
-        self.settings, self.image_size, self.num_frames = settings, image_size, num_frames
+        self.settings, self.image_size, self.num_frames, self.dtype = settings, image_size, num_frames, dtype
         self.pixels = PixelStatistics()
+        self._change: Callable[[Tensor, AugmentDraw, Tensor | None], Tensor] = self._changed
+        if compiled:
+            self._change = Compiled(self._changed)
 
     @property
     def mixes(self) -> bool:
@@ -164,8 +178,18 @@ class Augmenter(nn.Module):
             draw: the draws of these clips, on the device of `frames`.
 
         Returns:
-            float32 [B, T, 3, S, S], normalised.
+            [B, T, 3, S, S], normalised, in `dtype` and in the layout that convolutions are fastest in: of a pixel, the
+            colours lie beside each other.
         """
+        noise = None
+        if draw.effects is not None and self.settings.noise:
+            # Of brightness: sensors' colour noise is mostly filtered. A generator of its own cannot be compiled.
+            shape = (frames.shape[1], 1, self.image_size, self.image_size)
+            noise = draw_noise(draw.effects, shape, frames.device)
+            draw = replace(draw, effects=replace(draw.effects, seeds=[]))
+        return self._change(frames, draw, noise)
+
+    def _changed(self, frames: Tensor, draw: AugmentDraw, noise: Tensor | None) -> Tensor:
         batch, settings = len(frames), self.settings
         theta = draw.theta[:, None] if draw.effects is None else move(draw.theta, draw.effects.path)
         # Frames sampled at the same places (all frames of a clip without motion) become channels of one image.
@@ -179,7 +203,7 @@ class Augmenter(nn.Module):
         if draw.effects is not None:
             if settings.onset:
                 clips = blend_onsets(clips, draw.effects, partners(batch, clips.device))
-            clips = apply_effects(clips, draw.effects, settings)
+            clips = apply_effects(clips, draw.effects, settings, noise)
         if settings.jitter:
             clips = self._jitter_colours(clips, *draw.colour.view(batch, 3, 1, 1, 1, 1).unbind(1))
         if settings.grayscale:
@@ -188,7 +212,9 @@ class Augmenter(nn.Module):
         clips = self.pixels.normalise(clips)
         if settings.erase:
             clips = clips * ~_inside(draw.erased * (self.image_size - 1), self.image_size)
-        return self._mix(clips, draw) if self.mixes else clips
+        clips = (self._mix(clips, draw) if self.mixes else clips).to(self.dtype)
+        images = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return images.view(clips.shape)
 
     def _jitter_colours(self, clips: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
         clips = clips * brightness

@@ -34,7 +34,7 @@ class EffectsDraw:
         tint: gain of each colour, float [B, 3].
         sharpness: weight of the added difference from a blurred copy, negative to blur, float [B].
         noise: standard deviation of the noise, float [B].
-        seeds: seeds of the noise, B of them, which stay in main memory.
+        seeds: seeds of the noise, B of them, which stay in main memory; none once it has been drawn.
         cover: the covering ellipse's centre x and y and its radii, 0 without one, float [B, T, 4].
         skin: colour of that ellipse, float [B, 3].
         other: share of the partner's face, float [B, T].
@@ -103,10 +103,16 @@ def blend_onsets(clips: Tensor, draw: EffectsDraw, partners: Tensor) -> Tensor:
     return torch.lerp(clips, clips[partners], draw.other[:, :, None, None, None])
 
 
-def apply_effects(clips: Tensor, draw: EffectsDraw, settings: AugmentSection) -> Tensor:
+def apply_effects(clips: Tensor, draw: EffectsDraw, settings: AugmentSection, noise: Tensor | None) -> Tensor:
     """Return clips, float [B, T, 3, S, S] from 0 to 1, with all effects but motion and onsets.
 
     The settings say which effects there are: looking into the draws would be waiting for the device.
+
+    Args:
+        clips: float [B, T, 3, S, S] from 0 to 1.
+        draw: the draws of these clips, on their device.
+        settings: strength of each effect.
+        noise: of `draw_noise`; None without.
     """
     line = torch.linspace(-1, 1, clips.shape[-1], device=clips.device)
     if settings.sharpness:
@@ -120,8 +126,8 @@ def apply_effects(clips: Tensor, draw: EffectsDraw, settings: AugmentSection) ->
         along_x, along_y = draw.slope[..., None, None].unbind(2)
         clips = clips * (1 + along_x * line + along_y * line[:, None]).clamp(min=0.1)[:, :, None]
     clips = clips * draw.tint[:, None, :, None, None]
-    if settings.noise:
-        clips = clips + _noise(clips, draw)
+    if noise is not None:
+        clips = clips + noise * draw.noise[:, None, None, None, None]
     return clips.clamp(0, 1)
 
 
@@ -153,11 +159,7 @@ def _sharpen(clips: Tensor, amount: Tensor) -> Tensor:
     return (images + added).clamp(0, 1).view(clips.shape)
 
 
-def _noise(clips: Tensor, draw: EffectsDraw) -> Tensor:
-    """Return noise that is the same for a clip in whichever process it is computed."""
-    drawn = []
-    for seed in draw.seeds:
-        generator = torch.Generator(clips.device).manual_seed(seed)
-        shape = (clips.shape[1], 1, *clips.shape[3:])  # of brightness: sensors' colour noise is mostly filtered
-        drawn.append(torch.randn(shape, generator=generator, device=clips.device))
-    return torch.stack(drawn) * draw.noise[:, None, None, None, None]
+def draw_noise(draw: EffectsDraw, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return noise [B, *shape] that is the same for a clip in whichever process it is computed."""
+    generators = (torch.Generator(device).manual_seed(seed) for seed in draw.seeds)
+    return torch.stack([torch.randn(shape, generator=generator, device=device) for generator in generators])

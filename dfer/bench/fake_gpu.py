@@ -1,4 +1,4 @@
-"""A GPU that is not there: torch's fake CUDA tensors, which have shapes but no values, through forward and backward.
+"""Stand-ins for a GPU: torch's fake CUDA tensors, which have shapes but no values, through forward and backward.
 
 Operators are dispatched as they would be for a GPU, and each can be looked at, but nothing is computed.
 """

@@ -1,7 +1,7 @@
 """Count what a training step does on a GPU, without one: copies, synchronisations, bytes and FLOPs of each part.
 
-The step is the real one, traced with fake CUDA tensors. Bytes are those that each operator reads and writes if none is
-fused with another: compiled, a GPU moves fewer. A trace says nothing of time.
+The step is the real one, traced with fake CUDA tensors. Bytes are counted as if no operator were fused with another,
+and as if a compiler fused all that it can. A trace says nothing of time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch.utils.flop_counter import flop_registry
 
 from dfer.batches.sampling import split_batch
 from dfer.bench.fake_gpu import DEVICE, fake_gpu, move_to_fake
+from dfer.bench.fusion import Operator, fused_bytes
 from dfer.faces.align import alignment_settings
 from dfer.labels import DFEW_LABELS
 from dfer.recipe import Recipe
@@ -44,7 +45,7 @@ SYNCHRONISING = frozenset(
 
 @dataclass
 class Part:
-    """The traffic of one part of a step: bytes read and written, and floating-point operations."""
+    """The traffic of one part of a step: bytes read and written, operator by operator, and its FLOPs."""
 
     bytes: int = 0
     flops: int = 0
@@ -52,12 +53,13 @@ class Part:
 
 @dataclass
 class Counts:
-    """What was counted in a block of `counted`."""
+    """The copies, waits and traffic of a step."""
 
     copies_in: list[int] = field(default_factory=list)  # bytes of each
     copies_out: list[int] = field(default_factory=list)
     synchronisations: list[str] = field(default_factory=list)
     parts: dict[str, Part] = field(default_factory=lambda: defaultdict(Part))
+    operators: list[Operator] = field(default_factory=list)
 
 
 def trace_step(recipe: Recipe, *, crop_size: int = 128) -> dict[str, Any]:
@@ -70,7 +72,8 @@ def trace_step(recipe: Recipe, *, crop_size: int = 128) -> dict[str, Any]:
     Returns:
         `dfer.bench.step/1`: "copies_in" and "copies_out", the bytes of each copy between main memory and the GPU
         (frames that are not on the GPU already come besides, a copy for each part of a batch); "synchronisations",
-        operators for which Python waits; "parts" with "name", "bytes" and "flops" per clip.
+        operators for which Python waits; "parts" with "name", "bytes", "fused_bytes" (see `dfer.bench.fusion`) and
+        "flops" per clip.
 
     Raises:
         DferError: this build of torch cannot trace a GPU.
@@ -92,6 +95,7 @@ def trace_step(recipe: Recipe, *, crop_size: int = 128) -> dict[str, Any]:
                 totals = stepper.run(rows, zip(split, frames, strict=True), epoch=0, step=step, steps=100)
                 Readback(totals)
     counts = counter.counts
+    fused = fused_bytes(counts.operators)
     return {
         "schema": SCHEMA,
         "recipe": recipe.name,
@@ -101,7 +105,12 @@ def trace_step(recipe: Recipe, *, crop_size: int = 128) -> dict[str, Any]:
         "copies_out": counts.copies_out,
         "synchronisations": counts.synchronisations,
         "parts": [
-            {"name": name, "bytes": part.bytes / batch, "flops": part.flops / batch}
+            {
+                "name": name,
+                "bytes": part.bytes / batch,
+                "fused_bytes": fused.get(name, 0) / batch,
+                "flops": part.flops / batch,
+            }
             for name, part in counts.parts.items()
         ],
     }
@@ -135,6 +144,8 @@ class _Counter(TorchDispatchMode):
         self.counts = Counts()
         self._open = [OTHER]
         self._begun: list[tuple[int, str]] = [(0, OTHER)]
+        self._in_backward = False
+        self._blocks: dict[int, tuple[int, Any]] = {}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -157,6 +168,7 @@ class _Counter(TorchDispatchMode):
 
     def enter_node(self, node: Any) -> None:
         """Go on in the part that made a node of autograd's graph; None ends the backward pass."""
+        self._in_backward = node is not None
         if node is None:
             self._open[-1] = OTHER
         elif not hasattr(node, "variable"):
@@ -171,11 +183,23 @@ class _Counter(TorchDispatchMode):
         if not any(value.device == DEVICE for value in [*given, *made]) or _is_view(func):
             return output
         part = self.counts.parts[self._open[-1]]
-        read_and_written = {id(value): _bytes_of(value) for value in [*given, *made] if value.device == DEVICE}
-        part.bytes += sum(read_and_written.values())
+        inputs, outputs = (
+            {self._block(value): _bytes_of(value) for value in values if value.device == DEVICE}
+            for values in (given, made or given)
+        )
+        part.bytes += sum(inputs.values()) + sum(outputs.values())
+        self.counts.operators.append(
+            Operator(func.overloadpacket.__name__, self._open[-1], self._in_backward, inputs, outputs)
+        )
         if func.overloadpacket in flop_registry:
             part.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=output)
         return output
+
+    def _block(self, tensor: Tensor) -> int:
+        """Return the number of a tensor's memory, which is kept so that no other one has its address."""
+        storage = tensor.untyped_storage()
+        number, _ = self._blocks.setdefault(storage._cdata, (len(self._blocks) + 1, storage))
+        return number
 
     def _count_copy(self, func: Any, given: list[Tensor], made: list[Tensor]) -> None:
         name = func.overloadpacket.__name__

@@ -234,10 +234,10 @@ def build_block(config: LogoFormerConfig, *, drop_path: float) -> nn.Sequential:
 
 
 class MeanPool(nn.Module):
-    """The mean of all tokens, [B, T, H, W, D] to [B, D]."""
+    """The mean of all tokens, [B, T, H, W, D] to [B, D], at least in float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(1, 2, 3))
+        return x.mean(dim=(1, 2, 3), dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 class ClassTokenPool(nn.Module):
@@ -306,25 +306,21 @@ class LogoFormer(VideoModel):
         nn.init.trunc_normal_(self.spatial_positions, std=SPATIAL_STD)
         nn.init.trunc_normal_(self.temporal_positions, std=TEMPORAL_STD)
 
-    def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
-        """Return the pooled features of clips after the last LayerNorm, which `head` classifies.
-
-        Args:
-            clips: float [B, T, 3, S, S], normalised.
-            repeats: number of times that each frame is shown in a row; the stem sees it once.
-
-        Returns:
-            Features [B, D].
-        """
+    def frame_maps(self, clips: Tensor) -> Tensor:
         if clips.ndim != 5 or clips.shape[2] != 3:
             raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
-        T = clips.shape[1] * repeats
-        x = self.stem(clips.flatten(0, 1))  # (B T/repeats) 4·width H W
-        x = self.project(rearrange(x, "(b t) c h w -> b t h w c", t=clips.shape[1]))  # B T/repeats H W D
+        maps = self.stem(clips.flatten(0, 1))  # (B T) 4·width H W
+        by_clip: Tensor = rearrange(maps, "(b t) c h w -> b t c h w", b=clips.shape[0])
+        return by_clip
+
+    def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
+        T = maps.shape[1] * repeats
+        x = self.project(rearrange(maps, "b t c h w -> b t h w c"))  # B T/repeats H W D
         if repeats > 1:
             x = x.repeat_interleave(repeats, dim=1)  # B T H W D
-        x = x + resize_spatial(self.spatial_positions, x.shape[2:4])  # + H W D
-        x = x + resize_temporal(self.temporal_positions, (T,))[:, None, None]  # + T 1 1 D
+        # In the number format of the tokens: float32 positions would make all that follows float32.
+        x = x + resize_spatial(self.spatial_positions, x.shape[2:4]).to(x.dtype)  # + H W D
+        x = x + resize_temporal(self.temporal_positions, (T,))[:, None, None].to(x.dtype)  # + T 1 1 D
         x = self.blocks(self.dropout(x))  # B T H W D
         features: Tensor = self.norm(self.pool(x))  # B D
         return features

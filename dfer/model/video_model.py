@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -41,7 +40,7 @@ class ParameterGroup(NamedTuple):
     parameters: list[nn.Parameter]
 
 
-class VideoModel(nn.Module, ABC):
+class VideoModel(nn.Module):
     """A classifier of clips, built as `VideoModel(config)` or `VideoModel(num_classes=7, num_frames=16, ...)`.
 
     Attributes:
@@ -58,17 +57,43 @@ class VideoModel(nn.Module, ABC):
     config: ModelConfig
     head: nn.Linear
 
-    @abstractmethod
-    def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
-        """Return the features that `head` classifies.
+    def frame_maps(self, clips: Tensor) -> Tensor:
+        """Return what the backbone, which holds all batch norms, makes of each frame by itself.
+
+        Several processes exchange messages there, which `torch.compile` cannot hold in a graph.
 
         Args:
             clips: float [B, T, 3, S, S], normalised.
+
+        Returns:
+            Maps [B, T, ...]; the clips themselves in a model without a backbone.
+        """
+        return clips
+
+    def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
+        """Return the features that `head` classifies.
+
+        Args:
+            maps: of `frame_maps`.
             repeats: number of times that each frame is shown in a row, for clips made of stills.
 
         Returns:
             Features [B, D].
         """
+        raise NotImplementedError
+
+    def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
+        """Return the features that `head` classifies.
+
+        Args:
+            clips: float [B, T, 3, S, S], normalised.
+            repeats: number of times that each frame is shown in a row, for clips made of stills; the backbone sees it
+                once.
+
+        Returns:
+            Features [B, D].
+        """
+        return self.encode(self.frame_maps(clips), repeats)
 
     def clip_features(self, clips: Tensor, repeats: int = 1, *, mirror: bool) -> Tensor:
         """Return the features of clips, [B, D], or the means of theirs and their mirror images'.

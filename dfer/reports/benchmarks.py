@@ -143,16 +143,16 @@ def step_table(result: dict[str, Any]) -> Table:
     """
     table = new_table(f"{result['recipe']}, {pluralize(result['batch_size'], 'clip')}, {result['precision']}")
     table.add_column("part", no_wrap=True)
-    for heading in ("MB a\nclip", "GFLOP\na clip"):
+    for heading in ("MB a clip", "fused", "GFLOP\na clip"):
         table.add_column(heading, justify="right")
     parts = sorted(result["parts"], key=lambda part: -part["bytes"])
-    total = {"name": "all", **{key: sum(part[key] for part in parts) for key in ("bytes", "flops")}}
+    total = {"name": "all", **{key: sum(part[key] for part in parts) for key in ("bytes", "fused_bytes", "flops")}}
     for part in [*parts, total]:
         flops = f"{part['flops'] / 1e9:.2f}" if part["flops"] else ""
-        table.add_row(part["name"], f"{part['bytes'] / 1e6:.1f}", flops)
+        table.add_row(part["name"], f"{part['bytes'] / 1e6:.1f}", f"{part['fused_bytes'] / 1e6:.1f}", flops)
     copies = (f"{len(sizes)} ({sum(sizes):,} bytes)" for sizes in (result["copies_in"], result["copies_out"]))
     lines = [
-        "traced with fake tensors, not measured; bytes as if no operator were fused with another",
+        "traced with fake tensors, not measured; fused: as if a compiler fused all that it can",
         f"copies to the GPU {next(copies)}, from it {next(copies)}",
         f"operators that Python waits for: {', '.join(result['synchronisations']) or 'none'}",
     ]

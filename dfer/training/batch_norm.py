@@ -23,6 +23,18 @@ def share_batch_norm(model: nn.Module) -> None:
             module.__class__ = SharedBatchNorm  # differs in what it computes, not in what it holds
 
 
+def has_shared_batch_norm(model: nn.Module) -> bool:
+    """Return whether batch-norm statistics are taken over all processes."""
+    return any(isinstance(module, SharedBatchNorm) for module in model.modules())
+
+
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Let batch norm normalise by the statistics that it has, and keep them; its weights learn as before."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm whose statistics are those of the clips of all processes.
 

@@ -24,6 +24,7 @@ from dfer.recipe import Recipe
 from dfer.runs import RUNS, fold_folder
 from dfer.runtime.device import choose_device, choose_precision, used_memory
 from dfer.runtime.environment import describe_environment, utc_now
+from dfer.runtime.machine import keep_freed_memory
 from dfer.runtime.transfer import Readback
 from dfer.store import Store
 from dfer.store.coverage import find_one_sided_classes
@@ -116,6 +117,8 @@ class FoldTrainer:
         self.recipe, self.store, self.fold, self.device = recipe, store, fold, device
         self.observer = observer or TrainingObserver()
         self.dtype = choose_precision(recipe.train.precision, device)
+        if device.type == "cpu":
+            keep_freed_memory()
         self.train_rows, self.val_rows = fold_rows(store, fold, recipe)
         self.folder = FoldFolder(fold_folder(run, fold), recipe, store, fold, self.train_rows)
         torch.manual_seed(seed_of(recipe.train.seed, fold, 0, 0))  # decides the initial weights
@@ -203,7 +206,7 @@ class FoldTrainer:
         self._clock = EpochClock()
         self._saved_at = time.monotonic()
         unread: tuple[int, Sequence[ManifestRow], Readback, float] | None = None
-        self.learner.model.train()
+        self.learner.begin_epoch()
         batches = loader.shuffled((settings.seed, self.fold, state.epoch), start=state.step)
         for number, (rows, parts) in enumerate(batches, state.step):
             totals = self.stepper.run(

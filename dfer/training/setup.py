@@ -21,13 +21,14 @@ from dfer.model.build import build_model
 from dfer.model.video_model import VideoModel
 from dfer.model.weights import require_finite, require_same_tensors
 from dfer.recipe import OptimSection, Recipe, TrainSection
+from dfer.runtime.compiled import Compiled
 from dfer.runtime.device import free_device_memory
 from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.average import MovingAverage
-from dfer.training.batch_norm import share_batch_norm
+from dfer.training.batch_norm import freeze_batch_norm, has_shared_batch_norm, share_batch_norm
 from dfer.training.targets import class_targets
 
 logger = logging.getLogger(__name__)
@@ -44,12 +45,20 @@ class Learner:
         loss: the loss of a batch; the center form of the compact loss keeps centres.
         optimizer: each of its groups holds its `base_lr`, which the schedule scales.
         average: the moving average of the weights, or None.
+        frozen_norm: batch norm keeps its statistics.
     """
 
     model: VideoModel
     loss: TrainingLoss
     optimizer: torch.optim.Optimizer
     average: MovingAverage | None
+    frozen_norm: bool = False
+
+    def begin_epoch(self) -> None:
+        """Put the model into training mode."""
+        self.model.train()
+        if self.frozen_norm:
+            freeze_batch_norm(self.model)
 
     @property
     def evaluated(self) -> VideoModel:
@@ -115,12 +124,13 @@ def build_learner(recipe: Recipe, store: Store, rows: Sequence[ManifestRow], *, 
         DferError: the sizes fit no model, or a file of weights cannot be loaded.
     """
     model = build_model(recipe.model, store.info.labels).to(device)
-    share_batch_norm(model)
+    if not recipe.train.frozen_norm:
+        share_batch_norm(model)
     counts = class_counts(store, rows, soft=recipe.loss.soft_labels)
     loss = TrainingLoss(recipe.loss, counts=counts, dim=model.head.in_features).to(device)
     decay = recipe.train.ema_decay
     average = MovingAverage(model, decay) if decay else None
-    return Learner(model, loss, build_optimizer(model, recipe.optim), average)
+    return Learner(model, loss, build_optimizer(model, recipe.optim), average, recipe.train.frozen_norm)
 
 
 def class_counts(store: Store, rows: Sequence[ManifestRow], *, soft: bool) -> Tensor:
@@ -195,33 +205,18 @@ def fitting_optimizer_state(optimizer: torch.optim.Optimizer, saved: dict[str, A
 
 
 def use_compile(setting: str, device: torch.device) -> bool:
-    """Return whether `train.compile` asks for torch.compile here; "auto" does on a single GPU."""
-    return setting == "on" or (setting == "auto" and device.type == "cuda" and distributed.world_size() == 1)
+    """Return whether `train.compile` asks for torch.compile here; "auto" does on GPUs."""
+    return setting == "on" or (setting == "auto" and device.type == "cuda")
 
 
-class Compiled:
-    """A function of a tensor, compiled at its first call; if that fails, the function itself, after one warning.
-
-    Args:
-        function: a method of the model. The model is not wrapped, so that the names in checkpoints stay.
-    """
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        self._function = function
-        # One graph per size is faster than one for all, and there are two sizes: a full batch and the last one.
-        self._compiled: Callable[[Tensor], Tensor] | None = torch.compile(function, dynamic=False)
-
-    def __call__(self, clips: Tensor) -> Tensor:
-        if self._compiled is not None:
-            try:
-                return self._compiled(clips)
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:  # compilers fail in many ways; if the model is at fault, it fails again below
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                logger.warning("torch.compile failed, training continues without it: %s", reason)
-                self._compiled = None
-        return self._function(clips)
+def compiled_features(model: VideoModel) -> Callable[[Tensor], Tensor]:
+    """Return the model's `forward_features`, compiled: as a whole, or, if its batch norm is shared, what follows it."""
+    if not has_shared_batch_norm(model):
+        return Compiled(model.forward_features)
+    if type(model).encode is VideoModel.encode:  # it is not divided
+        return model.forward_features
+    encode = Compiled(model.encode)
+    return lambda clips: encode(model.frame_maps(clips))
 
 
 def open_loaders(

@@ -16,7 +16,7 @@ from dfer.runtime.transfer import upload
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.batch_norm import uncounted
-from dfer.training.setup import Compiled, Learner, use_compile
+from dfer.training.setup import Learner, compiled_features, use_compile
 from dfer.training.targets import class_targets
 
 
@@ -39,11 +39,18 @@ class Stepper:
     ) -> None:
         self.recipe, self.learner, self.model = recipe, learner, learner.model
         self.device, self.dtype, self.fold = device, dtype, fold
-        self.augment = Augmenter(recipe.augment, recipe.model.image_size, recipe.model.num_frames).to(device)
+        compiles = use_compile(recipe.train.compile, device)
+        if compiles:
+            # Graphs for an earlier fold's model would count towards the limit of graphs, and keep it in memory.
+            torch.compiler.reset()
+        size = recipe.model
+        self.augment = Augmenter(
+            recipe.augment, size.image_size, size.num_frames, dtype=dtype, compiled=compiles and device.type == "cuda"
+        ).to(device)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._features: Callable[[Tensor], Tensor] = self.model.forward_features
-        if use_compile(recipe.train.compile, device):
-            self._features = Compiled(self.model.forward_features)
+        if compiles:
+            self._features = compiled_features(self.model)
 
     def run(
         self,

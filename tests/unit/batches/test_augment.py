@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from dfer.batches.augment import Augmenter, mix_targets
 from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD, prepare_clips
@@ -125,3 +126,22 @@ def test_without_mixing_a_clip_does_not_depend_on_its_neighbours() -> None:
     draw = augment.draw(4, _generator(2))
     assert draw.own.tolist() == [1] * 4
     assert torch.allclose(augment.augment(frames[1:2], draw.part(slice(1, 2))), augment.augment(frames, draw)[1:2])
+
+
+def test_augmentation_compiles_to_one_graph_for_all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with noise, whose generators no graph can hold; what differs between two steps is no reason to compile."""
+    counted = CompileCounter()
+    compile_it = torch.compile
+    options = {"backend": counted, "fullgraph": True, "dynamic": False}
+    monkeypatch.setattr(torch, "compile", lambda function, **_options: compile_it(function, **options))
+    settings = MIXED.model_copy(update={"noise": 0.1, "motion": 0.1, "cover": 0.5, "onset": 0.5, "grayscale": 0.5})
+    torch.compiler.reset()
+    compiled, plain = (Augmenter(settings, 32, 3, dtype=torch.bfloat16, compiled=how) for how in (True, False))
+    for seed in range(3):
+        frames, draw = _frames(5, 3), plain.draw(5, torch.Generator().manual_seed(seed))
+        found = compiled.augment(frames, draw)
+        assert torch.equal(found, plain.augment(frames, draw))
+    assert counted.frame_count == 1
+    assert found.dtype == torch.bfloat16
+    assert found.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    torch.compiler.reset()

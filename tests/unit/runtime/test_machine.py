@@ -129,3 +129,28 @@ def test_peak_memory_remembers_what_was_freed() -> None:
     peak = machine.peak_memory_bytes()
     assert peak is not None
     assert peak >= before + size * 0.95
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_freed_memory_is_kept() -> None:
+    """In a process of its own, as it holds until the end: the second time, hardly a page is new."""
+    code = """
+import ctypes, resource
+from dfer.runtime.machine import keep_freed_memory
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype, libc.free.argtypes = [ctypes.c_size_t], ctypes.c_void_p, [ctypes.c_void_p]
+def faults(size=256_000_000):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(size)
+    ctypes.memset(block, 1, size)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+given_back = faults()
+assert keep_freed_memory()
+faults()
+print(given_back, faults())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    given_back, kept = map(int, done.stdout.split())
+    assert kept < given_back / 4

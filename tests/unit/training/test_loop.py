@@ -248,6 +248,17 @@ def test_processes_read_a_bad_loss_at_the_same_step(
     assert in_group(monkeypatch, 2, fail) == [2, 2]
 
 
+def test_frozen_batch_norm_keeps_its_statistics(store: Store, tmp_path: Path) -> None:
+    settings = {"frozen_norm": True, "epochs": 2, "ema_decay": 0.0}
+    trainer = FoldTrainer(tiny_recipe(store.root, train=settings), store, 1, tmp_path, device=CPU)
+    norm = trainer.learner.model.stem.bn1
+    weight, mean, var = norm.weight.clone(), norm.running_mean.clone(), norm.running_var.clone()
+    trainer.train()
+    assert not torch.equal(norm.weight, weight), "its weights learn"
+    assert torch.equal(norm.running_mean, mean)
+    assert torch.equal(norm.running_var, var)
+
+
 def test_a_finished_fold_is_not_trained_again(store: Store, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.root, train={"epochs": 1})
     train(recipe, folds=[1], out=tmp_path / "run", device="cpu")

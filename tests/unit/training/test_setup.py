@@ -10,14 +10,28 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
 from dfer.errors import DferError
+from dfer.losses.training_loss import TrainingLoss
 from dfer.model import LogoFormer
+from dfer.model.build import build_model
 from dfer.recipe import OptimSection
+from dfer.runtime.compiled import Compiled
 from dfer.store.joined import StorePart, join_stores
 from dfer.training import distributed
+from dfer.training.batch_norm import share_batch_norm
 from dfer.training.loop import FoldTrainer
-from dfer.training.setup import Compiled, build_optimizer, class_counts, epoch_portions, open_loaders, use_compile
+from dfer.training.setup import (
+    Learner,
+    build_optimizer,
+    class_counts,
+    compiled_features,
+    epoch_portions,
+    open_loaders,
+    use_compile,
+)
+from dfer.training.step import Stepper
 from tests.stores import small_store, tiny_recipe
 
 
@@ -51,17 +65,52 @@ def test_the_stem_learns_slower_from_stage_to_stage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "device", "processes", "expected"),
-    [
-        ("auto", "cpu", 1, False), ("auto", "cuda", 1, True), ("auto", "cuda", 8, False),
-        ("on", "cpu", 1, True), ("off", "cuda", 1, False),
-    ],
-)  # fmt: skip
-def test_what_is_compiled(
-    setting: str, device: str, processes: int, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(distributed, "world_size", lambda: processes)
+    ("setting", "device", "expected"),
+    [("auto", "cpu", False), ("auto", "cuda", True), ("on", "cpu", True), ("off", "cuda", False)],
+)
+def test_what_is_compiled(setting: str, device: str, expected: bool) -> None:
     assert use_compile(setting, torch.device(device)) == expected
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_messages_are_left_out_of_what_is_compiled(
+    processes: int, frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several processes compile what follows the shared batch norm, or everything where it is frozen."""
+    monkeypatch.setattr(distributed, "world_size", lambda: processes)
+    compiled: list[str] = []
+
+    def compile_it(function: Callable[..., Tensor], **_options: object) -> Callable[..., Tensor]:
+        compiled.append(function.__name__)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    model = LogoFormer(num_classes=3, num_frames=2, image_size=32, dim=8, depth=1, heads=2, stem_width=4).eval()
+    if not frozen:
+        share_batch_norm(model)
+    clips = torch.rand(2, 2, 3, 32, 32)
+    assert torch.equal(compiled_features(model)(clips), model.forward_features(clips))
+    assert compiled == ["encode" if processes == 2 and not frozen else "forward_features"]
+
+
+def test_every_fold_is_compiled(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Five folds with two sizes of batches are more graphs than dynamo keeps of one function."""
+    counted = CompileCounter()
+    options = {"backend": counted, "dynamic": False}
+    compile_it = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **_options: compile_it(function, **options))
+    recipe = tiny_recipe(Path(), train={"compile": "on"}, model={"dropout": 0.0})
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for fold in range(1, 6):
+            model = build_model(recipe.model, ["a", "b", "c"])
+            learner = Learner(model, TrainingLoss(recipe.loss, counts=torch.ones(3), dim=16), None, None)  # type: ignore[arg-type]
+            step = Stepper(recipe, learner, device=torch.device("cpu"), dtype=torch.float32, fold=fold)
+            for clips in (3, 2, 3):
+                step._features(torch.rand(clips, 4, 3, 32, 32))
+    assert counted.frame_count == 5 * 2
+    assert not [record for record in caplog.records if record.name.startswith("dfer")]
+    torch.compiler.reset()
 
 
 def test_a_compiler_that_fails_costs_one_warning(
