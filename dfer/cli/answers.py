@@ -17,6 +17,7 @@ from dfer.records import Prediction
 from dfer.reports.prediction_rows import csv_text
 from dfer.runtime.files import write_text
 from dfer.runtime.streams import is_stream
+from dfer.video.apart import DecodingProcess
 
 
 @contextmanager
@@ -61,6 +62,7 @@ class CsvResults(Growing[Prediction]):
 
 def answer_inputs(
     predictor: Predictor,
+    decoder: DecodingProcess,
     inputs: Sequence[Path],
     results: JsonResults,
     rows: CsvResults,
@@ -70,6 +72,7 @@ def answer_inputs(
 
     Args:
         predictor: answers.
+        decoder: decodes.
         inputs: videos, frame folders and images.
         results: gets the JSON object of each.
         rows: gets each answer.
@@ -85,7 +88,7 @@ def answer_inputs(
         prediction, analysis = kept.find(source) if kept else None, None
         try:
             if prediction is None:
-                analysis = _analyse(predictor, source, kept)
+                analysis = _analyse(predictor, decoder, source, kept)
                 prediction = analysis.prediction
         except VideoError as error:
             if len(inputs) == 1:
@@ -98,11 +101,12 @@ def answer_inputs(
         yield prediction, analysis
 
 
-def _analyse(predictor: Predictor, source: Path, kept: ProgressFile | None) -> Analysis:
+def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept: ProgressFile | None) -> Analysis:
     video, halves = Video.at(source), {"detect": 0, "recognise": 50}
     with Progress(name_text(source.name), "%") as progress:
+        frames = decoder.open(source, fps=predictor.fps)
         analysis = predictor.analyse(
-            source, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
+            frames, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
         )
     if kept and video:
         kept.add(video, analysis.prediction)

@@ -83,6 +83,15 @@ MirrorOption = Annotated[
         rich_help_panel=ANSWERS,
     ),
 ]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        metavar="SECONDS",
+        help="Time limit for a short clip; long clips get more.",
+        rich_help_panel=COMPUTE,
+    ),
+]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.", rich_help_panel=COMPUTE)]
 DeviceOption = Annotated[DeviceKind, typer.Option(help="Device to compute on.", rich_help_panel=COMPUTE)]
 

@@ -20,9 +20,11 @@ from dfer.cli.options import (
     DeviceOption,
     MirrorOption,
     PriorOption,
+    TimeoutOption,
 )
 from dfer.faces.detectors import AUTO
 from dfer.names import name_text
+from dfer.runtime.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
     from dfer.drawing.hide import HideStyle
@@ -145,6 +147,7 @@ def predict(
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
+    timeout: TimeoutOption = TIMEOUT_S,
 ) -> None:
     """Recognise the emotions of the faces in a video over time.
 
@@ -161,6 +164,7 @@ def predict(
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table
     from dfer.runs import find_checkpoint, newer_run
+    from dfer.video.apart import DecodingProcess
     from dfer.video.writer import WRITABLE_SUFFIXES
 
     if len(inputs) > 1 and (video or plot):
@@ -176,7 +180,7 @@ def predict(
     missing = [source for source in inputs if not os.path.exists(source)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(inputs):
         raise VideoError("no such file or folder", where=missing[0], hint="check the path")
-    with claim_outputs(json_to, csv_to, plot_to, video_to):
+    with claim_outputs(json_to, csv_to, plot_to, video_to), DecodingProcess(timeout_s=timeout) as decoder:
         predictor = Predictor(
             checkpoint,
             detector=detector,
@@ -202,7 +206,7 @@ def predict(
             keep_answers(predictor, inputs, (json_to, csv_to), resume) as kept,
         ):
             try:
-                for prediction, analysis in answer_inputs(predictor, inputs, results, rows, kept):  # noqa: B007
+                for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept):  # noqa: B007
                     predictions.append(prediction)
             except (KeyboardInterrupt, DferError):
                 if predictions and not (json_to or csv_to):

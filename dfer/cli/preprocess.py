@@ -14,12 +14,14 @@ from dfer.cli.options import (
     DetectorWeightsOption,
     EngineKind,
     ImagesKind,
+    TimeoutOption,
     WorkersOption,
     parse_shard,
 )
 from dfer.datasets import DATASETS
 from dfer.errors import DferError, UsageError
 from dfer.faces.detectors import AUTO
+from dfer.runtime.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
     from dfer.datasets import FolderOptions, RawDataset
@@ -65,15 +67,7 @@ def preprocess(
             rich_help_panel=COMPUTE,
         ),
     ] = EngineKind.local,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            min=1,
-            metavar="SECONDS",
-            help="Time limit for a short clip; long clips get more.",
-            rich_help_panel=COMPUTE,
-        ),
-    ] = 120.0,
+    timeout: TimeoutOption = TIMEOUT_S,
     shard: Annotated[
         str | None,
         typer.Option(

@@ -18,15 +18,15 @@ from typing import Any
 from dfer.errors import DferError, os_reason
 from dfer.faces.detectors import Detector
 from dfer.preprocessing.clip import Settings, missing_row, process_clip, unreadable_row
-from dfer.preprocessing.guard import read_through, take_snapshot, time_allowed_s
+from dfer.preprocessing.guard import read_through, take_snapshot
 from dfer.records import ClipRecord
-from dfer.runtime.machine import usable_cores
-from dfer.runtime.workers import WorkerDiedError, run_tasks
+from dfer.runtime.machine import limit_memory, usable_cores
+from dfer.runtime.patience import TIMEOUT_S, time_allowed_s
+from dfer.runtime.workers import failure_reason, run_tasks
 from dfer.store.manifest import ManifestRow
+from dfer.video.limits import max_memory
 
 logger = logging.getLogger(__name__)
-
-TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -142,23 +142,14 @@ def outcome(future: Future[ManifestRow], clip: ClipRecord, job: Job) -> Outcome:
     Raises:
         DferError: the store cannot be written.
     """
-    detail, is_crash = "", True
     try:
         return future.result(), False
     except DferError:
         raise
-    except TimeoutError:
-        detail, is_crash = f"took more than {clip_time_s(clip, job):.0f} s", False
-    except WorkerDiedError as error:
-        detail = f"the decoder crashed ({error})"
-    except MemoryError:
-        detail = "out of memory"
     except Exception as error:
         logger.debug("clip %s", clip.clip_id, exc_info=error)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        is_crash = "Insufficient memory" in reason  # OpenCV's words
-        detail = "out of memory" if is_crash else reason
-    return unreadable_row(clip, job.raw, detail), is_crash
+        detail, is_crash = failure_reason(error, clip_time_s(clip, job))
+        return unreadable_row(clip, job.raw, detail), is_crash
 
 
 _state: dict[str, Any] = {}  # of this worker process: arguments of `work_on_clip` besides the clip
@@ -170,6 +161,7 @@ def start_worker(job: Job) -> None:
 
     cv2.setNumThreads(1)  # with a thread pool in each worker, there would be more threads than cores
     _state.update(job=job, detector=job.settings.build_detector())
+    limit_memory(max_memory())
 
 
 def run_in_worker(clip: ClipRecord) -> ManifestRow:

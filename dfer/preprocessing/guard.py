@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from threading import Thread
-from typing import TypeVar
 
 from dfer.errors import DataError, os_reason
 from dfer.records import IMAGE_SUFFIXES, ClipRecord
 from dfer.runtime.filenames import require_possible
+from dfer.runtime.patience import call_with_timeout
 from dfer.runtime.reading import open_regular
 from dfer.store.manifest import ManifestRow
 
 _READ_AT_MOST = 512 * 2**20  # more may not stay in memory until it is decoded
 _CHUNK = 2**20
-_PER_BYTE_S = 200 / 2**20  # ten times what a long video of a low bit rate takes on a slow core
-_AT_MOST_S = 12 * 3600.0
-_FOLDER_S = 1800.0  # image files never hang a decoder, and counting them takes time on a network disk
 _PROBE_S = 60.0
 _MAX_FAILURES = 3  # in a row; a single bad sector or deleted file must not stop the run
 _DISK_ERRORS = {
@@ -39,7 +32,6 @@ _DISK_ERRORS = {
 }  # fmt: skip
 _CLIP_ERRORS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
-Value = TypeVar("Value")
 # Device, inode, size and modification time.
 Snapshot = tuple[int, int, int, int]
 
@@ -77,45 +69,6 @@ def read_through(source: Path) -> Snapshot:
     else:
         _read_file(source)
     return snapshot
-
-
-def time_allowed_s(source: Path, base_s: float) -> float:
-    """Return how long the work on a source may take, in seconds: `base_s`, and more for a long video.
-
-    A disk that does not answer gets no extra time.
-    """
-
-    def extra_s() -> float:
-        return _FOLDER_S if source.is_dir() else min(source.stat().st_size * _PER_BYTE_S, _AT_MOST_S)
-
-    try:
-        return base_s + call_with_timeout(10.0, extra_s)
-    except OSError:
-        return base_s
-
-
-def call_with_timeout(timeout_s: float, function: Callable[[], Value]) -> Value:
-    """Call a function that may wait forever for a disk.
-
-    Raises:
-        OSError: what the function raised; TimeoutError after `timeout_s`.
-    """
-    answer: Future[Value] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(function())
-        except Exception as error:
-            answer.set_exception(error)
-
-    # A daemon thread, so that a disk that never answers does not keep the program from ending.
-    Thread(target=run, daemon=True).start()
-    try:
-        return answer.result(timeout_s)
-    except FutureTimeoutError:
-        if answer.done():  # the function itself timed out
-            raise
-        raise TimeoutError(errno.ETIMEDOUT, "it does not answer") from None
 
 
 class DiskGuard:

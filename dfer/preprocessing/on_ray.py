@@ -31,7 +31,7 @@ from dfer.preprocessing.engines import (
     start_worker,
 )
 from dfer.records import ClipRecord
-from dfer.runtime.workers import Worker, stop_workers, wait_for
+from dfer.runtime.workers import KeptWorker, WorkerDiedError
 from dfer.store.manifest import ManifestRow
 from dfer.version import __version__
 
@@ -156,7 +156,7 @@ def _absolute(settings: Settings) -> Settings:
 
 # ---- on the nodes
 
-_here: dict[Job, Worker[ClipRecord, ManifestRow]] = {}  # of this Ray worker: the process for its clips
+_here: dict[Job, KeptWorker[ClipRecord, ManifestRow]] = {}  # of this Ray worker: the process for its clips
 
 
 def _run_on_node(clip: ClipRecord, job: Job, version: str) -> Outcome | DferError:
@@ -165,24 +165,19 @@ def _run_on_node(clip: ClipRecord, job: Job, version: str) -> Outcome | DferErro
         return DferError(f"a node has dfer {__version__}, the others {version}", hint=_NODES_HINT)
     try:
         worker = _here.get(job) or _start(job)
-        while not worker.ready:
-            wait_for([worker])
-            if not worker.advance():
-                del _here[job]
-                return unreadable_row(clip, job.raw, "the worker process died while it started"), True
         future: Future[ManifestRow] = worker.begin(clip, clip_time_s(clip, job))
-        while not future.done():
-            wait_for([worker])
-            if not worker.advance():
-                del _here[job]
+        worker.wait(future)
         return outcome(future, clip, job)
+    except WorkerDiedError:
+        return unreadable_row(clip, job.raw, "the worker process died while it started"), True
     except DferError as error:
         return error
 
 
-def _start(job: Job) -> Worker[ClipRecord, ManifestRow]:
-    stop_workers(list(_here.values()))  # of an earlier job
+def _start(job: Job) -> KeptWorker[ClipRecord, ManifestRow]:
+    for worker in _here.values():  # of an earlier job
+        worker.stop()
     _here.clear()
-    _here[job] = Worker(run_in_worker, start_worker, (job,))
-    atexit.register(stop_workers, [_here[job]])
+    _here[job] = KeptWorker(run_in_worker, start_worker, (job,))
+    atexit.register(_here[job].stop)
     return _here[job]

@@ -21,13 +21,14 @@ from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
 from dfer.names import name_text
 from dfer.preprocessing.clip import Settings, missing_row
-from dfer.preprocessing.engines import TIMEOUT_S, Engine, Job, Rows, run_in_workers
+from dfer.preprocessing.engines import Engine, Job, Rows, run_in_workers
 from dfer.preprocessing.folder import STORE_FILES, STORE_FOLDERS, open_for_writing, require_apart
 from dfer.preprocessing.forms import process_forms
 from dfer.preprocessing.guard import DiskGuard
 from dfer.preprocessing.journal import ensure_exclusive, finished_rows, has_crops, open_journal, remove_journals
 from dfer.records import ClipRecord
 from dfer.runtime.files import remove_unfinished, require_places, write_error
+from dfer.runtime.patience import TIMEOUT_S
 from dfer.store import DatasetInfo, clip_path, read_info
 from dfer.store.manifest import ManifestRow, write_manifest
 from dfer.version import __version__

@@ -85,6 +85,22 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
+def limit_memory(num_bytes: int) -> None:
+    """Let this process take no more than this much memory beyond what it has; elsewhere than on Linux, do nothing.
+
+    What it shares with other processes does not count. An allocation that would exceed the limit fails.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    status = Path("/proc/self/status").read_text()
+    held = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = held + num_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
 def child_peaks_bytes() -> list[int]:
     """Return `peak_memory_bytes` of this process's workers, of those that have one."""
     peaks = [peak_memory_bytes(child.pid) for child in multiprocessing.active_children()]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -131,6 +132,66 @@ class Worker(Generic[Task, Result]):
             future.set_result(result)  # type: ignore[arg-type]
         else:
             future.set_exception(error)
+
+
+class KeptWorker(Generic[Task, Result]):
+    """A worker for one task after another, which is started anew when it has died.
+
+    Args:
+        function: called with each task; importable.
+        initializer: called first in the process, with `initargs`.
+    """
+
+    def __init__(
+        self, function: Callable[[Task], Result], initializer: Callable[..., object], initargs: tuple[Any, ...]
+    ) -> None:
+        self._start = partial(Worker[Task, Result], function, initializer, initargs)
+        self._worker: Worker[Task, Result] | None = self._start()
+
+    def begin(self, task: Task, timeout_s: float | None) -> Future[Result]:
+        """Send a task to the worker, which has none; `wait` completes the future.
+
+        Raises:
+            WorkerDiedError: the worker died while it started.
+            Exception: what the initializer raised.
+        """
+        worker = self._worker = self._worker or self._start()
+        while not worker.ready:
+            wait_for([worker])
+            if not worker.advance():
+                self._worker = None
+                raise WorkerDiedError(worker.process.exitcode)
+        return worker.begin(task, timeout_s)
+
+    def wait(self, future: Future[Result]) -> None:
+        """Wait until a task is done, or the worker has died or exceeded the time limit."""
+        while self._worker is not None and not future.done():
+            wait_for([self._worker])
+            if not self._worker.advance():
+                self._worker = None
+
+    def stop(self) -> None:
+        """Stop the process as `stop_workers` does; the next task starts another."""
+        if self._worker is not None:
+            stop_workers([self._worker])
+            self._worker = None
+
+
+def failure_reason(error: Exception, timeout_s: float) -> tuple[str, bool]:
+    """Return why a task that decodes has failed, and whether its process crashed or ran out of memory.
+
+    Args:
+        error: of its future; no DferError.
+        timeout_s: the longest time that it might take.
+    """
+    if isinstance(error, TimeoutError):
+        return f"took more than {timeout_s:.0f} s", False
+    if isinstance(error, WorkerDiedError):
+        return f"the decoder crashed ({error})", True
+    reason = (f"{type(error).__name__}: {error}".splitlines() or [""])[0]
+    if isinstance(error, MemoryError) or "Insufficient memory" in reason:  # OpenCV's words
+        return "out of memory", True
+    return reason, False
 
 
 def run_tasks(

@@ -1,4 +1,4 @@
-"""The largest frame that is decoded, checked by headers before any memory is taken for it."""
+"""Limits on what is decoded: the largest frame, by headers before any memory is taken for it, and the memory in all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dfer.errors import UsageError, VideoError
 MAX_PIXELS_VARIABLE = "DFER_MAX_PIXELS"
 # 12,000 x 9,000, what phones reach, and more than three times 8K video. A frame takes 360 MB as RGB.
 DEFAULT_MAX_PIXELS = 120_000_000
+MAX_MEMORY_VARIABLE = "DFER_MAX_MEMORY"
+DEFAULT_MAX_MEMORY_MB = 2000  # beyond the libraries; a frame of that size takes half of it while it is decoded
 
 
 def max_pixels() -> int:
@@ -18,13 +20,25 @@ def max_pixels() -> int:
     Raises:
         UsageError: the variable is no positive whole number.
     """
-    text = os.environ.get(MAX_PIXELS_VARIABLE, "").replace("_", "")
+    return _read(MAX_PIXELS_VARIABLE, DEFAULT_MAX_PIXELS, "pixels", below=2**31)
+
+
+def max_memory() -> int:
+    """Return how many bytes a process may take to decode: `$DFER_MAX_MEMORY` megabytes, or 2000.
+
+    Raises:
+        UsageError: the variable is no positive whole number.
+    """
+    return _read(MAX_MEMORY_VARIABLE, DEFAULT_MAX_MEMORY_MB, "megabytes", below=10**9) * 10**6
+
+
+def _read(variable: str, default: int, unit: str, *, below: int) -> int:
+    text = os.environ.get(variable, "").replace("_", "")
     if not text:
-        return DEFAULT_MAX_PIXELS
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        return default
+    if not text.isdecimal() or not 0 < int(text) < below:
         raise UsageError(
-            f"{MAX_PIXELS_VARIABLE} is {text!r}, expected a number of pixels below 2147483648",
-            hint=f"unset {MAX_PIXELS_VARIABLE} for {DEFAULT_MAX_PIXELS}",
+            f"{variable} is {text!r}, expected a number of {unit} below {below}", hint=f"unset {variable} for {default}"
         )
     return int(text)
 

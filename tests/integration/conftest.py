@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from dfer.cli import console
 from dfer.store import Store
+from dfer.video.apart import DecodingProcess
 from tests.integration.program import dfer
 from tests.stores import small_store
 
@@ -25,6 +28,18 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for screen in (console.stdout, console.stderr):  # which read it once, if another test came before
         monkeypatch.setattr(screen, "width", 160)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _warm_decoder() -> Iterator[DecodingProcess]:
+    with DecodingProcess() as decoder:
+        yield decoder
+
+
+@pytest.fixture(autouse=True)
+def _one_decoder(monkeypatch: pytest.MonkeyPatch, _warm_decoder: DecodingProcess) -> None:
+    """Commands that run in this process share the one that decodes: starting it for each takes half a second."""
+    monkeypatch.setattr("dfer.video.apart.DecodingProcess", lambda **_: nullcontext(_warm_decoder))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shutil
 import signal
@@ -135,6 +136,21 @@ def open_last(raw: Path) -> Path:
     source = read_dataset("dfew", raw).clips[-1].source
     assert source is not None
     return source
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_decoder_that_crashes_costs_predict_one_input(
+    checkpoint: Path, raw: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    inputs = [raw / "Clip" / "original" / f"{clip}.mp4" for clip in (1, 2, 4, 5)]
+    process = start("predict", *inputs, "--checkpoint", checkpoint, "--detector", "haar", "--json", tmp_path / "a.json")
+    kept = tmp_path / "a.json.progress"
+    wait_until(lambda: kept.exists() and kept.read_bytes().count(b"\n") > 1, process)
+    os.kill(workers_of(process)[0], number)
+    outcome = finish(process).failed(1, f"cannot decode the video: the decoder crashed ({number.name})")
+    answers = [json.loads(line) for line in (tmp_path / "a.json").read_text().splitlines()]
+    assert [answer["source"] for answer in answers] == [str(path) for path in inputs]
+    assert ["error" in answer for answer in answers].count(True) == len(outcome.lines("error: ")) == 1
 
 
 # ---- shards

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from dfer.errors import DataError
 from dfer.preprocessing import guard
-from dfer.preprocessing.guard import DiskGuard, call_with_timeout, read_through, take_snapshot, time_allowed_s
+from dfer.preprocessing.guard import DiskGuard, read_through, take_snapshot
 from dfer.records import ClipRecord
 from dfer.store.manifest import ManifestRow
 
@@ -39,25 +38,6 @@ def test_images_that_cannot_be_read_do_not_spoil_their_folder(tmp_path: Path) ->
     (tmp_path / "4.jpg").symlink_to("/dev/zero")
     (tmp_path / "5.jpg").mkdir()
     assert read_through(tmp_path) == take_snapshot(tmp_path)
-
-
-def test_long_videos_are_given_more_time(tmp_path: Path) -> None:
-    short, long = tmp_path / "short.mp4", tmp_path / "long.mp4"
-    short.write_bytes(b"")
-    with long.open("wb") as file:
-        file.truncate(10 * 2**20)
-    assert time_allowed_s(short, 7) == 7
-    assert time_allowed_s(long, 7) == 7 + 2000
-    with long.open("wb") as file:
-        file.truncate(2**40)
-    assert time_allowed_s(long, 7) == 7 + 12 * 3600
-    assert time_allowed_s(tmp_path / "gone.mp4", 7) == 7
-
-
-def test_a_disk_that_does_not_answer() -> None:
-    with pytest.raises(TimeoutError, match="does not answer"):
-        call_with_timeout(0.05, lambda: time.sleep(5))
-    assert call_with_timeout(5, lambda: 3) == 3
 
 
 def unreadable(tmp_path: Path, name: str) -> tuple[ClipRecord, ManifestRow]:
