@@ -24,6 +24,7 @@ _SAME_S = 1e-6  # times that differ by less are equal
 BEST_ON_TEST: Selection = "best on test"
 BEST_ON_TEST_NOTE = "the epoch was chosen on the test fold: for comparison with published tables only"
 
+MAX_FPS = 100_000.0  # that a user may give to frames without times
 # Lower-case suffixes by which clips are found, opened and read: the only such list.
 IMAGE_SUFFIXES = frozenset({
     ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",

@@ -92,6 +92,14 @@ TimeoutOption = Annotated[
         rich_help_panel=COMPUTE,
     ),
 ]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE",
+        help="Frames per second of sources without times, such as frame folders.",
+        show_default="25, which is said",
+    ),
+]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.", rich_help_panel=COMPUTE)]
 DeviceOption = Annotated[DeviceKind, typer.Option(help="Device to compute on.", rich_help_panel=COMPUTE)]
 

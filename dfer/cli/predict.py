@@ -18,6 +18,7 @@ from dfer.cli.options import (
     DetectorWeightsOption,
     DeviceKind,
     DeviceOption,
+    FpsOption,
     MirrorOption,
     PriorOption,
     TimeoutOption,
@@ -134,14 +135,7 @@ def predict(
             help="Answer in JSON and CSV on a regular grid from 0: every bin, also where no face is seen.",
         ),
     ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RATE",
-            help="Frames per second of sources without times, such as frame folders.",
-            show_default="25, with a warning",
-        ),
-    ] = None,
+    fps: FpsOption = None,
     prior: PriorOption = None,
     mirror: MirrorOption = None,
     detector: DetectorOption = AUTO,

@@ -13,6 +13,7 @@ from dfer.cli.options import (
     DetectorOption,
     DetectorWeightsOption,
     EngineKind,
+    FpsOption,
     ImagesKind,
     TimeoutOption,
     WorkersOption,
@@ -99,6 +100,7 @@ def preprocess(
             rich_help_panel=RECORDINGS,
         ),
     ] = ImagesKind.auto,
+    fps: FpsOption = None,
     max_failures: Annotated[
         float, typer.Option(min=0, help="Number of failed clips to tolerate; below 1, a fraction of all clips.")
     ] = 0.05,
@@ -149,12 +151,17 @@ def preprocess(
         _conclude(run_merge(data, store, limit=limit), data, raw, store, max_failures)
         return
 
+    from dfer.cli.console import note
     from dfer.cli.progress import Progress
     from dfer.faces.detectors import resolve_detector
-    from dfer.preprocessing import Settings
+    from dfer.preprocessing import Settings, has_frame_folders
     from dfer.preprocessing import preprocess as run
     from dfer.store.manifest import ManifestRow
+    from dfer.video.limits import check_rate
 
+    check_rate(fps)
+    if fps is None and has_frame_folders(data.clips):
+        note("note: frame folders have no times: 25 frames a second are assumed; --fps sets the rate")
     aligned = all(clip.aligned or clip.source is None for clip in data.clips)
     kind, weights = resolve_detector("none" if aligned else detector, detector_weights)
     failed = 0
@@ -171,7 +178,7 @@ def preprocess(
             data,
             raw,
             store,
-            Settings(size, kind, weights),
+            Settings(size, kind, weights, fps),
             workers=workers,
             engine=_build_engine(engine, workers),
             timeout_s=timeout,

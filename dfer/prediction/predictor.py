@@ -38,9 +38,9 @@ from dfer.runtime.device import choose_device
 from dfer.runtime.files import sha256_of
 from dfer.version import __version__
 from dfer.video import FrameSource, open_frames
+from dfer.video.limits import check_rate
 
 BATCH_WINDOWS = 8
-MAX_FPS = 100_000.0
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
@@ -103,10 +103,7 @@ class Predictor:
                     f"the {name} must be above 0, at least {MIN_STRIDE_S} seconds, not {value}", where=f"--{name}"
                 )
         check_bin(bin)
-        if fps is not None and not 0 < fps <= MAX_FPS:
-            raise UsageError(
-                f"the rate must be above 0 and at most {MAX_FPS:.0f} frames a second, not {fps}", where="--fps"
-            )
+        check_rate(fps)
         self.checkpoint = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         self.device = choose_device(device)
         self.model, self.info = load_checkpoint(self.checkpoint, self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from dfer.faces.detectors import FALLBACK, Detector, build_detector
 from dfer.faces.tracking.clock import Clock
 from dfer.faces.tracking.track import track_main_face
 from dfer.names import name_text
-from dfer.records import ClipRecord, FaceTrack
+from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ClipRecord, FaceTrack
 from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
 from dfer.video import Frame, FrameSource, cut_segment, open_frames, open_pixels
@@ -38,11 +38,13 @@ class Settings:
         size: side of the crops, pixels.
         detector: key in `dfer.faces.detectors.DETECTORS`.
         weights: the detector's weights.
+        fps: frames per second of sources without times, such as frame folders; None for 25.
     """
 
     size: int = 128
     detector: str = FALLBACK
     weights: Path | None = None
+    fps: float | None = None
 
     def build_detector(self) -> Detector:
         """Build the detector."""
@@ -56,7 +58,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         clip: the clip.
         raw: the raw data set's folder.
         out: the store's folder.
-        settings: crop size.
+        settings: crop size, and the rate of sources without times.
         detector: finds the faces, unless the clip is aligned.
 
     Returns:
@@ -69,7 +71,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         return missing_row(clip, raw)
     row = unreadable_row(clip, raw, "")
     try:
-        source = open_clip(clip)
+        source = open_clip(clip, settings.fps)
         row = replace(row, fps=source.fps, source_frames=source.num_frames)
         if clip.others and (damage := source.damage):
             return replace(row, detail=f"{DAMAGED}{damage}")
@@ -103,8 +105,12 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
     )
 
 
-def open_clip(clip: ClipRecord) -> FrameSource:
+def open_clip(clip: ClipRecord, fps: float | None = None) -> FrameSource:
     """Open the source of a clip, or the segment of it that the clip is.
+
+    Args:
+        clip: the clip, which has a source.
+        fps: frames per second of a source without times; 25 by default.
 
     Raises:
         VideoError: it cannot be read.
@@ -112,8 +118,15 @@ def open_clip(clip: ClipRecord) -> FrameSource:
     assert clip.source is not None  # for mypy: a clip without a source is missing
     if clip.pixels is not None:
         return open_pixels(clip.source, clip.pixels)
-    source = open_frames(clip.source)
+    source = open_frames(clip.source, fps=fps)
     return source if clip.span is None else cut_segment(source, clip.span)
+
+
+def has_frame_folders(clips: Iterable[ClipRecord]) -> bool:
+    """Return whether a clip is a folder of frames, which has no times."""
+    files = IMAGE_SUFFIXES | VIDEO_SUFFIXES  # need not be looked for
+    sources = {clip.source for clip in clips if clip.source is not None and clip.pixels is None}
+    return any(source.suffix.lower() not in files and source.is_dir() for source in sources)
 
 
 def clock_of(source: FrameSource) -> Clock:

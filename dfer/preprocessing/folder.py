@@ -38,7 +38,7 @@ def open_for_writing(out: Path, info: DatasetInfo, shard: tuple[int, int], *, ov
     there = read_info(out) if out.is_dir() else None
     if there is None:
         is_new = not out.exists() or all(map(is_unfinished, out.iterdir()))
-        if is_new and create_json(out / "dataset.json", asdict(info)):
+        if is_new and create_json(out / "dataset.json", info.to_dict()):
             return
         there = read_info(out)  # another shard may have created it meanwhile
     if there is None:

@@ -119,6 +119,7 @@ def preprocess(
         detector=settings.detector,
         notice=read_notice(raw),
         tool_version=__version__,
+        fps=settings.fps,
     )
     open_for_writing(out, info, shard, overwrite=overwrite)
     with open_journal(out, shard) as journal:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from dfer.errors import DataError, reason_suffix
-from dfer.records import Split
+from dfer.records import MAX_FPS, Split
 from dfer.runtime.files import atomic_path, sha256_of, write_json
 from dfer.runtime.reading import open_regular, parse_json, read_json
 from dfer.settings import MAX_CROP_SIZE, STRICT, CropSize, Labels, Name, Note, read_record
@@ -64,6 +64,7 @@ class DatasetInfo:
         notice: what everyone who sees results on these data must know (drawings, not faces), or "".
         tool_version: the dfer that wrote the store.
         format: version of the store's layout.
+        fps: frames per second of frame folders and other sources without times; None where that was assumed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -77,6 +78,11 @@ class DatasetInfo:
     notice: Note
     tool_version: Name
     format: Name = STORE_FORMAT
+    fps: Annotated[float, Field(gt=0.0, le=MAX_FPS)] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as `dataset.json` has them; one that was not given is left out, as in older stores."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ class Store:
 
     @cached_property  # it takes 0.1 s for 35,000 clips, and several warnings compare it
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.info.to_dict(), sort_keys=True).encode())
         for row in self.rows:
             digest.update(
                 f"{row.clip_id}\0{row.label}\0{row.sha256}\0{sorted(row.folds.items())}\n".encode(
@@ -339,8 +345,8 @@ def write_info(root: Path, info: DatasetInfo) -> None:
         DataError: a value, such as a label of a thousand letters, could not be read again.
         DferError: it cannot be written.
     """
-    check_info(asdict(info), root, what="cannot make such a store")
-    write_json(root / "dataset.json", asdict(info))
+    check_info(info.to_dict(), root, what="cannot make such a store")
+    write_json(root / "dataset.json", info.to_dict())
 
 
 def read_info(root: Path) -> DatasetInfo | None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from dfer.errors import UsageError, VideoError
+from dfer.records import MAX_FPS
 
 MAX_PIXELS_VARIABLE = "DFER_MAX_PIXELS"
 # 12,000 x 9,000, what phones reach, and more than three times 8K video. A frame takes 360 MB as RGB.
@@ -41,6 +42,18 @@ def _read(variable: str, default: int, unit: str, *, below: int) -> int:
             f"{variable} is {text!r}, expected a number of {unit} below {below}", hint=f"unset {variable} for {default}"
         )
     return int(text)
+
+
+def check_rate(fps: float | None) -> None:
+    """Check the rate that a user gives to sources without times.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise UsageError(
+            f"the rate must be above 0 and at most {MAX_FPS:.0f} frames a second, not {fps}", where="--fps"
+        )
 
 
 def require_size(width: int, height: int, where: Path) -> None:

@@ -173,9 +173,14 @@ def test_preprocess_takes_aligned_faces_as_they_are(drawn: Path, tmp_path: Path)
         for number, crop in enumerate(crops[:6]):
             cv2.imwrite(str(folder / f"{number}.png"), crop[..., ::-1])
     command = ("preprocess", "folder", tmp_path / "faces", "--detector", "none", "--size", 128, "--engine", "inline")
-    dfer(*command, "--out", "store").succeeded()
+    outcome = dfer(*command, "--out", "store").succeeded()
+    assert outcome.err.count("25 frames a second are assumed; --fps sets the rate") == 1
     store = open_store(Path("store"))
     assert store.info.detector == "none"
+    dfer(*command, "--out", "store", "--fps", 10).failed(2, "other settings: fps None -> 10.0", hint="--overwrite")
+    outcome = dfer(*command, "--out", "store", "--fps", 10, "--overwrite").succeeded()
+    assert "assumed" not in outcome.err
+    assert {row.fps for row in open_store(Path("store")).rows} == {10.0}
     kept = read_clip(store.clip_path("happy/clip")).astype(int)
     assert kept.shape == (6, 128, 128, 3)
     assert np.abs(kept - crops[:6]).mean() < 4  # the JPEG's loss

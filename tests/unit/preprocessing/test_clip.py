@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dfer.faces.detectors import build_detector
-from dfer.preprocessing.clip import Settings, process_clip
+from dfer.preprocessing.clip import Settings, has_frame_folders, process_clip
 from dfer.records import ClipRecord, Span
 from dfer.store import clip_path, read_clip, read_clip_record
 
@@ -40,6 +40,25 @@ def test_a_segment_is_packed_with_its_own_frames_only(
     record = read_clip_record(path)
     assert record.frames == list(range(len(numbers)))
     assert record.times_s[0] == 0
+
+
+@pytest.mark.parametrize(("fps", "rate", "num_frames"), [(None, 25, 5), (10.0, 10, 2), (50.0, 50, 10)])
+def test_the_rate_of_a_folder_of_frames_sets_its_times(
+    frames: Path, tmp_path: Path, fps: float | None, rate: float, num_frames: int
+) -> None:
+    clip = ClipRecord("clip", 0, "happy", frames, {1: "train"}, span=Span(0.2, 0.4))
+    settings = Settings(48, "none", fps=fps)
+    row = process_clip(clip, frames.parent, tmp_path / "out", settings, build_detector("none", None))
+    assert (row.fps, row.num_frames) == (rate, num_frames)
+    times = read_clip_record(clip_path(tmp_path / "out", "clip")).times_s
+    assert times == pytest.approx(np.arange(num_frames) / rate)
+
+
+def test_frame_folders_are_told_from_files(frames: Path) -> None:
+    clips = [ClipRecord(name, 0, "happy", frames.parent / name, {}) for name in ("a.mp4", "b.JPG", "clip")]
+    missing = ClipRecord("c", 0, "happy", None, {})
+    assert has_frame_folders([*clips, missing])
+    assert not has_frame_folders([*clips[:2], missing])
 
 
 def test_a_segment_beyond_the_end_is_unreadable(frames: Path, tmp_path: Path) -> None:

@@ -42,3 +42,16 @@ def test_opening_a_folder(tmp_path: Path, store: Store) -> None:
     with pytest.raises(UsageError, match="not a store"):
         open_for_writing(tmp_path / "photos", store.info, (1, 1), overwrite=True)
     assert (tmp_path / "photos" / "me.jpg").exists()
+
+
+def test_the_rate_of_frames_without_times_is_a_setting_and_older_stores_have_none(tmp_path: Path, store: Store) -> None:
+    assert "fps" not in (store.root / "dataset.json").read_text()
+    with pytest.raises(UsageError, match=r"other settings: fps None -> 12\.5"):
+        open_for_writing(store.root, replace(store.info, fps=12.5), (1, 1), overwrite=False)
+    given = replace(store.info, fps=12.5)
+    for _ in range(2):
+        open_for_writing(tmp_path / "new", given, (1, 1), overwrite=False)
+    assert read_info(tmp_path / "new") == given
+    for fps in (None, 25.0):
+        with pytest.raises(UsageError, match=r"other settings: fps 12\.5 -> "):
+            open_for_writing(tmp_path / "new", replace(given, fps=fps), (1, 1), overwrite=False)

@@ -25,7 +25,7 @@ def processed(
         cv2.imwrite(str(source / f"{index:03d}.png"), frame[..., ::-1])
     if times is not None:
         video = scene.source(times, float(times[-1]) + 0.04)
-        monkeypatch.setattr("dfer.preprocessing.clip.open_frames", lambda _: video)
+        monkeypatch.setattr("dfer.preprocessing.clip.open_frames", lambda *_, **__: video)
     clip = ClipRecord("clip", 0, "happy", source, {1: "train"})
     return process_clip(clip, folder, folder / "store", Settings(size=32), scene.oracle)
 
