@@ -41,6 +41,11 @@ def _above_bars() -> Iterator[None]:
         yield
 
 
+def _one_line(text: str) -> str:
+    """Escape what a name must not do to a terminal or a log, also the beginning of a line such as `error: `."""
+    return printable(text, keep="\t")
+
+
 def _print(text: Text) -> None:
     try:
         with _above_bars():
@@ -57,7 +62,7 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        _print(Text(prefix, style) + Text(printable(record.getMessage())))
+        _print(Text(prefix, style) + Text(_one_line(record.getMessage())))
 
 
 def configure_logging(*, debug: bool) -> None:
@@ -71,11 +76,11 @@ def configure_logging(*, debug: bool) -> None:
 
 def print_error(message: str, *, hint: str | None = None) -> None:
     """Print the error line and the hint."""
-    _print(Text("error: ", "bold red") + Text(printable(message)))
+    _print(Text("error: ", "bold red") + Text(_one_line(message)))
     if hint:
-        _print(Text("hint: ", "cyan") + Text(printable(hint)))
+        _print(Text("hint: ", "cyan") + Text(_one_line(hint)))
 
 
 def note(message: str) -> None:
     """Print a line to stderr."""
-    _print(Text(printable(message)))
+    _print(Text(_one_line(message)))

@@ -3,8 +3,9 @@
     python -m dfer.release.lock          # or: make lock
 
 pip resolves pyproject.toml within the versions of requirements.lock and reports which file it would install of each
-package; nothing is installed. The hashes of a version that the file has already stay beside the new ones: a lock made
-on a machine with a CPU build of torch, and again on one with a CUDA build, serves both.
+package; nothing is installed. The hashes of a version that the file has already stay beside the new ones. The shipped
+lock was made with PyTorch's CPU build of torch; PyPI's build for Linux is another file and needs NVIDIA's packages, which
+`make lock` adds on a machine whose pip finds that build.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from dfer.runtime.files import write_text
 
 VERSIONS, HASHED = Path("requirements.lock"), Path("requirements.hashed.lock")
 INSTALLED = (".[export]", "setuptools")  # the second one builds the first
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 HEADER = f"""\
 # What production installs need, with the SHA-256 of every file: Linux on x86-64, Python 3.11. `make lock` writes it
 # from pyproject.toml and {VERSIONS}; run on another kind of machine, it adds the hashes of that machine's files.
-#     pip install --require-hashes -r {HASHED}
+#     pip install --require-hashes --extra-index-url {TORCH_INDEX} -r {HASHED}
 #     pip install --no-deps --no-build-isolation .
+# Of torch it has the CPU build, which is at that index; PyPI's build for Linux is another file.
 """
 _REQUIREMENT = re.compile(r"^(\S+)==(\S+)((?:\s*\\\n\s+--hash=sha256:[0-9a-f]{64})+)", re.MULTILINE)
 

@@ -32,12 +32,14 @@ DOWNLOAD_HINT = (
 _PACKS_BY_QUALITY = ("buffalo_l", "antelopev2", "buffalo_m", "buffalo_s", "buffalo_sc")
 
 # SHA-256 of the published detectors with landmarks, by the names that they are distributed under: insightface's packs
-# buffalo_s and buffalo_sc, buffalo_m, buffalo_l, antelopev2.
+# buffalo_s and buffalo_sc, buffalo_m, buffalo_l, antelopev2. Other projects that pin these files name the same digests,
+# such as yakhyo/uniface in its table of weights.
 _SCRFD_10G = ("5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",)
 PUBLISHED_SHA256 = {
     "det_500m.onnx": (
         "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a",
-        "e1bd4150e4ed9dd6dee500d66f616832e76e34be1cb630dca7565b7fdb7a26fb",  # the same, with inputs named by h and w
+        # Published nowhere that we know of: the copy that dfer was developed and measured with, taken on trust.
+        "e1bd4150e4ed9dd6dee500d66f616832e76e34be1cb630dca7565b7fdb7a26fb",
     ),
     "det_2.5g.onnx": ("041f73f47371333d1d17a6fee6c8ab4e6aecabefe398ff32cca4e2d5eaee0af9",),
     "det_10g.onnx": _SCRFD_10G,
