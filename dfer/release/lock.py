@@ -4,8 +4,8 @@
 
 pip resolves pyproject.toml within the versions of requirements.lock and reports which file it would install of each
 package; nothing is installed. The hashes of a version that the file has already stay beside the new ones. The shipped
-lock was made with PyTorch's CPU build of torch; PyPI's build for Linux is another file and needs NVIDIA's packages, which
-`make lock` adds on a machine whose pip finds that build.
+lock was made with PyTorch's CPU build of torch. PyPI's build for Linux is another file and needs NVIDIA's packages;
+`make lock` adds both on a machine whose pip finds that build.
 """
 
 from __future__ import annotations
