@@ -14,6 +14,7 @@ from dfer.names import name_text
 from dfer.prediction.predictor import Analysis, Predictor
 from dfer.prediction.progress import ProgressFile, Video
 from dfer.records import Prediction
+from dfer.records.prediction_json import error_dict
 from dfer.reports.prediction_rows import csv_text
 from dfer.runtime.files import write_text
 from dfer.runtime.streams import is_stream
@@ -67,6 +68,7 @@ def answer_inputs(
     results: JsonResults,
     rows: CsvResults,
     kept: ProgressFile | None,
+    schema: int,
 ) -> Iterator[tuple[Prediction, Analysis | None]]:
     """Answer inputs one after another; one of several that cannot be read is reported and left out.
 
@@ -77,6 +79,7 @@ def answer_inputs(
         results: gets the JSON object of each.
         rows: gets each answer.
         kept: answers that are known already, which gets the others.
+        schema: of the JSON objects.
 
     Yields:
         Each answer, and what it was made from unless it was known.
@@ -94,9 +97,9 @@ def answer_inputs(
             if len(inputs) == 1:
                 raise
             print_error(str(error), hint=error.hint)
-            results.add({"schema": "dfer.prediction/1", "source": name_text(source), "error": str(error)})
+            results.add(error_dict(name_text(source), str(error), schema))
             continue
-        results.add(prediction.to_dict())
+        results.add(prediction.to_dict(schema))
         rows.add(prediction)
         yield prediction, analysis
 
@@ -111,6 +114,5 @@ def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept:
     if kept and video:
         kept.add(video, analysis.prediction)
     for warning in analysis.prediction.warnings:
-        if warning != predictor.info.notice:  # said at the beginning, with the checkpoint
-            note(f"warning: {name_text(source)}: {warning}")
+        note(f"warning: {name_text(source)}: {warning}")
     return analysis

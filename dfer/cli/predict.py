@@ -25,6 +25,7 @@ from dfer.cli.options import (
 )
 from dfer.faces.detectors import AUTO
 from dfer.names import name_text
+from dfer.records.prediction_json import SCHEMA, SCHEMAS
 from dfer.runtime.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -78,6 +79,16 @@ def predict(
         str | None,
         typer.Option(metavar="FILE|-", help="Write JSON, one object per input; - is stdout.", rich_help_panel=OUTPUT),
     ] = None,
+    schema: Annotated[
+        int,
+        typer.Option(
+            min=SCHEMAS[0],
+            max=SCHEMAS[-1],
+            metavar="1|2",
+            help="Version of the JSON; 1 is the older one, without quality and confidence.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = SCHEMA,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -136,6 +147,9 @@ def predict(
         ),
     ] = None,
     fps: FpsOption = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth/--no-smooth", help="Smooth each face's timeline lightly, without lag.")
+    ] = True,
     prior: PriorOption = None,
     mirror: MirrorOption = None,
     detector: DetectorOption = AUTO,
@@ -187,6 +201,7 @@ def predict(
             mirror=mirror,
             fps=fps,
             bin=bin,
+            smooth=smooth,
         )
         note(describe_checkpoint(predictor.checkpoint, predictor.info))
         note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")
@@ -200,7 +215,7 @@ def predict(
             keep_answers(predictor, inputs, (json_to, csv_to), resume) as kept,
         ):
             try:
-                for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept):  # noqa: B007
+                for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept, schema):  # noqa: B007
                     predictions.append(prediction)
             except (KeyboardInterrupt, DferError):
                 if predictions and not (json_to or csv_to):

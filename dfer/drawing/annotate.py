@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageColor, ImageDraw
 
-from dfer.drawing.style import emotion_color, ink_on
+from dfer.drawing.style import NOT_SURE, UNSURE_COLOR, emotion_color, ink_on
 from dfer.drawing.text import Font, load_font, wrap_text
 from dfer.runtime.formatting import percent, timestamp
 
-Drawn = tuple[ArrayLike, str, Mapping[str, float], int]
+Drawn = tuple[ArrayLike, str, Mapping[str, float], int, str]
 Frame = NDArray[np.uint8]
 Region = tuple[int, int, int, int]  # x1, y1, x2, y2 in the frame, the last two exclusive
 
@@ -63,7 +63,8 @@ def annotate_frame(
     Args:
         frame_rgb: uint8 [H, W, 3], RGB.
         faces: of each face the box (x1, y1, x2, y2 in pixels), the winning emotion, the probabilities of all
-            emotions, 0..1, in the order to draw them, and its number.
+            emotions, 0..1, in the order to draw them, its number, and why the answer should not be trusted, or "": then
+            it is grey and says so.
         time_s: the frame's time, seconds; written in the lower left corner.
         footer: what a viewer must not miss, such as that the model has seen drawings only.
 
@@ -74,20 +75,21 @@ def annotate_frame(
     height, width = canvas.shape[:2]
     sizes = _choose_sizes(width, height)
     visible = [(box, *face[1:]) for face in faces if (box := _inside(face[0], width, height)) is not None]
-    for box, label, _, _ in visible:
-        _draw_box(canvas, box, label, sizes)
+    for box, label, _, _, doubt in visible:
+        _draw_box(canvas, box, _color(label, doubt), sizes)
     bottom = _draw_footer(canvas, timestamp(time_s), footer or "", sizes)
     taken: list[Region] = []
-    for box, label, probabilities, number in visible:
-        name = f"#{number} {label}" if len(faces) > 1 else label
-        taken.append(_draw_tag(canvas, box, f"{name} {percent(probabilities[label], 0)} %", label, sizes))
+    for box, label, probabilities, number, doubt in visible:
+        answer = f"{NOT_SURE}: {doubt}" if doubt else f"{label} {percent(probabilities[label], 0)} %"
+        text = f"#{number} {answer}" if len(faces) > 1 else answer
+        taken.append(_draw_tag(canvas, box, text, _color(label, doubt), sizes))
     boxes = [box for box, *_ in visible]
-    for place, (box, label, probabilities, _) in enumerate(visible):
+    for place, (box, label, probabilities, _, doubt) in enumerate(visible):
         shown = _choose_bars(probabilities, len(visible), (width, bottom), sizes)
         others = [*boxes[:place], *boxes[place + 1 :]]
         panel = _place_panel(_panel_size(tuple(shown), sizes), box, (width, bottom), others, taken, sizes.pad)
         if panel is not None:
-            _draw_panel(canvas, panel, label, shown, sizes)
+            _draw_panel(canvas, panel, "" if doubt else label, shown, sizes)
             taken.append(panel)
     return canvas
 
@@ -124,10 +126,14 @@ def _drawing_on_shade(canvas: Frame, region: Region) -> Iterator[Image.Image]:
         yield image
 
 
-def _draw_box(canvas: Frame, box: Region, label: str, sizes: _Sizes) -> None:
+def _color(label: str, doubt: str) -> str:
+    return UNSURE_COLOR if doubt else emotion_color(label)
+
+
+def _draw_box(canvas: Frame, box: Region, color_name: str, sizes: _Sizes) -> None:
     x1, y1, x2, y2 = box
     thick = max(2, sizes.tag_size // 6)
-    color = ImageColor.getrgb(emotion_color(label))
+    color = ImageColor.getrgb(color_name)
     for rows, columns in (
         (slice(y1, y1 + thick), slice(x1, x2)),
         (slice(max(y1, y2 - thick), y2), slice(x1, x2)),
@@ -137,15 +143,14 @@ def _draw_box(canvas: Frame, box: Region, label: str, sizes: _Sizes) -> None:
         canvas[rows, columns] = color
 
 
-def _draw_tag(canvas: Frame, box: Region, text: str, label: str, sizes: _Sizes) -> Region:
-    """Draw the emotion on the box's upper edge, or just inside where there is no room above."""
+def _draw_tag(canvas: Frame, box: Region, text: str, color: str, sizes: _Sizes) -> Region:
+    """Draw the answer on the box's upper edge, or just inside where there is no room above."""
     frame_height, frame_width = canvas.shape[:2]
     width = min(frame_width, round(sizes.tag.getlength(text)) + 2 * sizes.pad)
     height = round(1.25 * sizes.tag_size) + sizes.pad // 2
     x = min(box[0], frame_width - width)
     y = box[1] - height if box[1] >= height else box[1]
     region = (x, y, x + width, min(frame_height, y + height))
-    color = emotion_color(label)
     with _drawing(canvas, region) as image:
         image.paste(color, (0, 0, *image.size))
         ImageDraw.Draw(image).text((sizes.pad, height / 2), text, font=sizes.tag, fill=ink_on(color), anchor="lm")
@@ -231,7 +236,7 @@ def _panel_names(labels: tuple[str, ...], sizes: _Sizes) -> Image.Image:
 
 
 def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, float], sizes: _Sizes) -> None:
-    """Draw a bar for each emotion, the winner's name and number bright."""
+    """Draw a bar for each emotion, the winner's name and number bright; without a winner, "", all in grey."""
     labels = tuple(shown)
     names, bars, _ = _panel_columns(labels, sizes)
     start, right = names + 2 * sizes.pad, panel[2] - panel[0] - sizes.pad
@@ -245,7 +250,7 @@ def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, f
             length = round(bars * min(1.0, max(0.0, probability)))
             pen.rectangle((start, upper, start + bars - 1, lower), fill=_TRACK)
             if length:
-                pen.rectangle((start, upper, start + length - 1, lower), fill=emotion_color(label))
+                pen.rectangle((start, upper, start + length - 1, lower), fill=_color(label, "" if winner else NOT_SURE))
             ink = _BRIGHT if label == winner else _PALE
             if label == winner:
                 pen.text((sizes.pad, middle), label, font=sizes.small, fill=ink, anchor="lm")

@@ -23,6 +23,8 @@ from dfer.labels import EMOTION_COLORS
 from dfer.runtime.files import atomic_path
 from dfer.runtime.streams import is_stream
 
+NOT_SURE = "not sure"  # in place of an emotion that should not be trusted, everywhere
+UNSURE_COLOR = "#7F7F7F"
 _MARGIN, _GAP = 0.25, 0.14  # inches around the figure; between its body and the heading or footer
 _TITLE_PT, _SUBTITLE_PT, _NOTICE_PT = 13.0, 8.5, 8.0
 # The formats we write, without the date and program that matplotlib adds: the same figure gives the same file.
@@ -99,7 +101,7 @@ DARK = Theme(
 
 def emotion_color(label: str) -> str:
     """Return the emotion's colour in every plot, table and video; grey for any other class."""
-    return EMOTION_COLORS.get(label, "#7F7F7F")
+    return EMOTION_COLORS.get(label, UNSURE_COLOR)
 
 
 def ink_on(color: str | tuple[float, ...]) -> str:

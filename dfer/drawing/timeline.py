@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from dfer.drawing.style import LIGHT, Theme, emotion_color, ink_on, new_figure, text_width
+from dfer.drawing.style import LIGHT, NOT_SURE, Theme, emotion_color, ink_on, new_figure, text_width
 from dfer.runtime.formatting import clock
 
 _WIDTH, _PLOT_WIDTH = 10.0, 9.0  # inches, of the figure and of its panels
@@ -32,6 +33,7 @@ class FaceLane:
         edges: float64 [N + 1], seconds, ascending: step n lasts from edges[n] to edges[n + 1].
         probabilities: float64 [C, N]; a column of zeros where the face is not seen.
         runs: (start, end, label) of each stretch that one emotion wins, seconds.
+        unsure: (start, end) of each stretch whose answer should not be trusted.
     """
 
     name: str
@@ -39,6 +41,7 @@ class FaceLane:
     edges: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     runs: Sequence[tuple[float, float, str]]
+    unsure: Sequence[tuple[float, float]] = ()
 
 
 def draw_timeline(
@@ -71,10 +74,10 @@ def draw_timeline(
         panels = body.subplots(max(1, len(lanes)), sharex=True, squeeze=False)[:, 0]
         for axes, lane in zip(panels, lanes, strict=False):
             _draw_probabilities(axes, lane, labels, theme)
-            _draw_winners(axes, lane.runs, total or 1.0, panel, theme)
+            _draw_winners(axes, lane, total or 1.0, panel, theme)
             _write_caption(axes, lane, theme)
         if lanes:
-            _add_legend(body, labels, columns)
+            _add_legend(body, labels, columns, theme if any(lane.unsure for lane in lanes) else None)
         else:
             _write_no_face(panels[0], theme)
         _mark_time(panels[-1], total)
@@ -89,24 +92,32 @@ def _draw_probabilities(axes: Axes, lane: FaceLane, labels: Sequence[str], theme
     axes.grid(color=theme.paper, alpha=0.35)
 
 
-def _draw_winners(
-    axes: Axes, runs: Sequence[tuple[float, float, str]], total: float, panel: float, theme: Theme
-) -> None:
-    """Add the strip below zero, over the grid lines."""
+def _draw_winners(axes: Axes, lane: FaceLane, total: float, panel: float, theme: Theme) -> None:
+    """Add the strip below zero, over the grid lines; unsure time is hatched up to the top."""
     gap, bottom = -_STRIP_GAP / panel, -(_STRIP_GAP + _STRIP) / panel
     axes.axhspan(bottom, 0, color=theme.paper, zorder=3)
     axes.axhspan(bottom, gap, color=theme.empty(), zorder=3)
-    colors = [emotion_color(label) for _, _, label in runs]
-    spans = [(start, end - start) for start, end, _ in runs]
-    axes.broken_barh(spans, (bottom, gap - bottom), facecolors=colors, zorder=4)
-    for (start, length), (_, _, label), color in zip(spans, runs, colors, strict=True):
+    runs = [*((start, end, label, emotion_color(label)) for start, end, label in lane.runs)]
+    runs += [(start, end, NOT_SURE, theme.rule) for start, end in lane.unsure]
+    spans = [(start, end - start) for start, end, _, _ in runs]
+    axes.broken_barh(spans, (bottom, gap - bottom), facecolors=[color for *_, color in runs], zorder=4)
+    hatched = [(start, end - start) for start, end in lane.unsure]
+    for low, high in ((0.0, 1.0), (bottom, gap)):
+        axes.broken_barh(hatched, (low, high - low), zorder=4, **_hatching(theme))
+    for (start, length), (_, _, label, color) in zip(spans, runs, strict=True):
         if text_width(label, _TEXT_PT) + 0.1 < _PLOT_WIDTH * length / total:
             middle = (start + length / 2, (bottom + gap) / 2)
+            plain = {"facecolor": color, "edgecolor": "none", "pad": 1.0} if label == NOT_SURE else None
             axes.text(
                 *middle, label, ha="center", va="center", fontsize=_TEXT_PT, color=ink_on(color), zorder=5,
-                in_layout=False,
+                in_layout=False, bbox=plain,
             )  # fmt: skip
     axes.set_ylim(bottom, 1)
+
+
+def _hatching(theme: Theme) -> dict[str, Any]:
+    """Return the look of time whose answer should not be trusted: what is below shows through, faintly."""
+    return {"facecolor": (*to_rgb(theme.paper), 0.6), "edgecolor": theme.muted, "hatch": "////", "linewidth": 0.0}
 
 
 def _write_caption(axes: Axes, lane: FaceLane, theme: Theme) -> None:
@@ -115,8 +126,11 @@ def _write_caption(axes: Axes, lane: FaceLane, theme: Theme) -> None:
     axes.annotate(lane.summary, (1, 0), color=theme.muted, in_layout=False, **after)
 
 
-def _add_legend(body: SubFigure, labels: Sequence[str], columns: int) -> None:
+def _add_legend(body: SubFigure, labels: Sequence[str], columns: int, unsure: Theme | None) -> None:
+    """Name the emotions' colours and, if a theme is given, the hatching."""
     squares = [Patch(color=emotion_color(label), label=label) for label in labels]
+    if unsure:
+        squares.append(Patch(label=NOT_SURE, **_hatching(unsure)))
     # matplotlib fills a legend column by column; row by row is the order of the labels.
     in_rows = [square for column in range(columns) for square in squares[column::columns]]
     body.legend(handles=in_rows, loc="outside upper left", ncols=columns, handlelength=0.9, handleheight=0.9)

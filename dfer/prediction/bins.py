@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import UsageError
-from dfer.records import Bin, FaceBin, FacePrediction, Segment
+from dfer.records import Bin, FaceBin, FacePrediction, Quality, Segment
+from dfer.records.timeline import main_doubts
 
 MIN_BIN_S = 0.01
 _SAME = 1e-6  # of a bin: times that differ by less are equal
@@ -72,7 +75,29 @@ def _face_bin(number: int, parts: Sequence[tuple[float, Segment]]) -> FaceBin:
     means = _means(weights, [[segment.probabilities[label] for label in labels] for segment in segments])
     probabilities = dict(zip(labels, (means / means.sum()).tolist(), strict=True))
     x1, y1, x2, y2 = _means(weights, [segment.box for segment in segments]).tolist()
-    return FaceBin(number, float(weights.sum()), labels[int(means.argmax())], probabilities, (x1, y1, x2, y2))
+    return FaceBin(
+        number,
+        float(weights.sum()),
+        labels[int(means.argmax())],
+        probabilities,
+        (x1, y1, x2, y2),
+        _mean_quality(weights, [segment.quality for segment in segments]),
+        float(np.average([segment.confidence for segment in segments], weights=weights)),
+        main_doubts(parts),
+    )
+
+
+def _mean_quality(weights: NDArray[np.float64], qualities: Sequence[Quality | None]) -> Quality | None:
+    """Return the weighted means of what is known."""
+    known = [(weight, quality) for weight, quality in zip(weights, qualities, strict=True) if quality is not None]
+    if not known:
+        return None
+    means: dict[str, Any] = {}
+    for field in fields(Quality):
+        values = [(weight, getattr(quality, field.name)) for weight, quality in known]
+        values = [(weight, value) for weight, value in values if value is not None]
+        means[field.name] = sum(w * v for w, v in values) / sum(w for w, _ in values) if values else None
+    return Quality(**means)
 
 
 def _means(weights: NDArray[np.float64], rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:

@@ -21,18 +21,26 @@ from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
 from dfer.faces.detectors import build_detector, choose_detector
+from dfer.faces.quality import measure_crop
 from dfer.faces.tracking.clock import Clock
 from dfer.faces.tracking.track import track_faces, track_main_face
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
-from dfer.prediction.answers import answer_for_face
 from dfer.prediction.bins import check_bin, cut_bins, stride_within
-from dfer.prediction.windows import MIN_STRIDE_S, Cell, Window, cut_cells, default_stride_s, iter_window_crops
+from dfer.prediction.faces import predict_face
+from dfer.prediction.windows import (
+    MIN_STRIDE_S,
+    Window,
+    cut_cells,
+    default_stride_s,
+    default_window_s,
+    iter_window_crops,
+)
 from dfer.preprocessing.clip import clock_of
 from dfer.pretrained import pretrained_name
-from dfer.records import FacePrediction, FaceTrack, Prediction, Segment
+from dfer.records import FaceTrack, Prediction
 from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.runtime.device import choose_device
 from dfer.runtime.files import sha256_of
@@ -68,13 +76,15 @@ class Predictor:
         stride: seconds of a segment of the timeline; None for as long as the model's frames in a row, taken at 20 to
             30 frames a second, and never shorter than one frame is shown.
         window: seconds around the middle of a segment that the model's frames are spread over, as training spreads
-            them over a clip; None for what a training clip lasted, or the default length of a segment if that is more.
+            them over a clip; None for what a training clip lasted, for a model of stills 1 second, or the default
+            length of a segment if that is more.
         prior: how often each emotion is expected: "balanced", "training", a data set or a file, see
             `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each window with its mirror image, for twice the computation; None for what the checkpoint says.
         fps: frames per second of sources without times, such as frame folders; 25 by default.
         bin: seconds of a bin of the regular grid on which the prediction answers as well; None for no grid. Segments
             then fill a bin exactly, unless `stride` is given.
+        smooth: smooth the timeline lightly, see `dfer.prediction.smoothing`.
 
     Raises:
         DferError: no checkpoint, a checkpoint that cannot be used, or no detector.
@@ -94,6 +104,7 @@ class Predictor:
         mirror: bool | None = None,
         fps: float | None = None,
         bin: float | None = None,
+        smooth: bool = True,
     ) -> None:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
@@ -116,6 +127,7 @@ class Predictor:
             here = alignment_settings(self.info.crop_size)
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
         self.faces, self.stride, self.window, self.fps, self.bin = faces, stride, window, fps, bin
+        self.smooth = smooth
 
     @property
     def description(self) -> dict[str, Any]:
@@ -145,6 +157,7 @@ class Predictor:
             "window": self.window,
             "fps": self.fps,
             "bin": self.bin,
+            "smooth": self.smooth,
         }
 
     def __call__(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Prediction:
@@ -166,15 +179,24 @@ class Predictor:
         clock = clock_of(frames)
         tracks = self._find_tracks(frames, clock, progress)
         default_s = default_stride_s(clock, self.model.config.num_frames)
-        window_s = self.window or max(self.info.clip_s, default_s)
+        window_s = self.window or default_window_s(self.info.clip_s, default_s)
         stride_s = self.stride or (stride_within(self.bin, default_s) if self.bin else default_s)
         timelines = [cut_cells(track, clock, stride_s=stride_s, window_s=window_s) for track in tracks]
         windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))
-        probabilities = self._recognise(frames, tracks, windows, progress)
-        faces = []
-        for face, (track, cells) in enumerate(zip(tracks, timelines, strict=True)):
-            answers = [(cell, probabilities[face, cell.window]) for cell in cells]
-            faces.append(_face_prediction(face, track, frames.size_hw, answers, self.info.labels))
+        pictures = [np.full((len(track.frames), 2), np.nan, np.float32) for track in tracks]
+        probabilities = self._recognise(frames, tracks, windows, pictures, progress)
+        faces = [
+            predict_face(
+                track,
+                cells,
+                np.stack([probabilities[track.track_id, cell.window] for cell in cells]),
+                pictures[track.track_id],
+                self.info.labels,
+                size_hw=frames.size_hw,
+                smooth=self.smooth,
+            )
+            for track, cells in zip(tracks, timelines, strict=True)
+        ]
         prediction = Prediction(
             source=name_text(frames.path if isinstance(source, FrameSource) else source),
             duration=frames.duration,
@@ -184,6 +206,7 @@ class Predictor:
             faces=faces,
             warnings=self._warnings(frames, tracks),
             bins=cut_bins(faces, bin_s=self.bin, end_s=frames.duration) if self.bin else None,
+            notice=self.info.notice,
         )
         return Analysis(prediction, frames, tracks)
 
@@ -202,12 +225,31 @@ class Predictor:
 
     @torch.inference_mode()
     def _recognise(
-        self, source: FrameSource, tracks: Sequence[FaceTrack], windows: Sequence[Window], progress: Progress
+        self,
+        source: FrameSource,
+        tracks: Sequence[FaceTrack],
+        windows: Sequence[Window],
+        pictures: Sequence[NDArray[np.float32]],
+        progress: Progress,
     ) -> dict[Window, NDArray[np.float64]]:
-        """Return the class probabilities, float64 [C], of each window."""
+        """Return the class probabilities, float64 [C], of each window.
+
+        Args:
+            source: the video.
+            tracks: its faces.
+            windows: each once; those of a face in order of time.
+            pictures: of each face, float32 [frames, 2]; filled with the quality of the crops that are made.
+            progress: called with the pass and its progress.
+        """
+
+        def crop(frame: Frame, face: int, place: int) -> Frame:
+            image = self._crop(frame, tracks[face].landmarks[place])
+            pictures[face][place] = measure_crop(image)
+            return image
+
         config = self.model.config
         results: dict[Window, NDArray[np.float64]] = {}
-        crops = iter_window_crops(source, tracks, windows, self._crop)
+        crops = iter_window_crops(source, tracks, windows, crop)
         while batch := list(islice(crops, BATCH_WINDOWS)):
             sampled = [images[sample_frames(len(images), config.num_frames, self.info.segments)] for _, images in batch]
             clips = torch.from_numpy(np.stack(sampled)).to(self.device)
@@ -222,7 +264,7 @@ class Predictor:
         return resize_crop(frame, size) if self.detector.aligned_input else align_face(frame, landmarks, size)
 
     def _warnings(self, source: FrameSource, tracks: Sequence[FaceTrack]) -> list[str]:
-        warnings = [self.info.notice] if self.info.notice else []
+        warnings = []
         if not tracks:
             warnings.append(f"no face found in {source.num_frames} frames")
         if any(track.people is not None for track in tracks):
@@ -235,31 +277,6 @@ class Predictor:
         if tracks and not self.detector.aligned_input and (text := self.info.detector_warning(self.detector.name)):
             warnings.append(text)
         return warnings
-
-
-def _face_prediction(
-    number: int,
-    track: FaceTrack,
-    size_hw: tuple[int, int],
-    answers: Sequence[tuple[Cell, NDArray[np.float64]]],
-    labels: Sequence[str],
-) -> FacePrediction:
-    """Put a face's answer together from the probabilities, float64 [C], of its cells."""
-    segments, lengths = [], []
-    height, width = size_hw
-    for cell, probabilities in answers:
-        # Detectors guess the part of a face that lies outside the frame.
-        x1, y1, x2, y2 = np.clip(track.boxes_xyxy[cell.places].mean(0), 0, (width, height, width, height)).tolist()
-        segments.append(Segment(cell.start, cell.end, *_name(probabilities, labels), box=(x1, y1, x2, y2)))
-        lengths.append(cell.end - cell.start)
-    whole = answer_for_face(np.stack([probabilities for _, probabilities in answers]), np.array(lengths), labels)
-    return FacePrediction(number, segments[0].start, segments[-1].end, *_name(whole, labels), segments=segments)
-
-
-def _name(probabilities: NDArray[np.float64], labels: Sequence[str]) -> tuple[str, dict[str, float]]:
-    """Return the winning label, and the probability of each."""
-    probabilities = probabilities / probabilities.sum()
-    return labels[int(probabilities.argmax())], dict(zip(labels, probabilities.tolist(), strict=True))
 
 
 def _whole_frames(source: FrameSource) -> FaceTrack:

@@ -19,6 +19,8 @@ Window = tuple[int, range]  # a face, and the places in its track's arrays that 
 
 MIN_STRIDE_S = 1e-3  # the resolution of the answer's times
 _SAME_S = 1e-6  # times that differ by less are equal
+STILLS_WINDOW_S = 1.0  # of a model that was trained on stills; docs/confidence.md says why
+_STILL_S = 0.1  # a clip shorter than this was a still
 # By default a cell lasts as long as the model's frames at the video's rate, but no longer or shorter than at these.
 _USUAL_FPS = (20.0, 30.0)
 
@@ -37,6 +39,16 @@ class Cell(NamedTuple):
     end: float
     places: range
     window: range
+
+
+def default_window_s(clip_s: float, stride_s: float) -> float:
+    """Return the length of the windows of a model, seconds.
+
+    Args:
+        clip_s: what a clip of its training lasted. Stills have no speed, so their length says nothing.
+        stride_s: of the default length of a cell, which is the least.
+    """
+    return max(STILLS_WINDOW_S if clip_s < _STILL_S else clip_s, stride_s)
 
 
 def default_stride_s(clock: Clock, num_frames: int) -> float:
@@ -130,7 +142,7 @@ def iter_window_crops(
     source: FrameSource,
     tracks: Sequence[FaceTrack],
     windows: Sequence[Window],
-    crop: Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]],
+    crop: Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]],
 ) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
     """Yield each window with its crops, from one pass over the frames they need.
 
@@ -138,7 +150,7 @@ def iter_window_crops(
         source: the video.
         tracks: its faces.
         windows: each once; those of a face in order of time.
-        crop: makes a crop, uint8 [S, S, 3], from a frame and a face's landmarks.
+        crop: makes a crop, uint8 [S, S, 3], from a frame, the number of a face, and the frame's place in its track.
 
     Yields:
         The window, and its crops, uint8 [N, S, S, 3].
@@ -152,7 +164,7 @@ def iter_window_crops(
     held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in tracks]
     for index, frame in source.iter_frames(sorted(needed)):
         for face, place in sorted(needed[index]):
-            held[face][place] = crop(frame, tracks[face].landmarks[place])
+            held[face][place] = crop(frame, face, place)
             queue = waiting[face]
             while queue and queue[0][-1] == place:
                 places = queue.popleft()

@@ -28,9 +28,9 @@ from dfer.evaluation.metrics import expected_calibration_error
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.video_model import VideoModel
 from dfer.prediction.predictor import Predictor
-from dfer.prediction.timeline import emotion_runs
 from dfer.pretrained import pretrained_name
 from dfer.records import VIDEO_SUFFIXES
+from dfer.records.timeline import emotion_runs
 from dfer.release.card_sets import CardSet, MeasuredSet, measure_set, parse_set
 from dfer.release.script import run_script
 from dfer.release.stability import CROP_CHANGES, VIDEO_CHANGES, agreement, changed_share, emotion_shares

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfer.model.pixels import LUMA
-from dfer.prediction.timeline import emotion_runs
 from dfer.records import FacePrediction
+from dfer.records.timeline import emotion_runs
 from dfer.video import FrameSource
 from dfer.video.decoders import Frame
 

@@ -68,7 +68,7 @@ def write_demo_report(
         _timeline_section(prediction, out),
         _time_section(timings, machine),
     ]
-    remarks = unique_lines(evaluation.notes, prediction.warnings, list(notes))
+    remarks = unique_lines(evaluation.notes, prediction.notes, list(notes))
     if remarks:
         sections.append(Section("Notes", points=remarks))
     page = Page(
@@ -149,7 +149,7 @@ def _training_section(metrics: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def _timeline_section(prediction: Prediction, out: Path) -> Section:
-    noted = replace(prediction, warnings=prediction.warnings or [DRAWINGS_ONLY])
+    noted = replace(prediction, notice=prediction.notice or DRAWINGS_ONLY)
     name = Path(prediction.source).name
     image = _illustrate("timeline", f"emotion timeline of {name}", lambda theme: draw_prediction(noted, theme=theme))
     faces = [

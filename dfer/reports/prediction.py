@@ -12,13 +12,14 @@ from rich.text import Text
 
 from dfer.drawing.annotate import annotate_frame
 from dfer.drawing.hide import HideStyle, hide_faces
-from dfer.drawing.style import LIGHT, Theme, emotion_color
+from dfer.drawing.style import LIGHT, NOT_SURE, Theme, emotion_color
 from dfer.drawing.tables import new_table, with_notes
 from dfer.drawing.timeline import FaceLane, draw_timeline
 from dfer.faces.tracking.cover import cover_faces
 from dfer.prediction.predictor import Analysis
-from dfer.prediction.timeline import emotion_runs, gaps, probability_steps
+from dfer.prediction.timeline import probability_steps
 from dfer.records import FacePrediction, Prediction
+from dfer.records.timeline import Run, emotion_runs, gaps
 from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
 from dfer.video import VideoWriter
 
@@ -55,8 +56,10 @@ def _face_cells(face: FacePrediction, prediction: Prediction) -> list[Text]:
     seen = _visible(face, prediction.duration) if prediction.num_frames > 1 else MISSING
     return [
         Text(str(face.id)),
-        Text(face.label, f"bold {emotion_color(face.label)}"),
-        Text(percent(face.probabilities[face.label])),
+        Text(f"{NOT_SURE} ({face.label})", "dim")
+        if face.unsure
+        else Text(face.label, f"bold {emotion_color(face.label)}"),
+        Text(percent(face.probabilities[face.label]), "dim" if face.unsure else ""),
         Text(seen),
         _course(face, prediction) if prediction.num_frames > 1 else Text(),
     ]
@@ -73,22 +76,28 @@ def _course(face: FacePrediction, prediction: Prediction) -> Text:
     runs, missing = emotion_runs(face), gaps(face)
     total = prediction.duration
     if len(runs) + len(missing) <= MAX_RUNS:
-        parts = [(run.start, run.end, run.label, emotion_color(run.label)) for run in runs]
+        parts = [(run.start, run.end, *_named(run)) for run in runs]
         parts += [(start, end, "not seen", "dim") for start, end in missing]
         shown = [(span(start, end, total=total), name, style) for start, end, name, style in sorted(parts)]
         widest = max((len(when) for when, _, _ in shown), default=0)
         lines = [Text.assemble((f"{when:>{widest}}  ", "dim"), (name, style)) for when, name, style in shown]
         return Text("\n").join(lines)
-    lengths: dict[str, float] = {}
+    lengths: dict[tuple[str, str], float] = {}
     for run in runs:
-        lengths[run.label] = lengths.get(run.label, 0.0) + run.end - run.start
+        named = (NOT_SURE, "dim") if run.reasons else (run.label, emotion_color(run.label))
+        lengths[named] = lengths.get(named, 0.0) + run.end - run.start
     seen = sum(lengths.values()) or 1.0
     lines = [
-        Text.assemble((f"{_share(length / seen):>3} %  ", "dim"), (label, emotion_color(label)))
-        for label, length in sorted(lengths.items(), key=lambda item: -item[1])
+        Text.assemble((f"{_share(length / seen):>3} %  ", "dim"), named)
+        for named, length in sorted(lengths.items(), key=lambda item: -item[1])
     ]
     changes = [pluralize(len(runs) - 1, "change"), *([pluralize(len(missing), "gap")] if missing else [])]
     return Text("\n").join([*lines, Text(", ".join(changes), "dim")])
+
+
+def _named(run: Run) -> tuple[str, str]:
+    """Return what a run shows, and in which style."""
+    return (f"{NOT_SURE}: {run.reasons[0]}", "dim") if run.reasons else (run.label, emotion_color(run.label))
 
 
 def _share(fraction: float) -> str:
@@ -97,9 +106,9 @@ def _share(fraction: float) -> str:
 
 def _warnings(predictions: Sequence[Prediction]) -> list[str]:
     """Return each warning once, with the video's name unless it holds for all."""
-    every = unique_lines(*(prediction.warnings for prediction in predictions))
-    common = [text for text in every if all(text in prediction.warnings for prediction in predictions)]
-    own = [f"{_name(p)}: {text}" for p in predictions for text in p.warnings if text not in common]
+    every = unique_lines(*(prediction.notes for prediction in predictions))
+    common = [text for text in every if all(text in prediction.notes for prediction in predictions)]
+    own = [f"{_name(p)}: {text}" for p in predictions for text in p.notes if text not in common]
     return [*common, *own]
 
 
@@ -111,7 +120,7 @@ def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
     """Draw the emotion timeline of a video: per face the probabilities over time and the winning emotion.
 
     Args:
-        prediction: its warnings are printed below.
+        prediction: its notice and warnings are printed below.
         theme: the colours.
     """
     ends = [segment.end for face in prediction.faces for segment in face.segments]
@@ -126,20 +135,24 @@ def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
         total=total,
         title=_name(prediction),
         subtitle=_facts(prediction, total),
-        footer=[*prediction.warnings, *notes],
+        footer=[*prediction.notes, *notes],
         theme=theme,
     )
 
 
 def _lane(face: FacePrediction, labels: Sequence[str], total: float) -> FaceLane:
     summary = f"{face.label} {percent(face.probabilities[face.label], 0)} %"
+    if face.unsure:
+        summary = f"{NOT_SURE}: {face.reasons[0]}"
     if total:
         summary += f" · seen {seen_when(face, total)}"
     else:
         face = replace(face, segments=[replace(segment, start=0.0, end=1.0) for segment in face.segments])
     edges, probabilities = probability_steps(face, labels)
-    runs = [(run.start, run.end, run.label) for run in emotion_runs(face)]
-    return FaceLane(f"face {face.id}", summary, edges, probabilities, runs)
+    runs = emotion_runs(face)
+    sure = [(run.start, run.end, run.label) for run in runs if not run.reasons]
+    unsure = [(run.start, run.end) for run in runs if run.reasons]
+    return FaceLane(f"face {face.id}", summary, edges, probabilities, sure, unsure)
 
 
 def seen_when(face: FacePrediction, total: float) -> str:
@@ -186,7 +199,7 @@ def write_annotated_video(
     covered = {}
     if hide:
         covered = cover_faces(source.watch_frames(lambda done: report(done / 2)), source.times_s)
-    footer = prediction.warnings[0] if prediction.warnings else None
+    footer = next(iter(prediction.notes), None)
     with VideoWriter(path, fps=source.fps, size_hw=source.size_hw) as writer:
         for index, frame in source.watch_frames(lambda done: report(1 - (1 - done) / passes)):
             time_s = float(source.times_s[index])
@@ -194,7 +207,9 @@ def write_annotated_video(
             for face, track, place in zip(prediction.faces, analysis.tracks, places, strict=True):
                 if index in place:
                     segment = next((s for s in face.segments if time_s < s.end), face.segments[-1])
-                    shown.append((track.boxes_xyxy[place[index]], segment.label, segment.probabilities, face.id))
+                    doubt = segment.reasons[0] if segment.unsure else ""
+                    box = track.boxes_xyxy[place[index]]
+                    shown.append((box, segment.label, segment.probabilities, face.id, doubt))
             if hide:
                 frame = hide_faces(frame, [*covered.get(index, ()), *(box for box, *_ in shown)], hide)
             writer.write(annotate_frame(frame, shown, time_s=time_s, footer=footer), time_s)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
-from dfer.records import Prediction
+from dfer.records import FaceBin, Prediction, Quality, Segment
+from dfer.records.prediction_json import quality_dict
 from dfer.runtime.cells import quote_cell
 
-_FIRST = ["source", "face", "start", "end", "visible", "x1", "y1", "x2", "y2", "label"]
+_FIRST = ["source", "face", "start", "end", "visible"]
+_ANSWER = ["x1", "y1", "x2", "y2", "label", "confidence", "unsure", "reasons"]
+_QUALITY = [field.name for field in fields(Quality)]
 
 
 def csv_text(predictions: Sequence[Prediction], *, header: bool = True) -> str:
-    """Return a row per face and segment, or per face and bin: source, face, times, box, emotion and all probabilities.
+    """Return a row per face and segment, or per face and bin, with the columns of `csv_columns`.
 
     Text that a spreadsheet would run as a formula is quoted with an apostrophe.
 
@@ -37,7 +41,7 @@ def csv_columns(labels: Sequence[str]) -> list[str]:
     Args:
         labels: the emotions; each has a column of its probability.
     """
-    return [*_FIRST, *(f"p_{label}" for label in labels)]
+    return [*_FIRST, *_ANSWER, *_QUALITY, *(f"p_{label}" for label in labels)]
 
 
 def csv_rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[list[str]]:
@@ -53,29 +57,29 @@ def csv_rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[list[str
     source = quote_cell(prediction.source)
     if prediction.bins is not None:
         for one in prediction.bins:
-            for face in one.faces:
-                found = _answer_cells(face.box, face.label, face.probabilities, labels)
-                yield [source, str(face.face), *_times(one.start, one.end, face.visible), *found]
+            for seen in one.faces:
+                yield [source, str(seen.face), *_times(one.start, one.end, seen.visible), *_answer(seen, labels)]
             if not one.faces:
-                yield [source, "", *_times(one.start, one.end, 0.0), *_answer_cells(None, None, {}, labels)]
+                yield [source, "", *_times(one.start, one.end, 0.0), *_answer(None, labels)]
         return
-    for face_found in prediction.faces:
-        for segment in face_found.segments:
-            found = _answer_cells(segment.box, segment.label, segment.probabilities, labels)
-            length = segment.end - segment.start
-            yield [source, str(face_found.id), *_times(segment.start, segment.end, length), *found]
+    for face in prediction.faces:
+        for segment in face.segments:
+            times = _times(segment.start, segment.end, segment.end - segment.start)
+            yield [source, str(face.id), *times, *_answer(segment, labels)]
     if not prediction.faces:
-        yield [source, "", *_times(0.0, prediction.duration, 0.0), *_answer_cells(None, None, {}, labels)]
+        yield [source, "", *_times(0.0, prediction.duration, 0.0), *_answer(None, labels)]
 
 
 def _times(*seconds: float) -> list[str]:
     return [f"{value:.3f}" for value in seconds]
 
 
-def _answer_cells(
-    box: Sequence[float] | None, label: str | None, probabilities: Mapping[str, float], labels: Sequence[str]
-) -> list[str]:
-    if box is None or label is None:
-        return [""] * (5 + len(labels))
-    shares = [f"{probabilities.get(name, 0.0):.6f}" for name in labels]
-    return [*(f"{value:.1f}" for value in box), quote_cell(label), *shares]
+def _answer(answer: Segment | FaceBin | None, labels: Sequence[str]) -> list[str]:
+    if answer is None or answer.box is None or answer.label is None or answer.confidence is None:
+        return [""] * (len(_ANSWER) + len(_QUALITY) + len(labels))
+    trust = [f"{answer.confidence:.4f}", str(answer.unsure).lower(), "; ".join(answer.reasons)]
+    measures = [""] * len(_QUALITY)
+    if answer.quality is not None:
+        measures = ["" if value is None else str(value) for value in quality_dict(answer.quality).values()]
+    shares = [f"{answer.probabilities.get(name, 0.0):.6f}" for name in labels]
+    return [*(f"{value:.1f}" for value in answer.box), quote_cell(answer.label), *trust, *measures, *shares]

@@ -258,7 +258,7 @@ def test_demo_runs_the_whole_pipeline_and_goes_on_where_it_stopped() -> None:
     prediction = json.loads((out / "prediction.json").read_text())
     assert evaluation["schema"] == "dfer.evaluation/1"
     assert evaluation["dataset"] == "tried"  # not "data"
-    assert prediction["schema"] == "dfer.prediction/1"
+    assert prediction["schema"] == "dfer.prediction/2"
     assert f"WAR {evaluation['mean']['war']:.2%}" in outcome.out
     page = (out / "report" / "index.html").read_text()
     assert (out / "report" / "prediction.mp4").stat().st_size > 0

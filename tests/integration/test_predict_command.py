@@ -19,12 +19,14 @@ from dfer.labels import DFEW_LABELS
 from dfer.video import open_frames
 from tests.integration.program import PATIENCE_S, Outcome, dfer, environment
 
+TRUST = ["confidence", "unsure", "reasons"]
+
 
 def check_prediction(value: dict[str, Any], source: Path) -> None:
     """A prediction as the contract has it, true to the video."""
     frames = open_frames(source)
-    assert list(value) == ["schema", "source", "duration", "fps", "num_frames", "model", "faces", "warnings"]
-    assert value["schema"] == "dfer.prediction/1"
+    assert list(value) == ["schema", "source", "duration", "fps", "num_frames", "model", "faces", "notice", "warnings"]
+    assert value["schema"] == "dfer.prediction/2"
     assert value["source"] == str(source)
     assert value["duration"] == pytest.approx(frames.duration, abs=1e-3)
     assert value["fps"] == pytest.approx(frames.fps, abs=1e-3)
@@ -34,7 +36,7 @@ def check_prediction(value: dict[str, Any], source: Path) -> None:
     assert Path(value["model"]["checkpoint"]).is_file()
     height, width = frames.size_hw
     for number, face in enumerate(value["faces"]):
-        assert list(face) == ["id", "start", "end", "visible", "spans", "label", "probabilities", "segments"]
+        assert list(face) == ["id", "start", "end", "visible", "spans", "label", "probabilities", *TRUST, "segments"]
         assert face["id"] == number
         assert 0 <= face["start"] < face["end"] <= value["duration"]
         check_answer(face)
@@ -46,7 +48,7 @@ def check_prediction(value: dict[str, Any], source: Path) -> None:
             assert before["start"] < after["start"]
             assert before["end"] < after["end"]
         for segment in face["segments"]:
-            assert list(segment) == ["start", "end", "label", "probabilities", "box"]
+            assert list(segment) == ["start", "end", "label", "probabilities", "box", *TRUST, "quality"]
             assert face["start"] <= segment["start"] < segment["end"] <= face["end"]
             check_answer(segment)
             x1, y1, x2, y2 = segment["box"]
@@ -72,7 +74,8 @@ def test_json_is_what_the_contract_says(checkpoint: Path, clip: Path) -> None:
     check_prediction(value, clip)
     (face,) = value["faces"]
     assert face["end"] - face["start"] > 0.9 * value["duration"]
-    assert any("drawings" in warning for warning in value["warnings"])
+    assert "drawings" in value["notice"]
+    assert value["warnings"] == []
     assert outcome.err.count("drawings") == 1
 
 
@@ -115,7 +118,7 @@ def test_several_inputs_are_json_lines_and_one_that_cannot_be_read_keeps_no_othe
     assert [answer["source"] for answer in answers] == [str(path) for path in inputs]
     check_prediction(answers[0], first)
     check_prediction(answers[2], second)
-    assert answers[1]["schema"] == "dfer.prediction/1"
+    assert answers[1]["schema"] == "dfer.prediction/2"
     assert "cannot read the video" in answers[1]["error"]
     assert "faces" not in answers[1]
 

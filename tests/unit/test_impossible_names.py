@@ -22,7 +22,6 @@ from dfer.preprocessing import Settings, preprocess
 from dfer.preprocessing.guard import DiskGuard
 from dfer.preprocessing.run import merge
 from dfer.recipe import Recipe, load_recipe, save_recipe
-from dfer.reports.prediction_rows import write_prediction_csv
 from dfer.reports.shown_clips import write_store_report
 from dfer.run_records import read_metrics, read_run
 from dfer.runtime.files import write_text
@@ -70,7 +69,6 @@ FUNCTIONS: dict[str, Callable[[Path], object]] = {
     "read_run": read_run,
     "read_metrics": read_metrics,
     "plan_evaluation": lambda path: plan_evaluation(run=path),
-    "write_prediction_csv": lambda path: write_prediction_csv([], path),
     "write_text": lambda path: write_text(path, "a"),
     "lock_file": hold_lock,
     "open_frames": open_frames,

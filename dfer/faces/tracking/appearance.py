@@ -12,7 +12,7 @@ from dfer.faces.align import align_face
 from dfer.records import Face
 
 # Every face is aligned to this side in pixels, so that neither similarity nor sharpness depends on its size.
-_SIDE = 64
+PATCH_SIDE = 64
 _CELLS, _ORIENTATIONS = 8, 8
 _PATTERN_SIDE = 24
 _SHAPE_DIM = _CELLS * _CELLS * _ORIENTATIONS + _PATTERN_SIDE**2
@@ -23,7 +23,7 @@ _MIN_COLOUR_SIMILARITY = 0.85
 
 def face_patch(frame_rgb: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """Return the aligned face at a fixed size, uint8 [64, 64, 3]."""
-    return align_face(frame_rgb, face.landmarks, _SIDE)
+    return align_face(frame_rgb, face.landmarks, PATCH_SIDE)
 
 
 def measure_sharpness(patch: NDArray[np.uint8]) -> float:
@@ -86,7 +86,7 @@ def _edge_directions(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     turn = np.arctan2(dy, dx) % (2 * np.pi) / (2 * np.pi) * _ORIENTATIONS
     low = np.floor(turn)
     share = turn - low
-    cell = np.arange(_SIDE) // (_SIDE // _CELLS)
+    cell = np.arange(PATCH_SIDE) // (PATCH_SIDE // _CELLS)
     place = (cell[:, None] * _CELLS + cell[None, :]) * _ORIENTATIONS
     counts = np.zeros(_CELLS * _CELLS * _ORIENTATIONS)
     for direction, weight in ((low, 1 - share), (low + 1, share)):

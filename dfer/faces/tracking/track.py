@@ -126,6 +126,7 @@ def _fill_in(main: FaceTrack, stand_ins: Sequence[FaceTrack]) -> FaceTrack:
     return replace(
         main,
         frames=merged("frames"),
+        scores=merged("scores"),
         boxes_xyxy=merged("boxes_xyxy"),
         landmarks=merged("landmarks"),
         detected=merged("detected"),
@@ -175,17 +176,19 @@ def _to_track(track_id: int, tracklet: Tracklet, times_s: NDArray[np.float64]) -
     keyframes, shots = np.asarray(tracklet.keyframes), np.asarray(tracklet.shots)
     boxes = np.stack([face.box_xyxy for face in tracklet.faces]).astype(np.float64)
     landmarks = np.stack([face.landmarks for face in tracklet.faces]).astype(np.float64)
+    scores = np.array([face.score for face in tracklet.faces])
     values = np.concatenate([boxes, landmarks.reshape(len(seen), -1)], axis=1)
 
     # Each part is a run of detections within one shot, without a gap that is too long to fill.
     ends = np.flatnonzero((np.diff(seen_s) > MAX_GAP_S + 1e-6) | (np.diff(shots) > 0)) + 1
     parts = np.split(np.arange(len(seen)), ends)
-    frames, rows, detected = [], [], []
+    frames, rows, detected, found_scores = [], [], [], []
     for part in parts:
         at = np.arange(seen[part[0]], seen[part[-1]] + 1)
         at = at[~np.isnan(times_s[at])]
         frames.append(at)
         rows.append(interpolate(seen_s[part], smooth(seen_s[part], values[part]), times_s[at]))
+        found_scores.append(np.interp(times_s[at], seen_s[part], scores[part]))
         # The detections before and after each frame; the face was missed if there is a keyframe in between.
         before = np.searchsorted(seen[part], at, side="right") - 1
         after = np.searchsorted(seen[part], at, side="left")
@@ -197,7 +200,8 @@ def _to_track(track_id: int, tracklet: Tracklet, times_s: NDArray[np.float64]) -
         boxes_xyxy=filled[:, :4],
         landmarks=filled[:, 4:].reshape(len(filled), *landmarks.shape[1:]),
         detected=np.concatenate(detected),
-        score=float(np.mean([face.score for face in tracklet.faces])),
+        score=float(scores.mean()),
+        scores=np.concatenate(found_scores).astype(np.float32),
         sharpness=float(np.median(tracklet.sharpness)),
         shots=np.repeat([shots[part[0]] for part in parts], [len(at) for at in frames]),
     )

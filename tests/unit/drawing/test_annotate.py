@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.drawing.annotate import annotate_frame
+from dfer.drawing.style import UNSURE_COLOR
 from dfer.labels import DFEW_LABELS, EMOTION_COLORS
 from tests.results import (
     NOTICE,
@@ -26,7 +27,7 @@ def changed(frame: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> NDArray[np.bo
 def test_annotating_keeps_shape_and_input(height: int, width: int) -> None:
     frame = grey_frame(height, width)
     box = np.array([0.3 * width, 0.2 * height, 0.6 * width, 0.7 * height], np.float32)
-    drawn = annotate_frame(frame, [(box, "happy", shares("happy"), 0)], time_s=3.2, footer=NOTICE)
+    drawn = annotate_frame(frame, [(box, "happy", shares("happy"), 0, "")], time_s=3.2, footer=NOTICE)
     assert (drawn.shape, drawn.dtype) == (frame.shape, np.uint8)
     assert (frame == 128).all()
     assert changed(frame, drawn).any()
@@ -34,7 +35,7 @@ def test_annotating_keeps_shape_and_input(height: int, width: int) -> None:
 
 def test_annotation_stays_where_it_belongs() -> None:
     frame = grey_frame(360, 640)
-    drawn = annotate_frame(frame, [((200, 100, 300, 220), "fear", shares("fear"), 0)], time_s=3.2)
+    drawn = annotate_frame(frame, [((200, 100, 300, 220), "fear", shares("fear"), 0, "")], time_s=3.2)
     where = changed(frame, drawn)
     assert not where[105:218, 205:295].any()  # the face itself
     assert not where[:75].any()  # above the tag
@@ -70,22 +71,33 @@ def test_footer_runs_along_the_lower_edge() -> None:
 )
 def test_boxes_at_the_edges_are_drawn(box: tuple[int, int, int, int]) -> None:
     frame = grey_frame(360, 640)
-    drawn = annotate_frame(frame, [(box, "sad", shares("sad"), 0)], time_s=0.0)
+    drawn = annotate_frame(frame, [(box, "sad", shares("sad"), 0, "")], time_s=0.0)
     assert has_color(drawn, EMOTION_COLORS["sad"])
     assert all(has_color(drawn, EMOTION_COLORS[label]) for label in DFEW_LABELS)  # the panel's bars, inside
 
 
 def test_box_outside_the_frame_is_left_out() -> None:
     frame = grey_frame(360, 640)
-    outside = annotate_frame(frame, [((700, 10, 800, 100), "sad", shares("sad"), 0)], time_s=0.0)
+    outside = annotate_frame(frame, [((700, 10, 800, 100), "sad", shares("sad"), 0, "")], time_s=0.0)
     assert (outside == annotate_frame(frame, [], time_s=0.0)).all()
 
 
 def test_crowded_frame_keeps_every_tag() -> None:
     boxes = [(30, 60, 110, 140), (150, 60, 230, 140), (280, 60, 360, 140), (420, 60, 500, 140), (540, 60, 620, 140)]
     emotions = ["happy", "sad", "angry", "disgust", "fear"]
-    faces = [(box, label, shares(label), n) for n, (box, label) in enumerate(zip(boxes, emotions, strict=True))]
+    faces = [(box, label, shares(label), n, "") for n, (box, label) in enumerate(zip(boxes, emotions, strict=True))]
     drawn = annotate_frame(grey_frame(360, 640), faces, time_s=0.0)
     for box, label in zip(boxes, emotions, strict=True):
         color = tuple(bytes.fromhex(EMOTION_COLORS[label][1:]))
         assert (drawn[45:60, box[0] : box[0] + 60] == color).all(-1).mean() > 0.4
+
+
+@pytest.mark.parametrize("doubt", ["too dark", "too small", "no clear emotion"])
+def test_an_answer_not_to_be_trusted_is_grey(doubt: str) -> None:
+    sure, unsure = (
+        annotate_frame(grey_frame(360, 640), [((200, 100, 300, 220), "fear", shares("fear"), 0, why)], time_s=0.0)
+        for why in ("", doubt)
+    )
+    assert has_color(sure, EMOTION_COLORS["fear"])
+    assert not has_color(unsure, EMOTION_COLORS["fear"])
+    assert has_color(unsure, UNSURE_COLOR)

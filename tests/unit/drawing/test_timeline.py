@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,3 +59,15 @@ def test_the_legend_names_every_class_inside_the_figure(labels: tuple[str, ...])
     assert box.x1 < figure.bbox.x1
     (axes,) = figure.axes
     assert axes.get_tightbbox().y1 < box.y0
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_unsure_time_is_hatched(theme: Theme) -> None:
+    doubtful = replace(LANE, runs=LANE.runs[:1], unsure=[(6.0, 10.0)])
+    sad = tuple(bytes.fromhex(EMOTION_COLORS["sad"][1:]))
+    plain, hatched = ((pixels_of([lane], theme) == sad).all(-1) for lane in (LANE, doubtful))
+    right = plain.shape[1] * 2 // 3
+    assert plain[200:, right:].sum() > 1000
+    assert hatched[200:, right:].sum() == 0
+    figure = draw_timeline([doubtful], ["happy", "sad"], total=10.0, title="a video", theme=theme)
+    assert texts_of(figure).count("not sure") == 2  # in the strip and in the legend

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,7 @@ from dfer.model import LogoFormer
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.prediction.predictor import Predictor
 from dfer.records import FacePrediction, Prediction
-from dfer.video import VideoWriter, open_frames
+from dfer.video import FrameSource, VideoWriter, open_frames
 from tests.scenes import Person, Scene
 
 SETTINGS = {"num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2, "stem_width": 8}
@@ -125,6 +127,44 @@ def test_a_stride_gives_segments_of_its_length_at_any_rate(checkpoint: Path, fps
     found = predict(checkpoint, scene, np.arange(count) / fps, duration=count / fps, stride=0.1)
     segments = [(s["start"], s["end"]) for s in found.to_dict()["faces"][0]["segments"]]
     assert segments[:11] == [(round(n / 10, 1), round((n + 1) / 10, 1)) for n in range(11)]
+
+
+def dimmed(source: FrameSource, gain: Callable[[int], float]) -> FrameSource:
+    """The source with each frame times a gain, but for the pixel that tells the oracle what it sees."""
+
+    def decode(wanted: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for index, frame in source.decode(wanted):
+            shown = (gain(index) * frame).astype(np.uint8)
+            shown[0, 0] = frame[0, 0]
+            yield index, shown
+
+    return replace(source, decode=decode)
+
+
+def test_near_black_time_is_unsure(checkpoint: Path) -> None:
+    scene = Scene([FACE] * 75)
+    predictor = Predictor(checkpoint, detector="none", device="cpu", stride=0.5, window=0.5, faces="all")
+    predictor.detector = scene.oracle
+    source = dimmed(scene.source(np.arange(75) / 25, 3.0), lambda index: 0.015 if 25 <= index < 50 else 1.0)
+    segments = [segment for face in predictor(source).faces for segment in face.segments]
+    dark = [segment for segment in segments if segment.start >= 1 and segment.end <= 2]
+    assert len(dark) == 2
+    assert all("too dark" in segment.reasons for segment in dark)
+    assert all("too dark" not in segment.reasons for segment in segments if segment not in dark)
+    assert {segment.quality.detected for segment in segments if segment.quality} == {1.0}
+
+
+def test_smoothing_is_a_choice(checkpoint: Path) -> None:
+    scene = Scene([FACE] * 50)
+    source = dimmed(scene.source(np.arange(50) / 25, 2.0), lambda index: 0.9 if index % 10 < 5 else 1.0)
+    found = []
+    for smooth in (True, False):
+        predictor = Predictor(checkpoint, detector="none", device="cpu", stride=0.1, window=0.1, smooth=smooth)
+        predictor.detector = scene.oracle
+        (face,) = predictor(source).faces
+        found.append(np.array([[*segment.probabilities.values()] for segment in face.segments]))
+    changes = [np.abs(np.diff(rows, axis=0)).sum() for rows in found]
+    assert 1e-6 < changes[0] < changes[1]
 
 
 def test_a_box_is_the_mean_of_one_shot(checkpoint: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dfer.errors import DataError, DferError, UsageError
 from dfer.names import name_text
 from dfer.prediction.progress import ProgressFile, Video
-from dfer.records import FacePrediction, Prediction, Segment
+from dfer.records import FacePrediction, Prediction, Quality, Segment
 
 LABELS = ["happy", "sad"]
 SETTINGS: dict[str, Any] = {"dfer": "0", "labels": LABELS, "stride": None, "weights": "ab" * 32}
@@ -21,8 +21,9 @@ SETTINGS: dict[str, Any] = {"dfer": "0", "labels": LABELS, "stride": None, "weig
 
 def predicted(source: Path, *, share: float = 0.75) -> Prediction:
     shares = {"happy": share, "sad": 1 - share}
-    segment = Segment(0.0, 1 / 3, "happy", shares, (0.0, 1.0, 2.0, 3.0))
-    face = FacePrediction(0, 0.0, 1 / 3, "happy", shares, [segment])
+    quality = Quality(80.0, 0.2, None, 12.5, -3.0, None, 0.9, 1.0)
+    segment = Segment(0.0, 1 / 3, "happy", shares, (0.0, 1.0, 2.0, 3.0), quality, 0.4, ("too dark", "too small"))
+    face = FacePrediction(0, 0.0, 1 / 3, "happy", shares, [segment], 0.4, ("too dark",))
     return Prediction(name_text(source), 1 / 3, 24.0, 8, {"name": "m", "labels": LABELS}, [face], ["a warning"])
 
 

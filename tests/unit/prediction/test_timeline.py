@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dfer.prediction.timeline import emotion_runs, gaps, probability_steps
+from dfer.prediction.timeline import probability_steps
+from dfer.records.timeline import emotion_runs, gaps
 from tests.results import (
     face_with,
 )
@@ -49,3 +52,13 @@ def test_steps_are_zero_while_the_face_is_gone() -> None:
     edges, probabilities = probability_steps(face, ["sad", "happy"])
     assert edges.tolist() == [0.0, 1.0, 2.0, 5.0, 6.0]
     assert probabilities.round(3).tolist() == [[0.7, 0.7, 0.0, 0.05], [0.05, 0.05, 0.0, 0.7]]
+
+
+def test_unsure_time_is_one_run_whatever_it_says() -> None:
+    face = face_with([(0.0, 1.0, "sad"), (1.0, 2.0, "sad"), (2.0, 5.0, "happy"), (5.0, 6.0, "happy")])
+    reasons: list[tuple[str, ...]] = [(), ("too small",), ("too dark",), ()]
+    segments = [replace(segment, reasons=why) for segment, why in zip(face.segments, reasons, strict=True)]
+    runs = emotion_runs(replace(face, segments=segments))
+    assert [(run.start, run.end, run.label) for run in runs] == [(0, 1, "sad"), (1, 5, "happy"), (5, 6, "happy")]
+    assert [run.reasons for run in runs] == [(), ("too dark", "too small"), ()]
+    assert runs[1].probability == pytest.approx((0.05 + 3 * 0.7) / 4)

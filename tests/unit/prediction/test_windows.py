@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.faces.tracking.clock import Clock
-from dfer.prediction.windows import cut_cells, default_stride_s, iter_window_crops
+from dfer.prediction.windows import cut_cells, default_stride_s, default_window_s, iter_window_crops
 from dfer.records import FaceTrack
 
 
@@ -174,6 +174,15 @@ def test_default_length_of_a_cell(fps: float, expected: float) -> None:
     assert default_stride_s(_steady(50, fps), 16) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("clip_s", "stride_s", "expected"), [(2.4, 0.64, 2.4), (0.5, 0.64, 0.64), (0.04, 0.64, 1.0), (0.0, 5.0, 5.0)]
+)
+def test_a_window_is_as_long_as_a_clip_in_training_but_a_still_has_no_length(
+    clip_s: float, stride_s: float, expected: float
+) -> None:
+    assert default_window_s(clip_s, stride_s) == expected
+
+
 def test_a_pause_does_not_change_the_default_length_of_a_cell() -> None:
     times = np.arange(50) / 25
     times[20:] += 60
@@ -191,7 +200,7 @@ def test_windows_get_their_crops_from_one_pass_over_the_frames_they_need() -> No
     tracks = [_track(range(20)), _track(range(5, 25))]
     windows = [(0, range(8)), (0, range(4, 12)), (1, range(3)), (1, range(16, 20))]
     source = SimpleNamespace(iter_frames=iter_frames)
-    crops = dict(iter_window_crops(source, tracks, windows, lambda frame, _landmarks: frame[:1, :1]))
+    crops = dict(iter_window_crops(source, tracks, windows, lambda frame, _face, _place: frame[:1, :1]))
     assert read == [*range(12), *range(21, 25)]
     assert set(crops) == set(windows)
     for (face, places), images in crops.items():

@@ -6,21 +6,27 @@ frames are RGB uint8 [H, W, 3].
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+from dfer.records.prediction import Bin, FaceBin, FacePrediction, Prediction, Quality, Segment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+__all__ = [
+    "BEST_ON_TEST", "BEST_ON_TEST_NOTE", "IMAGE_SUFFIXES", "SPLITS", "STATUSES", "VIDEO_SUFFIXES",
+    "Bin", "ClipRecord", "Face", "FaceBin", "FacePrediction", "FaceTrack", "OtherForm", "PixelText", "Prediction",
+    "Quality", "Segment", "Selection", "Span", "Split", "Status",
+]  # fmt: skip
 
 Status = Literal["ok", "missing", "unreadable", "no_face", "too_short"]  # the outcome of preprocessing a clip
 Split = Literal["train", "val", "test", "soft"]  # soft: no label, only votes to train on
 Selection = Literal["last", "best on validation", "best on test"]  # how a checkpoint's epoch was chosen
 STATUSES: tuple[Status, ...] = get_args(Status)
 SPLITS: tuple[Split, ...] = get_args(Split)
-_SAME_S = 1e-6  # times that differ by less are equal
 BEST_ON_TEST: Selection = "best on test"
 BEST_ON_TEST_NOTE = "the epoch was chosen on the test fold: for comparison with published tables only"
 
@@ -142,6 +148,7 @@ class FaceTrack:
         landmarks: float32 [N, 5, 2] (or [N, 2, 2] for eye pairs), pixels, as in `Face`.
         detected: bool [N]; False where the detector did not find the face, and the gap was filled.
         score: mean confidence of the detections.
+        scores: float32 [N], the same in each frame, interpolated between the detections; None if it is not known.
         sharpness: median over the detections; see `dfer.faces.tracking.appearance.measure_sharpness`.
         shots: int64 [N], the number of the shot that each frame belongs to; None if there are no cuts.
         people: int64 [N], in pictures too far apart to follow anyone, whose face stands in each frame; None if it is
@@ -157,161 +164,4 @@ class FaceTrack:
     sharpness: float = 1.0
     shots: NDArray[np.int64] | None = None
     people: NDArray[np.int64] | None = None
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One window of a face's timeline."""
-
-    start: float
-    end: float
-    label: str
-    probabilities: dict[str, float]
-    box: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class FacePrediction:
-    """The prediction for one tracked face: over its whole presence, and segment by segment.
-
-    Attributes:
-        start: when it is first seen, seconds.
-        end: when it is last seen; between the two it may be gone, see `spans`.
-        segments: in order of time; they cover exactly the time in which the face is seen.
-    """
-
-    id: int
-    start: float
-    end: float
-    label: str
-    probabilities: dict[str, float]
-    segments: list[Segment]
-
-    @property
-    def stretches(self) -> list[list[Segment]]:
-        """The segments, split wherever the face is gone between two of them."""
-        if not self.segments:
-            return []
-        gone = [n for n, (one, two) in enumerate(pairwise(self.segments), 1) if two.start - one.end > _SAME_S]
-        return [self.segments[first:after] for first, after in pairwise([0, *gone, len(self.segments)])]
-
-    @property
-    def spans(self) -> list[tuple[float, float]]:
-        """The stretches of time in which the face is seen: start and end, seconds."""
-        return [(stretch[0].start, stretch[-1].end) for stretch in self.stretches]
-
-    @property
-    def visible(self) -> float:
-        """The time in which the face is seen, seconds."""
-        return sum(end - start for start, end in self.spans)
-
-
-@dataclass(frozen=True)
-class FaceBin:
-    """The answer for one face in one bin of a regular grid.
-
-    Attributes:
-        face: its number.
-        visible: how long it is seen in the bin, seconds.
-        label: the emotion; None if it is not seen.
-        probabilities: the mean over the time in which it is seen; empty if it is not.
-        box: the mean, x1, y1, x2, y2; None if it is not seen.
-    """
-
-    face: int
-    visible: float
-    label: str | None = None
-    probabilities: dict[str, float] = field(default_factory=dict)
-    box: tuple[float, float, float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Bin:
-    """One bin of a regular grid that begins at 0 s.
-
-    Attributes:
-        start, end: seconds; the last bin of a video may end after it.
-        visible: how long any face is seen, seconds.
-        faces: every face of the video, in the order of its faces, seen here or not.
-    """
-
-    start: float
-    end: float
-    visible: float
-    faces: list[FaceBin]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction for one video; `to_dict` gives the `dfer.prediction/1` object.
-
-    Attributes:
-        model: name, checkpoint path and labels of the model.
-        faces: the one that is seen longest first.
-        warnings: what the reader should know (no face, drawings-only model, ...).
-        bins: the answers on a regular grid, if one was asked for.
-    """
-
-    source: str
-    duration: float
-    fps: float
-    num_frames: int
-    model: dict[str, Any]
-    faces: list[FacePrediction] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    bins: list[Bin] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of the schema `dfer.prediction/1`; times are rounded to 1 ms, boxes to 0.1 px."""
-        return {
-            "schema": "dfer.prediction/1",
-            "source": self.source,
-            "duration": round(self.duration, 3),
-            "fps": round(self.fps, 3),
-            "num_frames": self.num_frames,
-            "model": self.model,
-            "faces": [_face_dict(face) for face in self.faces],
-            **({} if self.bins is None else {"bins": [_bin_dict(one) for one in self.bins]}),
-            "warnings": self.warnings,
-        }
-
-
-def _face_dict(face: FacePrediction) -> dict[str, Any]:
-    return {
-        "id": face.id,
-        "start": round(face.start, 3),
-        "end": round(face.end, 3),
-        "visible": round(face.visible, 3),
-        "spans": [[round(start, 3), round(end, 3)] for start, end in face.spans],
-        "label": face.label,
-        "probabilities": face.probabilities,
-        "segments": [
-            {
-                "start": round(segment.start, 3),
-                "end": round(segment.end, 3),
-                "label": segment.label,
-                "probabilities": segment.probabilities,
-                "box": [round(value, 1) for value in segment.box],
-            }
-            for segment in face.segments
-        ],
-    }
-
-
-def _bin_dict(one: Bin) -> dict[str, Any]:
-    return {
-        "start": round(one.start, 3),
-        "end": round(one.end, 3),
-        "visible": round(one.visible, 3),
-        "faces": [_face_bin_dict(face) for face in one.faces],
-    }
-
-
-def _face_bin_dict(face: FaceBin) -> dict[str, Any]:
-    return {
-        "id": face.face,
-        "visible": round(face.visible, 3),
-        "label": face.label,
-        "probabilities": face.probabilities,
-        "box": face.box and [round(value, 1) for value in face.box],
-    }
+    scores: NDArray[np.float32] | None = None
