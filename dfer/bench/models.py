@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from dfer.bench.timing import wait_for
+from dfer.errors import UsageError
 from dfer.model import DEFAULT_MODEL, MODELS
 from dfer.model.complexity import count_gmacs, count_parameters
 from dfer.runtime.device import choose_device, describe_machine
@@ -20,6 +21,7 @@ REFERENCE = {"attention": "joint"}
 
 
 def bench_models(
+    names: Sequence[str] = (),
     *,
     device: str = "auto",
     batch_size: int = 4,
@@ -29,6 +31,7 @@ def bench_models(
     """Measure every model, and joint attention in comparison with local and global attention.
 
     Args:
+        names: of `MODELS`; none means all.
         device: "auto", "cpu" or "cuda".
         batch_size: clips per batch.
         seconds: time per measurement.
@@ -38,11 +41,16 @@ def bench_models(
         "machine", "batch_size", and "models": a row per model with "name", "attention", "parameters", "gmacs",
         "gmacs_64_frames", "forward_float32", "forward_bf16", "training" (clips/s) and "relative" (forward speed
         relative to the first row).
+
+    Raises:
+        UsageError: there is no such model.
     """
     chosen = choose_device(device)
     rows: list[dict[str, Any]] = []
-    cases: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in MODELS]
-    cases.insert(1, (DEFAULT_MODEL, REFERENCE))
+    cases: list[tuple[str, dict[str, Any]]] = []
+    for name in names or MODELS:
+        _require_model(name)
+        cases += [(name, {}), *([(name, REFERENCE)] if name == DEFAULT_MODEL else [])]
     for name, settings in cases:
         on_case(", ".join([name, *(f"{key} {value}" for key, value in settings.items())]))
         rows.append(_bench_model(name, settings, chosen, batch_size, seconds))
@@ -55,6 +63,11 @@ def bench_models(
         "seconds": seconds,
         "models": rows,
     }
+
+
+def _require_model(name: str) -> None:
+    if name not in MODELS:
+        raise UsageError(f"no model {name!r}", where="--model", hint=f"models: {', '.join(MODELS)}")
 
 
 def _bench_model(

@@ -39,6 +39,9 @@ JsonOption = Annotated[
 @app.callback(invoke_without_command=True)
 def bench(
     context: typer.Context,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A model; may be repeated.", show_default="all of them")
+    ] = None,
     device: DeviceOption = DeviceKind.auto,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per batch.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 5.0,
@@ -54,7 +57,7 @@ def bench(
 
     json_to = json_output(json)
     check_outputs(json_to)
-    result = bench_models(device=device.value, batch_size=batch_size, seconds=seconds, on_case=lambda name: note(name))
+    result = bench_models(model or (), device=device.value, batch_size=batch_size, seconds=seconds, on_case=note)
     give_result(json_to, result, lambda: bench_table(result))
 
 

@@ -1,4 +1,4 @@
-"""The ResNet-18 stem, and how it starts from weights trained on faces (MS-Celeb-1M) or on ImageNet.
+"""ResNet-18, whole or up to its third stage, and how it starts from weights trained on faces or on ImageNet.
 
 Source: K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv 1512.03385.
 """
@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.errors import CheckpointError
-from dfer.model.weights import read_weights, require_same_tensors
+from dfer.model.weights import read_state_dict, require_same_tensors
 
 logger = logging.getLogger(__name__)
 
 STEM_STRIDE = 16
 STEM_STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",))
+RESNET_STAGES = (*STEM_STAGES, ("layer4",))
 
 
 class BasicBlock(nn.Module):
@@ -76,8 +76,26 @@ class ResNetStem(nn.Module):
         return maps
 
 
-# Parts of a ResNet-18 after the stem: the last stage, torchvision's head, the face-recognition heads.
-NOT_IN_STEM = ("layer4.", "fc.", "feature.")
+class ResNet18(ResNetStem):
+    """ResNet-18 without its classifier: frames [N, 3, S, S] to features [N, 8·width]; 11.2 M parameters."""
+
+    def __init__(self, *, width: int) -> None:
+        super().__init__(width=width)
+        self.layer4 = self._layer(4 * width, 8 * width, stride=2)
+        self.channels = 8 * width
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.last_stage(super().forward(frames))
+
+    def last_stage(self, maps: Tensor) -> Tensor:
+        """Return the mean of the last stage's maps: [N, 4·width, H, W] to [N, 8·width]."""
+        features: Tensor = self.layer4(maps).mean(dim=(2, 3))
+        return features
+
+
+PARTS = tuple(part for stage in RESNET_STAGES for part in stage)
+# Parts of a ResNet-18 that a network may lack: the last stage, torchvision's head, the face-recognition heads.
+OPTIONAL_PARTS = ("layer4.", "fc.", "feature.")
 # Files written before PyTorch 0.4.1 have no such counters; with a fixed momentum they change nothing.
 OPTIONAL = "num_batches_tracked"
 _OWN = "stem."
@@ -87,11 +105,11 @@ def load_resnet_weights(stem: ResNetStem, path: str | Path) -> None:
     """Initialise a stem from a file of ResNet-18 weights, completely or not at all; the log lists what was loaded.
 
     Two layouts are in circulation: torchvision's state dict, and a training checkpoint of the face-recognition network
-    whose `state_dict` entry holds the same names behind `module.`. Both also hold layer4 and the heads, which the stem
+    whose `state_dict` entry holds the same names behind `module.`. Both also hold heads, and layer4, which a stem
     lacks. The stem of a checkpoint of `dfer train` serves as well.
 
     Args:
-        stem: its width must be the file's (64 for ResNet-18).
+        stem: its width must be the file's (64 for ResNet-18). What it has beside a ResNet-18's parts stays as it is.
         path: .safetensors, or a PyTorch file (.pth, .pt, .tar); never run as code.
 
     Raises:
@@ -99,13 +117,14 @@ def load_resnet_weights(stem: ResNetStem, path: str | Path) -> None:
     """
     path = Path(path)
     found = _tensors(path)
-    dropped = [name for name in found if name.startswith(NOT_IN_STEM)]
-    own = stem.state_dict()
+    every = stem.state_dict()
+    own = {name: tensor for name, tensor in every.items() if name.startswith(PARTS)}
+    dropped = [name for name in found if name.startswith(OPTIONAL_PARTS) and name not in own]
     offered = {name: tensor for name, tensor in found.items() if name not in dropped}
     missing = [name for name in own if name.endswith(OPTIONAL) and name not in offered]
     complete = offered | {name: own[name] for name in missing}
     require_same_tensors(own, complete, where=path)
-    stem.load_state_dict(complete, strict=True)
+    stem.load_state_dict(every | complete, strict=True)
     logger.info(
         "backbone %s: loaded %d tensors; dropped %s; missing %s",
         path,
@@ -116,14 +135,8 @@ def load_resnet_weights(stem: ResNetStem, path: str | Path) -> None:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    content = read_weights(path)
-    nested = content.get("state_dict", content)
-    if not isinstance(nested, dict) or not nested:
-        raise CheckpointError("the file holds no state dict", where=path)
-    other = [str(name) for name, value in nested.items() if not isinstance(value, Tensor)]
-    if other:
-        raise CheckpointError(f"expected only tensors, but {other[0]!r} is not one", where=path)
-    own = [name for name in nested if str(name).startswith(_OWN)]
+    found = read_state_dict(path)
+    own = [name for name in found if name.startswith(_OWN)]
     if own:  # a checkpoint of ours: its stem has torchvision's names
-        return {str(name).removeprefix(_OWN): nested[name] for name in own}
-    return {str(name).removeprefix("module."): tensor for name, tensor in nested.items()}
+        return {name.removeprefix(_OWN): found[name] for name in own}
+    return found

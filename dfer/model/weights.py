@@ -47,6 +47,24 @@ def read_weights(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a network in a weight file, also where they lie in a training checkpoint's `state_dict`.
+
+    The `module.` that data-parallel training puts before each name is left out.
+
+    Raises:
+        CheckpointError: as for `read_weights`, or there is something else than tensors.
+    """
+    content = read_weights(path)
+    nested = content.get("state_dict", content)
+    if not isinstance(nested, dict) or not nested:
+        raise CheckpointError("the file holds no state dict", where=path)
+    other = [str(name) for name, value in nested.items() if not isinstance(value, Tensor)]
+    if other:
+        raise CheckpointError(f"expected only tensors, but {other[0]!r} is not one", where=path)
+    return {str(name).removeprefix("module."): tensor for name, tensor in nested.items()}
+
+
 def load_pickled(path: Path) -> dict[str, Any]:
     """Return the dict of tensors and plain values in a file that torch wrote, without running any code of the file.
 

@@ -148,7 +148,8 @@ def test_export_computes_what_the_checkpoint_does(checkpoint: Path) -> None:
 
 @pytest.mark.slow
 def test_bench_measures_the_models() -> None:
-    outcome = dfer("bench", "--seconds", 0.1, "--batch-size", 1, "--device", "cpu", "--json", "bench.json").succeeded()
+    chosen = ["--model", "logo_former_s", "--model", "logo_former_b", "--batch-size", 1, "--device", "cpu"]
+    outcome = dfer("bench", "--seconds", 0.1, *chosen, "--json", "bench.json").succeeded()
     models = json.loads(Path("bench.json").read_text())["models"]
     assert [(row["name"], row["attention"]) for row in models] == [
         ("logo_former_s", "local_global"),
@@ -163,6 +164,10 @@ def test_bench_measures_the_models() -> None:
     growth = [row["gmacs_64_frames"] / row["gmacs"] for row in models]
     assert growth[0] < 4.2
     assert growth[1] > 5
+
+
+def test_bench_of_an_unknown_model_names_those_that_there_are() -> None:
+    dfer("bench", "--model", "resnet").failed(2, "no model 'resnet'", hint="former_dfer")
 
 
 def test_bench_train_measures_the_engine_beside_a_plain_loop() -> None:

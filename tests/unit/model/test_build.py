@@ -109,5 +109,6 @@ def test_an_unknown_name_lists_the_registered_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load_recipe(path, ["model.name=logo_former_l", "model.dim=0"])
     text = str(caught.value)
-    assert "model.name: input should be 'logo_former_s' or 'logo_former_b', got 'logo_former_l'" in text
+    *others, last = map(repr, MODELS)
+    assert f"model.name: input should be {', '.join(others)} or {last}, got 'logo_former_l'" in text
     assert "model.dim: input should be greater than or equal to 1, got 0" in text
