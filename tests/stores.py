@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from dfer.faces.align import alignment_settings
 from dfer.recipe import Recipe
@@ -15,6 +17,9 @@ from dfer.version import __version__
 
 SIZE = 48
 LABELS = ["happy", "sad", "neutral"]
+TINY_MODEL: dict[str, Any] = {
+    "num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2, "stem_width": 8,
+}  # fmt: skip
 
 
 def small_store(
@@ -62,18 +67,27 @@ def tiny_recipe(store: Path, **sections: dict[str, object]) -> Recipe:
     """A model of some thousand parameters on 4 frames of 32 pixels."""
     values: dict[str, dict[str, object]] = {
         "data": {"path": str(store), "segments": 2, "val_fraction": 0.2},
-        "model": {
-            "num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2,
-            "stem_width": 8, "dropout": 0.1, "drop_path": 0.1,
-        },
+        "model": TINY_MODEL | {"dropout": 0.1, "drop_path": 0.1},
         "augment": {"jitter": 0.1, "flip": 0.5},
         "loss": {"compact_weight": 0.1},
         "optim": {"lr": 3e-3},
         "train": {"epochs": 2, "batch_size": 4, "precision": "float32", "ema_decay": 0.9},
-    }  # fmt: skip
+    }
     for name, section in sections.items():
         values[name] = values[name] | section
     return Recipe.model_validate({"name": "tiny", **values})
+
+
+def write_tiny_recipe(path: Path, store: Path) -> Path:
+    """A recipe file of a model that trains on a store in a moment."""
+    sections = {
+        "data": {"path": str(store), "segments": 2, "val_fraction": 0.2},
+        "model": TINY_MODEL,
+        "optim": {"lr": 3e-3},
+        "train": {"epochs": 2, "batch_size": 4},
+    }
+    path.write_text(yaml.safe_dump({"name": "tiny", **sections}))
+    return path
 
 
 def _crops(number: int, label: int, num_frames: int) -> list[np.ndarray]:

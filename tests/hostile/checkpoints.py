@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from dfer.model.checkpoint import CheckpointInfo
+from tests.checkpoints import read_parts, write_parts
 from tests.hostile.cases import Case
-from tests.hostile.material import Material, read_parts, write_parts
+from tests.hostile.material import Material
 
 DIGITS = "9" * 5000
 ESCAPES = "\x1b[31mred\x1b[0m\x9b2J\u202etxt\x07"

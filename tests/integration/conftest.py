@@ -13,7 +13,7 @@ from dfer.cli import console
 from dfer.store import Store
 from dfer.video.apart import DecodingProcess
 from tests.integration.program import dfer
-from tests.stores import small_store
+from tests.stores import small_store, write_tiny_recipe
 
 MISSING, NO_VIDEO = "3", "42"  # of the 49 clips; a sad and a happy one of fold 1's test list
 
@@ -105,15 +105,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def tiny_recipe(tmp_path: Path, flat: Store) -> Path:
     """A recipe of a model that trains on `flat` in a moment."""
-    path = tmp_path / "tiny.yaml"
-    path.write_text(
-        f"name: tiny\n"
-        f"data: {{path: '{flat.root}', segments: 2, val_fraction: 0.2}}\n"
-        f"model: {{num_frames: 4, image_size: 32, window: [2, 1, 1], dim: 16, depth: 1, heads: 2, stem_width: 8}}\n"
-        f"optim: {{lr: 3e-3}}\n"
-        f"train: {{epochs: 2, batch_size: 4}}\n"
-    )
-    return path
+    return write_tiny_recipe(tmp_path / "tiny.yaml", flat.root)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dfer.store import Store
 from dfer.store.manifest import read_manifest, write_manifest
+from tests.checkpoints import rewrite
 from tests.integration.program import dfer, tree
 
 
@@ -59,40 +59,32 @@ def a_folder(path: Path, _good: Path) -> None:
     path.mkdir()
 
 
-def rewritten(path: Path, good: Path, change: Callable[[dict[str, torch.Tensor], dict[str, object]], None]) -> None:
-    with safe_open(good, framework="pt") as stored:
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        info = json.loads(stored.metadata()["dfer"])
-    change(tensors, info)
-    save_file(tensors, path, metadata={"dfer": json.dumps(info)})
-
-
 def without_a_weight(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda tensors, _info: tensors.__delitem__("head.weight"))
+    rewrite(path, good, lambda tensors, _info: tensors.__delitem__("head.weight"))
 
 
 def with_another_weight(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda tensors, _info: tensors.update(extra=torch.zeros(2)))
+    rewrite(path, good, lambda tensors, _info: tensors.update(extra=torch.zeros(2)))
 
 
 def of_another_size(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda _tensors, info: info["model_config"].update(dim=32))  # type: ignore[attr-defined]
+    rewrite(path, good, lambda _tensors, info: info["model_config"].update(dim=32))  # type: ignore[attr-defined]
 
 
 def of_another_alignment(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda _tensors, info: info["alignment"].update(template="other/1"))  # type: ignore[attr-defined]
+    rewrite(path, good, lambda _tensors, info: info["alignment"].update(template="other/1"))  # type: ignore[attr-defined]
 
 
 def of_another_normalisation(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda _tensors, info: info.update(pixel_mean=[0.0, 0.0, 0.0]))
+    rewrite(path, good, lambda _tensors, info: info.update(pixel_mean=[0.0, 0.0, 0.0]))
 
 
 def of_a_later_format(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda _tensors, info: info.update(format="dfer.checkpoint/99"))
+    rewrite(path, good, lambda _tensors, info: info.update(format="dfer.checkpoint/99"))
 
 
 def without_labels(path: Path, good: Path) -> None:
-    rewritten(path, good, lambda _tensors, info: info.__delitem__("labels"))
+    rewrite(path, good, lambda _tensors, info: info.__delitem__("labels"))
 
 
 def missing_file(path: Path, _good: Path) -> None:

@@ -15,16 +15,15 @@ from dfer.evaluation.inference import ClipOutputs
 from dfer.evaluation.metrics import confusion_matrix
 from dfer.evaluation.plan import FoldTask, plan_evaluation
 from dfer.evaluation.predictions import UNREAD, read_predictions
-from dfer.faces.align import alignment_settings
-from dfer.model import LogoFormer
-from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from dfer.model.checkpoint import load_checkpoint, save_checkpoint
 from dfer.recipe import save_recipe
 from dfer.records import Selection
 from dfer.runtime.files import sha256_of, write_json
 from dfer.store import Store
 from dfer.store.joined import StorePart, join_stores
 from dfer.training import train
-from tests.stores import LABELS, SIZE, small_store, tiny_recipe
+from tests.checkpoints import write_checkpoint
+from tests.stores import LABELS, small_store, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def untrained(path: Path, store: Store, fold: int, selection: Selection, **facts: object) -> FoldTask:
-    model = LogoFormer(num_classes=3, num_frames=4, image_size=32, dim=16, depth=1, heads=2, stem_width=8)
     data = {"name": "tiny", "fold": fold, "fingerprint": store.fingerprint(), **facts}
-    info = CheckpointInfo(
-        "logo_former_s", model.config.model_dump(), LABELS, alignment_settings(SIZE), SIZE, 2, 0.4, data,
-        "stripes, not faces", selection, 3, {}, "0", temperature=1.5,
-    )  # fmt: skip
-    save_checkpoint(path, model.state_dict(), info)
+    changes = {"data": data, "selection": selection, "notice": "stripes, not faces", "epoch": 3, "temperature": 1.5}
+    write_checkpoint(path, **changes)
     return FoldTask(fold, path, store.root)
 
 

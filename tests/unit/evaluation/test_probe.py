@@ -22,13 +22,12 @@ from dfer.evaluation.probe import (
     probe,
     verdict,
 )
-from dfer.faces.align import alignment_settings
-from dfer.model.checkpoint import CheckpointInfo
 from dfer.model.video_model import ModelConfig, VideoModel
 from dfer.store import CropRecord, Store, clip_path, open_store, write_clip
 from dfer.store.manifest import write_manifest
 from tests.answers import write_run
-from tests.stores import LABELS, SIZE, small_store
+from tests.checkpoints import checkpoint_info
+from tests.stores import SIZE, small_store
 
 T = 8
 
@@ -69,10 +68,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def probed(store: Store, monkeypatch: pytest.MonkeyPatch, *, sees_time: bool, batch_size: int = 16) -> Comparison:
-    info = CheckpointInfo(
-        "logo_former_s", {}, LABELS, alignment_settings(SIZE), SIZE, 4, 0.4,
-        {"name": store.info.name, "fold": 1, "fingerprint": store.fingerprint()}, "", "last", 3, {}, "0",
-    )  # fmt: skip
+    data = {"name": store.info.name, "fold": 1, "fingerprint": store.fingerprint()}
+    info = checkpoint_info(segments=4, data=data, epoch=3)
     loaded = (OfBrightness(sees_time=sees_time).eval(), info)
     monkeypatch.setattr("dfer.evaluation.evaluate.load_checkpoint", lambda *_: loaded)
     tasks = [FoldTask(1, Path("a.safetensors"), store.root)]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from dfer.errors import CheckpointError
 from dfer.model import LogoFormer
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info, save_checkpoint
 from dfer.pretrained import DEFAULT, find_pretrained
+from tests.checkpoints import rewrite
 
 # Written by dfer 0.1 at commit 0c26efc, with the logits that it gave.
 OLD = Path(__file__).parent / "files" / "checkpoint_v1.safetensors"
@@ -101,13 +101,8 @@ def test_a_temperature_that_is_none_is_damage(trained: Path, tmp_path: Path, tem
         load_checkpoint(path)
 
 
-def _rewritten(path: Path, folder: Path, change) -> Path:  # type: ignore[no-untyped-def]
-    with safe_open(path, framework="pt") as stored:
-        tensors: dict[str, Tensor] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        values = json.loads(stored.metadata()["dfer"])
-    change(values)
-    save_file(tensors, folder / "a.safetensors", metadata={"dfer": json.dumps(values)})
-    return folder / "a.safetensors"
+def _rewritten(path: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    return rewrite(folder / "a.safetensors", path, lambda _tensors, settings: change(settings))
 
 
 @pytest.mark.parametrize(

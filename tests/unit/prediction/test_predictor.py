@@ -15,39 +15,21 @@ from numpy.typing import NDArray
 from dfer.errors import UsageError
 from dfer.faces.align import alignment_settings
 from dfer.labels import DFEW_LABELS
-from dfer.model import LogoFormer
-from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.prediction.predictor import Predictor
 from dfer.records import FacePrediction, Prediction
 from dfer.video import FrameSource, VideoWriter, open_frames
+from tests.checkpoints import write_checkpoint
 from tests.scenes import Person, Scene
 
-SETTINGS = {"num_frames": 4, "image_size": 32, "window": [2, 1, 1], "dim": 16, "depth": 1, "heads": 2, "stem_width": 8}
 FACE: list[Person] = [(0, 80, 60)]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows nothing, of clips of half a second."""
-    model = LogoFormer(num_classes=len(DFEW_LABELS), **SETTINGS)
-    info = CheckpointInfo(
-        model_name="logo_former_s",
-        model_config=model.config.model_dump(),
-        labels=list(DFEW_LABELS),
-        alignment=alignment_settings(32),
-        crop_size=32,
-        segments=2,
-        clip_s=0.5,
-        data={},
-        notice="",
-        selection="last",
-        epoch=1,
-        metrics={},
-        dfer_version="0",
-    )
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_checkpoint(path, model.state_dict(), info)
-    return path
+    of_clips = {"alignment": alignment_settings(32), "crop_size": 32, "clip_s": 0.5}
+    return write_checkpoint(path, labels=list(DFEW_LABELS), data={}, **of_clips)
 
 
 def predict(

@@ -15,14 +15,15 @@ from dfer.errors import CheckpointError, DataError
 from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.labels import DFEW_LABELS
-from dfer.model import LogoFormer, logo_former_s
+from dfer.model import logo_former_s
 from dfer.model.calibration import TEMPERATURE_LIMITS, fit_temperature
-from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from dfer.model.checkpoint import load_checkpoint, save_checkpoint
 from dfer.model.priors import choose_answering, tempered_shares
 from dfer.release.publish import MAX_BYTES, publish_weights, to_half, training_history
 from dfer.shares import DATASET_COUNTS
 from dfer.store import Store, open_store
 from dfer.training import train
+from tests.checkpoints import checkpoint_info
 from tests.stores import small_store, tiny_recipe
 
 
@@ -143,7 +144,7 @@ def test_the_default_model_fits_the_limit_and_keeps_its_answers(tmp_path: Path) 
             value.copy_(torch.rand_like(value) * 2 + 0.01)
     torch.nn.init.normal_(model.head.weight, std=0.1)
     path = tmp_path / "a.safetensors"
-    save_checkpoint(path, to_half(model.state_dict())[0], _info(model))
+    save_checkpoint(path, to_half(model.state_dict())[0], checkpoint_info(model, labels=list(DFEW_LABELS)))
     assert path.stat().st_size < MAX_BYTES
     loaded, _ = load_checkpoint(path)
     clips = torch.randn(1, 16, 3, 112, 112)
@@ -207,9 +208,3 @@ def test_a_run_on_several_stores_is_published_by_one_of_them(split_store: Store,
     assert [store["path"] for store in run["recipe"]["data"]["path"]] == ["other", "tiny"]
     assert [store["path"] for store in run["data"]["stores"]] == ["other", "tiny"]
     assert str(tmp_path) not in json.dumps([run["recipe"]["data"], run["data"]])
-
-
-def _info(model: LogoFormer) -> CheckpointInfo:
-    return CheckpointInfo(
-        "logo_former_s", model.config.model_dump(), list(DFEW_LABELS), {}, 128, 8, 0.04, {}, "", "last", 1, {}, "0"
-    )
