@@ -114,5 +114,6 @@ def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept:
     if kept and video:
         kept.add(video, analysis.prediction)
     for warning in analysis.prediction.warnings:
-        note(f"warning: {name_text(source)}: {warning}")
+        if warning not in frames.warnings:  # said while the video was read
+            note(f"warning: {name_text(source)}: {warning}")
     return analysis

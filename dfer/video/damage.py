@@ -14,6 +14,7 @@ from dfer.runtime.formatting import percent
 
 _DURATION_FORMATS = ("matroska", "flv", "mov")  # whose headers hold the duration; of others FFmpeg estimates it
 _SLACK_S, _SLACK = 0.25, 0.02  # by which whole files are shorter than they say: seconds, and share of the duration
+_LEAST_S = 0.01  # by which a file that is shorter than it says lacks some of its time
 _UNREAD = 0.1  # share of a file behind the last packet; indexes and free space take less
 _UNREAD_BYTES = 4096
 _CUT = "the file ends within a packet: cut off, or still being recorded; the share that is missing is not known"
@@ -81,13 +82,17 @@ def _cut_off(path: Path, container: str, reading: Reading) -> str | None:
     promised_s = _asf_duration(path) if format_name == "asf" else None
     if format_name in _DURATION_FORMATS and not reading.promised:
         promised_s = reading.duration_s
-    if promised_s and promised_s - reading.end_s > max(_SLACK_S, _SLACK * promised_s):
-        share = percent(max(0.0, reading.end_s / promised_s), 0)
+    is_short = format_name in _LENGTHS and _LENGTHS[format_name](path)
+    slack_s = _LEAST_S if is_short else max(_SLACK_S, _SLACK * (promised_s or 0.0))
+    if promised_s and promised_s - reading.end_s > slack_s:
+        share = percent(min(0.99, max(0.0, reading.end_s / promised_s)), 0)
         return f"truncated: {share} % could be read, {reading.end_s:.1f} of {promised_s:.1f} s"
     if reading.broken:
         return f"truncated or damaged after {found} frames"
     ends = {"mpegts": _ends_in_ts_packet, "mpeg": _ends_in_ps_packet, "ogg": _ends_in_ogg_stream}
-    if format_name in ends and (reading.last_corrupt or ends[format_name](path) or _lacks_frames_at_end(reading)):
+    if is_short or (
+        format_name in ends and (reading.last_corrupt or ends[format_name](path) or _lacks_frames_at_end(reading))
+    ):
         return f"truncated: {_CUT}"
     return None
 
@@ -122,6 +127,46 @@ def _asf_duration(path: Path) -> float | None:
     duration_100ns, _, preroll_ms, flags = struct.unpack_from("<QQQI", header, at + 64)
     is_live = flags & 1
     return None if is_live else float(duration_100ns / 1e7 - preroll_ms / 1e3)
+
+
+def _ends_before_its_segment(path: Path) -> bool:
+    """Return whether a Matroska file is shorter than the element that holds all of it."""
+    start, _ = _ends(path)
+    found = re.search(rb"\x18\x53\x80\x67", start)  # after a header of a few bytes
+    if not start.startswith(b"\x1a\x45\xdf\xa3") or not found or found.end() + 8 > len(start):
+        return False
+    length = 9 - start[found.end()].bit_length()
+    size = int.from_bytes(start[found.end() : found.end() + length], "big") & ((1 << 7 * length) - 1)
+    is_unknown = size == (1 << 7 * length) - 1  # written to a pipe, or still being recorded
+    return not is_unknown and found.end() + length + size > path.stat().st_size
+
+
+def _ends_in_flv_tag(path: Path) -> bool:
+    """Return whether the last tag of an FLV file is incomplete: each ends in its own length."""
+    _, end = _ends(path)
+    length = int.from_bytes(end[-4:], "big")
+    if length == 0 or _END_BYTES <= 4 + length < 2**24:  # some programs write 0; a longer tag is not looked at
+        return False
+    tag = end[-4 - length : -4]
+    return len(tag) < length or tag[0] & 0x1F not in (8, 9, 18) or int.from_bytes(tag[1:4], "big") + 11 != length
+
+
+def _is_shorter_than_asf_header(path: Path) -> bool:
+    """Return whether an ASF (WMV) file is shorter than its header says."""
+    header, _ = _ends(path)
+    at = header.find(_ASF_PROPERTIES)
+    if at < 0 or at + 92 > len(header):
+        return False
+    is_live = header[at + 88] & 1
+    return not is_live and int.from_bytes(header[at + 40 : at + 48], "little") > path.stat().st_size
+
+
+# Formats whose files say how long they are, or where they end.
+_LENGTHS = {
+    "matroska": _ends_before_its_segment,
+    "flv": _ends_in_flv_tag,
+    "asf": _is_shorter_than_asf_header,
+}
 
 
 def _ends_in_ts_packet(path: Path) -> bool:

@@ -72,6 +72,17 @@ def test_a_cut_file_says_what_share_of_it_could_be_read(
     ), source.warnings
 
 
+@pytest.mark.parametrize("lost", [100, 1500, 20_000])
+@pytest.mark.parametrize("suffix", SAYS_HOW_LONG)
+def test_not_even_the_last_frames_are_lost_in_silence(
+    suffix: str, lost: int, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    source = open_frames(written(tmp_path / f"a.{suffix}", whole[suffix][:-lost]))
+    assert source.num_frames < COUNT or lost < 2000  # of some formats, only the index is lost
+    assert source.warnings[0].startswith("truncated: ")
+    assert "100 %" not in source.warnings[0]
+
+
 @pytest.mark.parametrize("suffix", ["ts", "m2ts", "vob", "mpg"])
 @pytest.mark.parametrize("share", [0.403, 0.777])
 def test_a_cut_stream_without_a_duration_says_that_it_ends_within_a_packet(

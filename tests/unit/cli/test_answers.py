@@ -1,0 +1,99 @@
+"""Answers about several inputs: each warning once, one that cannot be read costs itself, known ones cost nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
+from dfer.cli.outputs import JsonResults, csv_output, json_output
+from dfer.errors import VideoError
+from tests.results import even_windows, face_with, predicted
+
+DAMAGE, OTHER = "truncated: 43 % could be read", "no detector like in training"
+
+
+class Stand:
+    """In place of predictor and decoder: answers about files that exist, with two warnings."""
+
+    def __init__(self, output: Path) -> None:
+        self.fps = None
+        self.settings = {"labels": predicted([]).model["labels"], "stride": None}
+        self.asked: list[str] = []
+        self.output = output
+
+    def open(self, path: Path, *, fps: float | None) -> Any:
+        assert fps is self.fps
+        if not path.exists():
+            raise VideoError("no such file or folder", where=path, hint="check the path")
+        logging.getLogger("dfer.video").warning("%s: %s", path, DAMAGE)
+        return SimpleNamespace(path=path, warnings=[DAMAGE])
+
+    def analyse(self, frames: Any, _progress: Callable[[str, float], None]) -> Any:
+        self.asked.append(frames.path.name)
+        prediction = predicted([face_with(even_windows(2))], source=str(frames.path))
+        prediction.warnings[:] = [DAMAGE, OTHER]
+        return SimpleNamespace(prediction=prediction)
+
+    def run(self, inputs: list[Path], *, resume: bool = True, stop_after: int = 99) -> list[dict[str, Any]]:
+        """Answer inputs, as far as the run comes, and write the files if it comes to the end."""
+        this: Any = self
+        json_to, csv_to = json_output(self.output), csv_output(self.output.with_suffix(".csv"))
+        with (
+            JsonResults(json_to) as results,
+            CsvResults(csv_to) as rows,
+            keep_answers(this, inputs, (json_to, csv_to), resume) as kept,
+        ):
+            for count, _ in enumerate(answer_inputs(this, this, inputs, results, rows, kept, 2), start=1):
+                if count == stop_after:
+                    return []
+            results.finish()
+            rows.finish()
+        return [json.loads(line) for line in self.output.read_text().splitlines()]
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / name for name in ("a.mp4", "missing.mp4", "b.mp4", "c.mp4")]
+    for path in paths[:1] + paths[2:]:
+        path.write_bytes(b"video")
+    return paths
+
+
+def test_one_that_cannot_be_read_costs_itself(tmp_path: Path, inputs: list[Path]) -> None:
+    answers = Stand(tmp_path / "out.json").run(inputs)
+    assert [answer["source"] for answer in answers] == [str(path) for path in inputs]
+    assert ["error" in answer for answer in answers] == [False, True, False, False]
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 3 * 2
+
+
+def test_each_warning_is_said_once(
+    tmp_path: Path, inputs: list[Path], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    Stand(tmp_path / "out.json").run(inputs)
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert (said.count(DAMAGE), said.count(OTHER)) == (0, 3)
+    assert caplog.text.count(DAMAGE) == 3
+
+
+def test_known_answers_are_not_asked_for_again(tmp_path: Path, inputs: list[Path]) -> None:
+    first, again = Stand(tmp_path / "out.json"), Stand(tmp_path / "out.json")
+    first.run(inputs, stop_after=2)
+    assert first.asked == ["a.mp4", "b.mp4"]
+    assert not first.output.exists()
+    answers = again.run(inputs)
+    assert again.asked == ["c.mp4"]
+    assert answers == Stand(tmp_path / "other.json").run(inputs)
+
+
+def test_from_scratch_all_are_asked_for(tmp_path: Path, inputs: list[Path]) -> None:
+    Stand(tmp_path / "out.json").run(inputs, stop_after=2)
+    again = Stand(tmp_path / "out.json")
+    again.run(inputs, resume=False)
+    assert again.asked == ["a.mp4", "b.mp4", "c.mp4"]
