@@ -35,7 +35,7 @@ from dfer.run_records import EpochRecord, read_run
 from dfer.runs import TENSORBOARD
 from dfer.runtime.files import atomic_path, remove_unfinished, write_json, write_text
 from dfer.runtime.formatting import shorten_home
-from dfer.settings import STRICT, Name, read_record
+from dfer.settings import STRICT, Name, read_record, show_value
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
 from dfer.training.setup import Learner
@@ -44,6 +44,7 @@ from dfer.video.probe import NOMINAL_FPS
 
 logger = logging.getLogger(__name__)
 
+_SHOWN_DIFFERENCES = 8
 STATE_FORMAT = "dfer.state/1"
 _EVENTS = {
     "train_loss": "loss/train", "train_entropy": "loss/train_classification", "train_compact": "loss/train_compact",
@@ -139,7 +140,9 @@ class FoldFolder:
         state = self._read_state()
         recipe, fingerprint = _completed(state["recipe"]), state["fingerprint"]
         different = sorted(_differences(recipe, deciding_keys(self._recipe)))
-        reason = f"this run was begun with another recipe: {'; '.join(different)}" if different else ""
+        more = f" and {len(different) - _SHOWN_DIFFERENCES:,} more" if len(different) > _SHOWN_DIFFERENCES else ""
+        shown = "; ".join(different[:_SHOWN_DIFFERENCES])
+        reason = f"this run was begun with another recipe: {shown}{more}" if different else ""
         if not reason and fingerprint != self._fingerprint:
             reason = "the data have changed since this run was begun"
         if reason:
@@ -306,4 +309,4 @@ def _differences(before: Any, now: Any, key: str = "") -> list[str]:
             for name in names
             for line in _differences(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
         ]
-    return [] if before == now else [f"{key} was {before!r}, is {now!r}"]
+    return [] if before == now else [f"{key:.100} was {show_value(before)}, is {show_value(now)}"]

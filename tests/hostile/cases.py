@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class Case:
         name: says what is hostile about it.
         arguments: of the real program.
         folder: the working folder, of this case alone.
+        prepare: makes the input in that folder, when it is the case's turn.
         refuse: whether any answer would be wrong.
         earlier: files that an earlier run left: afterwards each is as it was, or a whole new one.
         disturbance: a `signal` to send `after_s`, or a `file_limit`, the bytes that a file may have.
@@ -35,6 +36,7 @@ class Case:
     name: str
     arguments: list[str]
     folder: Path
+    prepare: Callable[[Path], object] = lambda _folder: None
     refuse: bool = False
     earlier: dict[str, bytes] = field(default_factory=dict)
     disturbance: dict[str, float] = field(default_factory=dict)

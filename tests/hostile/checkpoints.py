@@ -82,18 +82,22 @@ NUMERIC_KEYS = ("temperature", "clip_s", "crop_size", "epoch")
 
 
 def hostile_checkpoints(material: Material, folder: Path) -> Iterator[Case]:
-    """Yield the cases; the files are made as they are asked for."""
+    """Yield the cases."""
     tensors, settings = read_parts(material.checkpoint)
     number = 0
 
     def case(name: str, make: Callable[[Path], object], refuse: bool = True) -> Case:
         nonlocal number
         number += 1
-        place = folder / f"checkpoint{number:03}"
-        place.mkdir(parents=True)
-        path = place / "a.safetensors"
-        make(path)
-        return Case("checkpoints", name, _command(number, material), place, refuse, {"out.json": b'{"earlier": 1}\n'})
+        return Case(
+            "checkpoints",
+            name,
+            _command(number, material),
+            folder / f"checkpoint{number:03}",
+            lambda place: make(place / "a.safetensors"),
+            refuse,
+            {"out.json": b'{"earlier": 1}\n'},
+        )
 
     for name, make, refuse in _settings(tensors, settings):
         yield case(name, make, refuse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.hostile import interruptions
 from tests.hostile.cases import COLUMNS, tabulate
 from tests.hostile.material import Material, make_material
-from tests.hostile.pool import Pool, open_pool
+from tests.hostile.pool import JOBS, Pool, open_pool
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
     """Warm processes that run the cases."""
-    with open_pool() as opened:
+    with open_pool(1 if "PYTEST_XDIST_WORKER" in os.environ else JOBS) as opened:
         yield opened
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 
+from dfer.recipe import load_recipe
 from dfer.synth.dataset import generate_dataset
+from dfer.training import train
 from dfer.video import open_frames
 from tests.checkpoints import write_checkpoint
 from tests.stores import small_store, write_tiny_recipe
@@ -25,6 +28,7 @@ class Material:
         video: an MP4 with one face.
         raw: the raw data set that `video` is of.
         recipe: of a model like `checkpoint`, for `store`.
+        run: trained by it.
     """
 
     root: Path
@@ -34,6 +38,12 @@ class Material:
     video: Path
     raw: Path
     recipe: Path
+
+    @cached_property
+    def run(self) -> Path:
+        """Trained when it is first asked for."""
+        train(load_recipe(self.recipe), folds=[1], out=self.root / "run", device="cpu")
+        return self.root / "run"
 
 
 def make_material(root: Path) -> Material:

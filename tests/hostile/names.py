@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.hostile.cases import Case
@@ -84,18 +85,15 @@ def hostile_names(material: Material, folder: Path) -> Iterator[Case]:
     """Yield the cases."""
     picture = material.picture.read_bytes()
     for number, name in enumerate(INPUTS):
-        place = _place(folder / f"name{number:03}", material)
-        shutil.copy(material.picture, place / name)
         source = name if number % 2 else f"./{name}"
-        outputs = ["--json", "out.json", "--csv", "out.csv"]
-        arguments = ["predict", source, *_WITH, *outputs]
-        yield Case("names and outputs", repr(name), arguments, place, False, {"out.json": b"{}\n", name: picture})
-    for number, (output, refuse) in enumerate(OUTPUTS, start=len(INPUTS)):
-        place = _place(folder / f"name{number:03}", material)
-        for kind, put in _PLACES.items():
-            put(place / kind)
+        arguments = ["predict", source, *_WITH, "--json", "out.json", "--csv", "out.csv"]
+        earlier = {"out.json": b"{}\n", name: picture}
+        place = folder / f"input{number:03}"
+        yield Case("names and outputs", repr(name), arguments, place, partial(_put, material, name), earlier=earlier)
+    for number, (output, refuse) in enumerate(OUTPUTS):
         arguments = ["predict", "in.png", *_WITH, *output]
-        yield Case("names and outputs", " ".join(output), arguments, place, refuse, {"in.png": picture})
+        place, make = folder / f"output{number:03}", partial(_put, material, "in.png")
+        yield Case("names and outputs", " ".join(output), arguments, place, make, refuse, {"in.png": picture})
 
 
 _WITH = ["--checkpoint", "good.safetensors", "--detector", "haar"]
@@ -107,8 +105,9 @@ _PLACES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def _place(place: Path, material: Material) -> Path:
-    place.mkdir(parents=True)
+def _put(material: Material, name: str, place: Path) -> None:
     shutil.copy(material.checkpoint, place / "good.safetensors")
-    shutil.copy(material.picture, place / "in.png")
-    return place
+    shutil.copy(material.picture, place / name)
+    if name == "in.png":
+        for kind, put in _PLACES.items():
+            put(place / kind)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.hostile.cases import Case
 from tests.hostile.checkpoints import DIGITS, ESCAPES
 from tests.hostile.material import Material
+from tests.places import NO_FILES
 
 _BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
@@ -91,10 +92,9 @@ def hostile_recipes(material: Material, folder: Path) -> Iterator[Case]:
     def case(name: str, arguments: list[str], make: Callable[[Path], object] = lambda _place: None) -> Case:
         nonlocal number
         number += 1
-        place = folder / f"recipe{number:03}"
-        place.mkdir(parents=True)
-        make(place)
-        return Case("recipes", name, ["train", *arguments, "--device", "cpu"], place, True)
+        return Case(
+            "recipes", name, ["train", *arguments, "--device", "cpu"], folder / f"recipe{number:03}", make, True
+        )
 
     for name, text in TEXTS.items():
         data = text if isinstance(text, bytes) else text.encode()
@@ -103,11 +103,8 @@ def hostile_recipes(material: Material, folder: Path) -> Iterator[Case]:
         recipe = str(material.recipe)
         yield case(override, [recipe, override], lambda place: os.mkfifo(place / "pipe"))
     kinds: dict[str, Callable[[Path], object]] = {
-        "a pipe": os.mkfifo,
-        "a device": lambda path: path.symlink_to("/dev/zero"),
-        "a folder": Path.mkdir,
-        "a link to itself": lambda path: path.symlink_to(path),
-        "a file of 1 TB": lambda path: (path.touch(), os.truncate(path, 10**12)),
+        **NO_FILES,
+        "file of 1 TB": lambda path: (path.touch(), os.truncate(path, 10**12)),
     }
     for name, put in kinds.items():
-        yield case(name, ["a.yaml"], lambda place, p=put: p(place / "a.yaml"))
+        yield case(f"a {name}", ["a.yaml"], lambda place, p=put: p(place / "a.yaml"))

@@ -75,10 +75,17 @@ def hostile_stores(material: Material, folder: Path) -> Iterator[Case]:
     """Yield the cases; each has a copy of the store."""
     changes = [*_infos(material.store), *_manifests(material.store), *_clips(), *_files(), *_journals()]
     for number, (name, change) in enumerate(changes, start=1):
-        place = folder / f"store{number:03}"
-        shutil.copytree(material.store, place / "store", copy_function=_link)
-        change(place / "store")
-        yield Case("stores", name, _command(number, material), place, name in _REFUSED, {"out.json": b"{}\n"})
+        yield Case(
+            "stores",
+            name,
+            _command(number, material),
+            folder / f"store{number:03}",
+            lambda place, change=change: change(
+                Path(shutil.copytree(material.store, place / "store", copy_function=_link))
+            ),
+            name in _REFUSED,
+            {"out.json": b"{}\n"},
+        )
 
 
 # Reading any of these as if it were whole would be silently wrong.

@@ -53,20 +53,17 @@ def hostile_videos(material: Material, folder: Path) -> Iterator[Case]:
 def trapped_videos(material: Material, folder: Path) -> Iterator[Case]:
     """Yield the cases that are no mutations."""
     frames = [frame for _, frame in open_frames(material.video).iter_frames(range(10))]
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(material.checkpoint, folder / "good.safetensors")
     for number, (name, make) in enumerate(_traps(frames, material)):
         yield _case(folder / f"trap{number:03}", name, make)
 
 
 def _case(place: Path, name: str, make: Maker) -> Case:
-    place.mkdir()
-    make(place / name)
     shared = ["--detector", "haar", "--json", "out.json"]
     checkpoint = "../good.safetensors"
-    return Case(
-        "videos", name, ["predict", name, "--checkpoint", checkpoint, *shared], place, False, {"out.json": b"{}\n"}
-    )
+    arguments = ["predict", name, "--checkpoint", checkpoint, *shared]
+    return Case("videos", name, arguments, place, lambda folder: make(folder / name), earlier={"out.json": b"{}\n"})
 
 
 def _traps(frames: Frames, material: Material) -> Iterator[tuple[str, Maker]]:
