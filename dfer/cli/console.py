@@ -24,6 +24,9 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
+WARNING = "warning: "  # begins the lines that a quiet command prints
+_quiet = False
+
 # Square brackets in names and labels are no markup.
 stdout = _Console(markup=False, emoji=False)
 stderr = _Console(stderr=True, markup=False, emoji=False)
@@ -60,6 +63,8 @@ class _StderrHandler(logging.Handler):
     """Prints log records as lines such as `warning: ...` without breaking a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if _quiet and record.levelno < logging.WARNING:
+            return
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
         _print(Text(prefix, style) + Text(_one_line(record.getMessage())))
@@ -82,5 +87,17 @@ def print_error(message: str, *, hint: str | None = None) -> None:
 
 
 def note(message: str) -> None:
-    """Print a line to stderr."""
-    _print(Text(_one_line(message)))
+    """Print a line to stderr, unless the command is quiet and it is no warning."""
+    if not _quiet or message.startswith(WARNING):
+        _print(Text(_one_line(message)))
+
+
+def be_quiet() -> None:
+    """Leave out progress and notes for the rest of the process."""
+    global _quiet
+    _quiet = True
+
+
+def is_quiet() -> bool:
+    """Return whether progress and notes are left out."""
+    return _quiet

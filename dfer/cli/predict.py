@@ -97,6 +97,23 @@ def predict(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Write a CSV with a row per face: seconds and share of each emotion, confidence, changes.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    save: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also save as .xlsx, .parquet, .eaf (ELAN), .TextGrid (Praat), .boris, .vtt or .srt; repeatable. "
+            "{name} in it stands for each input's name.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     video: Annotated[
         Path | None, typer.Option(help="Write the video with the prediction drawn in.", rich_help_panel=OUTPUT)
     ] = None,
@@ -115,7 +132,7 @@ def predict(
         bool,
         typer.Option(
             "--resume/--no-resume",
-            help="With several inputs and a JSON or CSV file: go on where an interrupted run stopped, or start from "
+            help="With several inputs and a file of answers: go on where an interrupted run stopped, or start from "
             "scratch.",
             rich_help_panel=OUTPUT,
         ),
@@ -156,6 +173,9 @@ def predict(
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
     timeout: TimeoutOption = TIMEOUT_S,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors: no progress, no notes.")
+    ] = False,
 ) -> None:
     """Recognise the emotions of the faces in a video over time.
 
@@ -164,14 +184,25 @@ def predict(
     command goes on after an interruption.
     """
     from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
-    from dfer.cli.console import note, stdout
-    from dfer.cli.outputs import JsonResults, check_outputs, claim_outputs, csv_output, json_output, output
+    from dfer.cli.console import be_quiet, note, stdout
+    from dfer.cli.outputs import (
+        CSV_SUFFIXES,
+        JsonResults,
+        check_outputs,
+        claim_outputs,
+        csv_output,
+        json_output,
+        output,
+    )
+    from dfer.cli.saving import plan_saving, save_answers
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table
+    from dfer.reports.spreadsheets import summary_csv
     from dfer.runs import find_checkpoint, newer_run
+    from dfer.runtime.files import write_text
     from dfer.video.apart import DecodingProcess
     from dfer.video.writer import WRITABLE_SUFFIXES
 
@@ -184,11 +215,16 @@ def predict(
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
     read = [*inputs, detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
-    check_outputs(json_to, csv_to, plot_to, video_to, inputs=read)
+    summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
+    saved = plan_saving(save or (), inputs)
+    given = (json_to, csv_to, summary_to, plot_to, video_to, *saved)
+    check_outputs(*given, inputs=read)
+    if quiet:
+        be_quiet()
     missing = [source for source in inputs if not os.path.exists(source)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(inputs):
         raise VideoError("no such file or folder", where=missing[0], hint="check the path")
-    with claim_outputs(json_to, csv_to, plot_to, video_to), DecodingProcess(timeout_s=timeout) as decoder:
+    with claim_outputs(*given), DecodingProcess(timeout_s=timeout) as decoder:
         predictor = Predictor(
             checkpoint,
             detector=detector,
@@ -212,7 +248,7 @@ def predict(
         with (
             JsonResults(json_to) as results,
             CsvResults(csv_to) as rows,
-            keep_answers(predictor, inputs, (json_to, csv_to), resume) as kept,
+            keep_answers(predictor, inputs, (json_to, csv_to, summary_to, *saved), resume) as kept,
         ):
             try:
                 for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept, schema):  # noqa: B007
@@ -223,13 +259,16 @@ def predict(
                 raise
             results.finish()
             rows.finish()
+            if summary_to:
+                write_text(summary_to.path, summary_csv(predictions), to_stream=True)
+            save_answers(saved, predictions)
             if kept:
                 kept.remove()
         if analysis and plot_to:
             save_figure(draw_prediction(analysis.prediction), plot_to.path, to_stream=True)
         if analysis and video_to:
             _write_video(analysis, video_to.path, anonymise)
-    if not any(given and given.is_stdout for given in (json_to, csv_to, plot_to, video_to)):
+    if not any(item and item.is_stdout for item in given):
         stdout.print(prediction_table(predictions))
     if len(predictions) < len(inputs):
         raise typer.Exit(EXIT_FAILED)

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from dfer.cli.console import note, stderr
+from dfer.cli.console import is_quiet, note, stderr
 from dfer.names import printable
 from dfer.runtime.formatting import format_duration, format_eta, format_rate
 
@@ -85,6 +85,8 @@ class Progress:
         self._meter.add(now, step, skipped=skipped)
         self._counted += step
         self._done, self._total, self._extra = done, total, extra
+        if is_quiet():
+            return
         if _animated():
             if now - self._drawn >= REDRAW_EVERY_S or done >= total:
                 self._drawn = now

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from dfer.records.prediction import Bin, FaceBin, FacePrediction, Prediction, Quality, Segment
+from dfer.records.answers import Bin, FaceBin, FacePrediction, Quality, Segment
+from dfer.records.prediction import Prediction
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from dfer.records.answers import Bin, FaceBin, FacePrediction, Quality, Segment
+from dfer.records.summary import summarise_face
+
 if TYPE_CHECKING:
-    from dfer.records.prediction import Bin, FaceBin, FacePrediction, Prediction, Quality, Segment
+    from dfer.records.prediction import Prediction
 
 SCHEMA = 2
 SCHEMAS = (1, SCHEMA)
@@ -85,6 +88,7 @@ def _face(face: FacePrediction) -> dict[str, Any]:
         "label": face.label,
         "probabilities": face.probabilities,
         **_trust(face),
+        "summary": summarise_face(face).to_dict(),
         "segments": [
             {**_old_segment(segment), **_trust(segment), "quality": segment.quality and quality_dict(segment.quality)}
             for segment in face.segments

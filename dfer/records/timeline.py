@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from dfer.records.prediction import FacePrediction, Segment
+from dfer.records.answers import FacePrediction, Segment
 
 
 class Run(NamedTuple):

@@ -36,7 +36,18 @@ def check_prediction(value: dict[str, Any], source: Path) -> None:
     assert Path(value["model"]["checkpoint"]).is_file()
     height, width = frames.size_hw
     for number, face in enumerate(value["faces"]):
-        assert list(face) == ["id", "start", "end", "visible", "spans", "label", "probabilities", *TRUST, "segments"]
+        assert list(face) == [
+            "id",
+            "start",
+            "end",
+            "visible",
+            "spans",
+            "label",
+            "probabilities",
+            *TRUST,
+            "summary",
+            "segments",
+        ]
         assert face["id"] == number
         assert 0 <= face["start"] < face["end"] <= value["duration"]
         check_answer(face)
@@ -130,12 +141,18 @@ def test_several_inputs_are_json_lines_and_one_that_cannot_be_read_keeps_no_othe
 
 
 def test_all_outputs_at_once(checkpoint: Path, clip: Path) -> None:
-    outputs = ["--json", "a.json", "--csv", "a.csv", "--plot", "a.png", "--video", "a.mp4"]
-    outcome = dfer("predict", clip, "--checkpoint", checkpoint, "--detector", "haar", *outputs).succeeded()
-    assert sorted(os.listdir()) == ["a.csv", "a.json", "a.mp4", "a.png"]  # noqa: PTH208
+    outputs = ["--json", "a.json", "--csv", "a.csv", "--plot", "a.png", "--video", "a.mp4", "--summary", "sum.csv"]
+    saved = ["--save", "{name}.eaf", "--save", "a.xlsx"]
+    command = ("predict", clip, "--checkpoint", checkpoint, "--detector", "haar", "--quiet")
+    outcome = dfer(*command, *outputs, *saved).succeeded()
+    names = ["a.csv", "a.json", "a.mp4", "a.png", "a.xlsx", f"{clip.stem}.eaf", "sum.csv"]
+    assert sorted(os.listdir()) == sorted(names)  # noqa: PTH208
+    assert outcome.err == ""
+    (summed,) = csv.DictReader(Path("sum.csv").read_text().splitlines())
     value = json.loads(Path("a.json").read_text())
     check_prediction(value, clip)
     (face,) = value["faces"]
+    assert float(summed["visible"]) == face["visible"] == face["summary"]["visible"]
     assert face["label"] in outcome.out
     assert f"{face['probabilities'][face['label']] * 100:.2f}" in outcome.out
 

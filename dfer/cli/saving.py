@@ -1,0 +1,80 @@
+"""--save of `dfer predict`: files of many formats, one for all inputs or one for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfer.cli.outputs import Output
+from dfer.errors import UsageError
+from dfer.names import name_text
+from dfer.records import Prediction
+from dfer.reports.formats import FORMATS, require_library, save_predictions
+
+_OPTION, _NAME = "--save", "{name}"
+# As the programs' own users write them.
+_SHOWN = {".textgrid": ".TextGrid"}
+
+
+@dataclass(frozen=True)
+class Saved(Output):
+    """A file of --save.
+
+    Attributes:
+        sources: the inputs whose answers it gets.
+    """
+
+    sources: tuple[str, ...] = ()
+
+
+def plan_saving(targets: Sequence[Path], inputs: Sequence[Path]) -> list[Saved]:
+    """Return the files to write.
+
+    Args:
+        targets: as named; {name} in one stands for the name of each input, without its suffix.
+        inputs: videos, frame folders and images.
+
+    Raises:
+        UsageError: one file would hold several videos, which its format cannot, or two inputs have the same name.
+        DferError: the library that writes a format is not installed.
+    """
+    return [saved for target in targets for saved in _plan(target, inputs)]
+
+
+def save_answers(saved: Sequence[Saved], predictions: Sequence[Prediction]) -> None:
+    """Write the files whose inputs were answered.
+
+    Args:
+        saved: of `plan_saving`.
+        predictions: the answers; an input that could not be read has none.
+
+    Raises:
+        DferError: a library is missing, or a file cannot be written.
+    """
+    for item in saved:
+        chosen = [prediction for prediction in predictions if prediction.source in item.sources]
+        if chosen:
+            save_predictions(chosen, item.path)
+
+
+def _plan(target: Path, inputs: Sequence[Path]) -> list[Saved]:
+    suffixes = [*FORMATS]
+    if target.suffix.lower() in FORMATS:
+        require_library(target.suffix.lower())
+    if _NAME in str(target):
+        names = Counter(source.stem for source in inputs)
+        if doubled := [name for name, count in names.items() if count > 1]:
+            what = f"inputs of the same name would be saved to the same file: {doubled[0]}"
+            raise UsageError(name_text(what), where=_OPTION, hint="rename them, or run them one by one")
+        return [
+            Saved(_OPTION, Path(str(target).replace(_NAME, source.stem)), suffixes, sources=(name_text(source),))
+            for source in inputs
+        ]
+    entry = FORMATS.get(target.suffix.lower())
+    if entry is not None and not entry.holds_several and len(inputs) > 1:
+        hint = f"write {_NAME} where the input's name belongs, such as {_NAME}{target.suffix}"
+        what = f"a {_SHOWN.get(target.suffix.lower(), target.suffix)} file holds one video, and there are {len(inputs)}"
+        raise UsageError(what, where=f"{_OPTION} {name_text(target)}", hint=hint)
+    return [Saved(_OPTION, target, suffixes, sources=tuple(name_text(source) for source in inputs))]
