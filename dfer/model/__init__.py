@@ -9,6 +9,7 @@ from dfer.model.resnet18_gru import ResNet18Gru
 from dfer.model.resnet18_mean import ResNet18Mean
 from dfer.model.resnet18_vit import ResNet18Vit
 from dfer.model.video_model import ModelEntry, VideoModel
+from dfer.model.vit import Vit
 from dfer.model.weights import load_weights
 
 DEFAULT_MODEL = "logo_former_s"
@@ -20,6 +21,7 @@ MODELS: dict[str, ModelEntry] = {
     "resnet18_gru": ModelEntry(ResNet18Gru),
     "resnet18_mean": ModelEntry(ResNet18Mean),
     "r2plus1d_18": ModelEntry(R2Plus1d18),
+    "vit_b": ModelEntry(Vit),
 }
 
 __all__ = [

@@ -48,7 +48,7 @@ def read_weights(path: Path) -> dict[str, Any]:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a network in a weight file, also where they lie in a training checkpoint's `state_dict`.
+    """Return the tensors of a network in a weight file, also where they are an entry of a training checkpoint.
 
     The `module.` that data-parallel training puts before each name is left out.
 
@@ -56,8 +56,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         CheckpointError: as for `read_weights`, or there is something else than tensors.
     """
     content = read_weights(path)
-    nested = content.get("state_dict", content)
-    if not isinstance(nested, dict) or not nested:
+    entries = (content.get(key) for key in ("state_dict", "model", "module"))
+    nested = next((entry for entry in entries if isinstance(entry, dict)), content)
+    if not nested:
         raise CheckpointError("the file holds no state dict", where=path)
     other = [str(name) for name, value in nested.items() if not isinstance(value, Tensor)]
     if other:

@@ -34,7 +34,8 @@ class MovingAverage:
         own, new = _split(self.module), _split(model)
         if self._steps == 0:
             for ours, theirs in zip(own, new, strict=True):
-                torch._foreach_copy_(ours, theirs)
+                if ours:  # a model without batch norm has no counters
+                    torch._foreach_copy_(ours, theirs)
         else:
             torch._foreach_lerp_(own[0], new[0], 1 - self._decay)
             _average_counters(own[1], new[1], self._decay)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfer.model.build import build_model
+from dfer.recipe import Recipe
 from dfer.training.average import MovingAverage
 from tests.stores import LABELS, tiny_recipe
 
 
-def test_it_is_torchs_to_the_bit_and_has_the_same_state() -> None:
-    model = build_model(tiny_recipe(Path()).model, LABELS)
+@pytest.mark.parametrize("name", ["logo_former_s", "vit_b"], ids=["with batch norm", "without"])
+def test_it_is_torchs_to_the_bit_and_has_the_same_state(name: str) -> None:
+    sizes = {"dim": 16, "depth": 1, "heads": 2, "image_size": 32, "num_frames": 4}
+    recipe = tiny_recipe(Path()).model_dump() | {"model": {"name": name, **sizes}}
+    model = build_model(Recipe.model_validate(recipe).model, LABELS)
     ours = MovingAverage(model, 0.9)
     theirs = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
     for step in range(4):

@@ -20,11 +20,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return small_store(tmp_path_factory.mktemp("data") / "tiny", clips_per_class=4)
 
 
-@pytest.mark.parametrize("name", ["former_dfer", "resnet18_vit", "resnet18_gru", "resnet18_mean", "r2plus1d_18"])
+@pytest.mark.parametrize(
+    "name", ["former_dfer", "resnet18_vit", "resnet18_gru", "resnet18_mean", "r2plus1d_18", "vit_b"]
+)
 def test_an_interrupted_run_resumes_with_the_same_bytes(name: str, store: Store, tmp_path: Path) -> None:
-    model: dict[str, object] = {"name": name, "num_frames": 2, "image_size": 32, "stem_width": 2, "dropout": 0.1}
-    if name in ("former_dfer", "resnet18_vit"):
-        model["heads"] = 2
+    sizes: dict[str, object] = {"dim": 8, "depth": 1} if name == "vit_b" else {"stem_width": 2}
+    sizes |= {"heads": 2} if name in ("former_dfer", "resnet18_vit", "vit_b") else {}
+    model = {"name": name, "num_frames": 2, "image_size": 32, "dropout": 0.1, **sizes}
     recipe = Recipe.model_validate(
         {
             "name": "tiny",
