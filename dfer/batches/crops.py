@@ -20,6 +20,7 @@ from dfer.runtime.device import use_device
 from dfer.runtime.transfer import host_empty, upload
 from dfer.store import Store, read_clip
 from dfer.store.manifest import ManifestRow
+from dfer.store.reading import ClipIndex, index_clip
 
 CropLocation = Literal["device", "memory", "stream"]
 # The share of a GPU's free memory that crops may take: the rest is the model's.
@@ -95,6 +96,7 @@ class StreamedCrops:
     def __init__(self, store: Store, rows: Sequence[ManifestRow], workers: int) -> None:
         self._paths = [store.clip_path(row.clip_id) for row in rows]
         self._workers, self._size = max(1, workers), store.info.crop_size
+        self._indices: dict[int, ClipIndex] = {}  # found when a clip is first read
 
     def read(self, batches: Sequence[Sequence[Sample]], device: torch.device) -> Iterator[Tensor]:
         """Yield the frames of each batch, uint8 [B, T, H, W, 3], in main memory, which a GPU `device` can read."""
@@ -121,10 +123,10 @@ class StreamedCrops:
         ]
 
     def _decode(self, slot: NDArray[np.uint8], clip: int, chosen: NDArray[np.int64]) -> None:
-        crops = read_clip(self._paths[clip], chosen)
-        if crops.shape != slot.shape:
-            raise DataError(f"crops of {crops.shape[1:3]}, unlike dataset.json", where=self._paths[clip])
-        slot[:] = crops
+        index = self._indices.get(clip)
+        if index is None:
+            index = self._indices[clip] = index_clip(self._paths[clip])
+        read_clip(self._paths[clip], chosen, index=index, out=slot)
 
 
 def _finished(frames: Tensor, futures: Sequence[Future[None]]) -> Tensor:

@@ -14,6 +14,7 @@ EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
     "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing, "
     "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, [bold]dfer bench train[/bold] training, "
+    "[bold]dfer bench feed[/bold] reading clips, "
     "[bold]dfer bench step[/bold] traces a training step on a GPU that need not be there."
 )
 PREPROCESS_EXAMPLES = (
@@ -203,3 +204,22 @@ def step(
     check_outputs(json_to, inputs=[recipe])
     result = trace_step(load_recipe(recipe, overrides or []), crop_size=crop_size)
     give_result(json_to, result, lambda: step_table(result))
+
+
+@app.command("feed")
+def feed(
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per row of the table.")] = 5.0,
+    image_size: Annotated[int, typer.Option(min=32, max=512, help="Side length of the crops, in pixels.")] = 112,
+    scale: Annotated[float, typer.Option(help="Fraction of DFEW's number of clips to generate.")] = 0.01,
+    json: JsonOption = None,
+) -> None:
+    """Measure how fast clips are read and decoded while they are streamed."""
+    from dfer.bench.feed import bench_feed
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
+    from dfer.reports.benchmarks import feed_table
+
+    json_to = json_output(json)
+    check_outputs(json_to)
+    result = bench_feed(seconds=seconds, image_size=image_size, scale=scale, on_step=note)
+    give_result(json_to, result, lambda: feed_table(result))

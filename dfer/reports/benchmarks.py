@@ -135,6 +135,29 @@ def memory_table(result: dict[str, Any]) -> Table:
     return with_notes(table, [])
 
 
+def feed_table(result: dict[str, Any]) -> Table:
+    """Return the speed of reading and decoding clips, and its limit by Python's lock.
+
+    Args:
+        result: `dfer.bench.feed/1`.
+    """
+    table = new_table(result["machine"])
+    table.add_column("", no_wrap=True)
+    for heading in ("clips/s", "ms of a core\na clip"):
+        table.add_column(heading, justify="right")
+    for case in result["cases"]:
+        table.add_row(pluralize(case["workers"], "thread"), f"{case['clips_per_s']:.0f}", f"{case['core_ms']:.3f}")
+    core_ms, locked_ms = result["cases"][0]["core_ms"], result["locked_ms"]
+    table.add_row("a whole core", f"{1000 / core_ms:.0f}", f"{core_ms:.3f}")
+    table.add_row("Python alone", f"{1000 / locked_ms:.0f}", f"{locked_ms:.3f}")
+    lines = [
+        f"{result['clips']:,} random clips, {result['num_frames']} crops of {result['image_size']} pixels of each",
+        "a whole core: by the time that the processor worked for one thread, whatever else it did",
+        "Python alone, without reading and decoding: no number of threads is faster, as one at a time runs it",
+    ]
+    return with_notes(table, lines)
+
+
 def step_table(result: dict[str, Any]) -> Table:
     """Return bytes and FLOPs of each part of a step, the copies and what Python waits for.
 

@@ -1,13 +1,13 @@
 """Aligned crops on disk: the store and its manifest."""
 
 from dfer.store.paths import clip_path
+from dfer.store.reading import read_clip
 from dfer.store.store import (
     CropRecord,
     DatasetInfo,
     Store,
     clip_writer,
     open_store,
-    read_clip,
     read_clip_record,
     read_info,
     write_clip,

@@ -240,36 +240,6 @@ def write_clip(path: Path, crops: Iterable[NDArray[np.uint8]], record: CropRecor
     return writer.sha256
 
 
-def read_clip(path: Path, indices: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-    """Unpack a clip's crops.
-
-    Args:
-        path: the ZIP.
-        indices: which crops, in any order, repeats allowed; None for all.
-
-    Returns:
-        uint8 [N, S, S, 3] RGB.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    try:
-        with open_archive(path) as archive:
-            if indices is None:
-                indices = range(sum(name.endswith(".jpg") for name in archive.namelist()))
-            decoded: dict[int, NDArray[np.uint8]] = {}
-            for index in map(int, indices):
-                if index not in decoded:
-                    decoded[index] = read_crop(archive, f"{index:06d}.jpg")
-        return np.stack([decoded[int(index)] for index in indices])
-    except UNREADABLE as error:
-        raise DataError(
-            f"damaged or missing crops{reason_suffix(error)}",
-            where=path,
-            hint="run `dfer preprocess` again: it restores what is missing",
-        ) from error
-
-
 def read_clip_record(path: Path) -> CropRecord:
     """Read the origins of a clip's crops.
 
@@ -311,9 +281,7 @@ def read_crop(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
         ValueError: it is not a JPEG, or larger than any crop.
     """
     data = _read_member(archive, name, MAX_JPEG_BYTES)
-    side = max(_jpeg_size_wh(data))  # before the decoder allocates it
-    if side > MAX_CROP_SIZE:
-        raise ValueError(f"{name} is {side:,} pixels large")
+    check_jpeg(memoryview(data), name)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"{name} is not a JPEG")
@@ -327,15 +295,26 @@ def _read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
     return archive.read(info)
 
 
-def _jpeg_size_wh(data: bytes) -> tuple[int, int]:
-    """Return the size that a JPEG's header gives: the first start-of-frame marker's."""
+def check_jpeg(data: memoryview, name: str) -> bytes:
+    """Return a JPEG's header, after a look at the size that it gives, before a decoder allocates it.
+
+    Args:
+        data: of the file.
+        name: for the error.
+
+    Raises:
+        ValueError: it is not a JPEG, or larger than any crop.
+    """
     at = 2
-    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+    while bytes(data[:2]) == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the first start of a frame
+            side = max(int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big"))
+            if side > MAX_CROP_SIZE:
+                raise ValueError(f"{name} is {side:,} pixels large")
+            return bytes(data[: at + 9])
         at += 2 + length
-    raise ValueError("not a JPEG")
+    raise ValueError(f"{name} is not a JPEG")
 
 
 def write_info(root: Path, info: DatasetInfo) -> None:
