@@ -219,8 +219,8 @@ class TrainSection(Settings):
     )
     feed: Literal["auto", "device", "memory", "stream"] = Field(
         "auto",
-        description="where decoded crops are kept: in the GPU's memory (`device`, if they take at most 60 % of what is "
-        "free there), in main memory, or nowhere, decoded as they are needed (`stream`). `auto` takes the first that "
+        description="where decoded crops are kept: in the GPU's memory (`device`, if there is room for them and "
+        "for a step), in main memory, or nowhere, decoded as they are needed (`stream`). `auto` takes the first that "
         "has room, and the log says which",
     )
     memory_gb: NonNegative = Field(

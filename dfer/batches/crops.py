@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +23,21 @@ from dfer.store.manifest import ManifestRow
 from dfer.store.reading import ClipIndex, index_clip
 
 CropLocation = Literal["device", "memory", "stream"]
-# The share of a GPU's free memory that crops may take: the rest is the model's.
-DEVICE_SHARE = 0.6
 _BATCHES_AHEAD = 3
+
+
+class SharedMemory(NamedTuple):
+    """Main memory that several processes share.
+
+    Attributes:
+        bytes: uint8 [N], as many as the crops have.
+        place: of this process among them, from 0.
+        processes: their number. All must have loaded their clips before one reads.
+    """
+
+    bytes: Tensor
+    place: int
+    processes: int
 
 
 class ResidentCrops:
@@ -37,6 +49,7 @@ class ResidentCrops:
         device: the device that holds the tensor.
         workers: number of decoding threads.
         on_load: called with the number of crops loaded so far and their total.
+        memory: shared by several processes, each of which decodes some of the clips; None for memory of its own.
 
     Raises:
         DataError: the store does not hold what its manifest says.
@@ -49,10 +62,16 @@ class ResidentCrops:
         device: torch.device,
         workers: int,
         on_load: Callable[[int, int], None] = lambda _done, _total: None,
+        memory: SharedMemory | None = None,
     ) -> None:
         self.starts = np.concatenate([[0], np.cumsum([row.num_frames for row in rows])]).astype(np.int64)
         size = store.info.crop_size
-        self.crops = torch.empty(int(self.starts[-1]), size, size, 3, dtype=torch.uint8, device=device)
+        shape = (int(self.starts[-1]), size, size, 3)
+        if memory is None:
+            self.crops = torch.empty(*shape, dtype=torch.uint8, device=device)
+        else:
+            self.crops = memory.bytes.view(shape)
+        own = range(len(rows)) if memory is None else range(memory.place, len(rows), memory.processes)
 
         def load(clip: int) -> int:
             path = store.clip_path(rows[clip].clip_id)
@@ -66,7 +85,7 @@ class ResidentCrops:
         # JPEG decoding releases the GIL.
         with ThreadPoolExecutor(max(1, workers), initializer=use_device, initargs=(device,)) as pool:
             try:
-                for count in pool.map(load, range(len(rows))):
+                for count in pool.map(load, own):
                     done += count
                     on_load(done, len(self.crops))
             except BaseException:

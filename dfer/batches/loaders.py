@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from dfer.batches.crops import CropLocation, ResidentCrops, StreamedCrops
+from dfer.batches.crops import CropLocation, ResidentCrops, SharedMemory, StreamedCrops
 from dfer.batches.prefetch import prefetch
 from dfer.batches.sampling import Portion, Sample, fixed_order, portion_size, shuffled_order, split_batch
 from dfer.store import Store
@@ -42,6 +42,7 @@ class ClipLoader:
         rank: this process among those that share each batch of a shuffled epoch, from 0.
         world_size: number of those processes.
         on_load: called with the number of crops decoded so far and their total; never for streamed crops.
+        memory: see `ResidentCrops`; for crops in main memory.
 
     Attributes:
         waited_s: time that the current shuffled epoch has spent waiting for frames, seconds.
@@ -69,6 +70,7 @@ class ClipLoader:
         rank: int = 0,
         world_size: int = 1,
         on_load: Callable[[int, int], None] = lambda _done, _total: None,
+        memory: SharedMemory | None = None,
     ) -> None:
         self.rows, self.waited_s = rows, 0.0
         self._lengths, self._num_frames, self._segments = [row.num_frames for row in rows], num_frames, segments
@@ -82,7 +84,7 @@ class ClipLoader:
             self._crops = StreamedCrops(store, rows, workers)
         else:
             held = device if location == "device" else torch.device("cpu")
-            self._crops = ResidentCrops(store, rows, held, workers, on_load)
+            self._crops = ResidentCrops(store, rows, held, workers, on_load, memory)
 
     def __len__(self) -> int:
         """The number of batches of a shuffled epoch."""

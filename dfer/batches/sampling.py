@@ -74,7 +74,20 @@ def shuffled_order(
         order = rng.permutation(len(lengths))
     else:
         order = rng.permutation(np.concatenate([_draw_portion(*portion, rng) for portion in portions]))
-    return [(int(clip), sample_frames(lengths[clip], num_frames, segments, rng)) for clip in order]
+    frames = _sample_all(np.asarray(lengths, np.int64)[order], num_frames, segments, rng)
+    return list(zip(order.tolist(), frames, strict=True))
+
+
+def _sample_all(
+    lengths: NDArray[np.int64], num_frames: int, segments: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the frames of many clips, int64 [N, T]: those that `sample_frames` would draw for one after the other."""
+    frames = np.arange(num_frames, dtype=np.int64) * lengths[:, None] // num_frames
+    run, long = num_frames // segments, lengths >= num_frames
+    edges = np.floor(np.arange(segments + 1) * lengths[long, None] / segments).astype(np.int64)
+    starts = rng.integers(edges[:, :-1], edges[:, 1:] - run + 1)
+    frames[long] = (starts[:, :, None] + np.arange(run)).reshape(-1, num_frames)
+    return frames
 
 
 def portion_size(portion: Portion) -> int:

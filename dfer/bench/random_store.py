@@ -59,26 +59,29 @@ def _read(path: Path) -> list[int]:
     return [length for length in lengths if length > 0]
 
 
-def generate_store(root: Path, lengths: Sequence[int], size: int) -> Store:
-    """Write a store of one fold, four fifths of it for training: smooth random crops, as large as JPEGs of faces.
+def generate_store(root: Path, lengths: Sequence[int], size: int, *, num_folds: int = 1) -> Store:
+    """Write a store, four fifths of each fold for training: smooth random crops, as large as JPEGs of faces.
 
     Args:
         root: the folder to write.
         lengths: number of crops of each clip.
         size: side of the crops, pixels.
+        num_folds: folds; the first one tests each fifth clip, the second one the clip before, and so on.
     """
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (_PATTERNS, max(2, size // 4), max(2, size // 4), 3), np.uint8)
     patterns = [cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in coarse]
     alignment = alignment_settings(size)
-    write_info(root, DatasetInfo("bench", list(DFEW_LABELS), 1, size, alignment, "none", "random", __version__))
+    write_info(root, DatasetInfo("bench", list(DFEW_LABELS), num_folds, size, alignment, "none", "random", __version__))
 
     def write(number: int) -> ManifestRow:
         count, label = lengths[number], number % len(DFEW_LABELS)
         record = CropRecord(list(range(count)), [n / 25 for n in range(count)], [[0.0] * 4] * count, [True] * count)
         crops = (np.asarray(patterns[(number + 7 * n) % _PATTERNS], np.uint8) for n in range(count))
         digest = write_clip(clip_path(root, f"{number}"), crops, record)
-        folds: dict[int, Split] = {1: "test" if number % _TEST_EVERY == _TEST_EVERY - 1 else "train"}
+        folds: dict[int, Split] = {
+            fold: "test" if (number + fold) % _TEST_EVERY == 0 else "train" for fold in range(1, num_folds + 1)
+        }
         return ManifestRow(f"{number}", label, DFEW_LABELS[label], "ok", folds, count, 25.0, sha256=digest)
 
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from dfer.batches.crops import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
+from dfer.batches.crops import CropLocation, choose_location, crop_bytes
 from dfer.bench.plain_training import plain_steps
 from dfer.bench.random_store import DFEW_FOLD_1, clip_lengths, generate_store
 from dfer.bench.timing import measure_peak_flops, time_steps
@@ -122,7 +122,7 @@ def bench_training(
 
 
 def _locations(store: Store, device: torch.device) -> list[CropLocation]:
-    room = DEVICE_SHARE * free_device_memory(device)
+    room = free_device_memory(device) / 2
     return ["stream", choose_location(crop_bytes(store, store.rows), memory_bytes=math.inf, device_bytes=room)]
 
 

@@ -20,6 +20,8 @@ from dfer.store.manifest import ManifestRow
 
 Change = Callable[[Tensor], Tensor]  # of frames, uint8 [B, T, H, W, 3]
 
+FeaturesOf = Callable[[Tensor, int], Tensor]  # as `VideoModel.forward_features`
+
 
 @dataclass(frozen=True)
 class ClipOutputs:
@@ -71,8 +73,12 @@ def run_clips(
     on_batch: Callable[[int], None] = lambda _count: None,
     change: Change | None = None,
     mirror: bool = False,
+    features_of: FeaturesOf | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> ClipOutputs:
-    """Return the model's outputs for every clip of a loader, in order, computed in float32.
+    """Return the model's outputs for every clip of a loader, in order.
+
+    They stay on the device until all are computed, so that it need not wait for Python.
 
     Args:
         model: put into evaluation mode meanwhile.
@@ -80,19 +86,26 @@ def run_clips(
         on_batch: called with the number of clips of each finished batch.
         change: applied to each batch of frames, uint8 [B, T, H, W, 3], before the model sees it.
         mirror: see `VideoModel.clip_features`.
+        features_of: computes features in place of the model's `forward_features`, such as its compiled form.
+        dtype: number format of autocast.
     """
     was_training = model.training
     model.eval()
     config = model.config
-    logits = np.zeros((len(loader.rows), config.num_classes), np.float32)
-    features = np.zeros((len(loader.rows), model.head.in_features), np.float32)
-    for clips, frames in loader.in_order():
+    features_of = features_of or model.forward_features
+    features: list[Tensor] = [torch.zeros(0, model.head.in_features)]
+    logits: list[Tensor] = [torch.zeros(0, config.num_classes)]
+    for _, frames in loader.in_order():
         if change is not None:
             frames = change(frames)
         repeats = config.num_frames // frames.shape[1]  # a still's only frame stands for all
-        pooled = model.clip_features(prepare_clips(frames, config.image_size), repeats, mirror=mirror)
-        features[clips] = pooled.float().cpu().numpy()
-        logits[clips] = model.head(pooled).float().cpu().numpy()
+        clips = prepare_clips(frames, config.image_size)
+        with torch.autocast(clips.device.type, dtype, enabled=dtype != torch.float32):
+            pooled = features_of(clips, repeats)
+            if mirror:
+                pooled = (pooled + features_of(clips.flip(-1), repeats)) / 2
+            logits.append(model.head(pooled).float())
+        features.append(pooled.float())
         on_batch(len(frames))
     model.train(was_training)
-    return ClipOutputs(logits, features)
+    return ClipOutputs(*(torch.cat([part.to("cpu") for part in parts]).numpy() for parts in (logits, features)))

@@ -14,7 +14,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """Return the device to compute on.
 
     Args:
-        name: "auto" (a GPU if there is one), "cpu" or "cuda"; under `torchrun`, each process gets its own GPU.
+        name: "auto" (a GPU if there is one), "cpu" or "cuda"; under `torchrun`, each process gets its own GPU, or
+            shares one where there are more processes than GPUs.
 
     Raises:
         UsageError: "cuda" was requested and there is none.
@@ -24,7 +25,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device found", where="--device cuda", hint="`dfer doctor` shows what torch finds")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     return torch.device(name)
 
 

@@ -12,11 +12,11 @@ import importlib.util
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import Field, ValidationError, with_config
@@ -41,6 +41,9 @@ from dfer.store.manifest import ManifestRow
 from dfer.training.setup import Learner
 from dfer.version import __version__
 from dfer.video.probe import NOMINAL_FPS
+
+if TYPE_CHECKING:
+    from dfer.training.saving import FinishedEpoch
 
 logger = logging.getLogger(__name__)
 
@@ -109,22 +112,38 @@ class FoldFolder:
         remove_unfinished(self.path)
         save_recipe(self._recipe, self.path / "recipe.yaml")
 
-    def write_epoch(self, learner: Learner, state: TrainingState) -> None:
-        """Write checkpoints, metrics.jsonl and events of the last epoch. The state must be saved after them."""
-        weights, config, record = learner.evaluated.state_dict(), learner.model.config, state.history[-1]
-        info = self.checkpoint_info(config, "last", record, loss=learner.loss)
-        save_checkpoint(self.path / "last.safetensors", weights, info)
-        if record is state.best:
-            save_checkpoint(self.path / "best.safetensors", weights, replace(info, selection=self.selection))
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in state.history))
-        write_events(self.path / TENSORBOARD, record)
+    def write_checkpoints(self, learner: Learner, *, last: FinishedEpoch, best: FinishedEpoch | None) -> None:
+        """Write last.safetensors, and best.safetensors if there is a new best epoch."""
+        config = learner.model.config
+        if best is not None:
+            info = self.checkpoint_info(config, self.selection, best.record, loss=learner.loss)
+            save_checkpoint(self.path / "best.safetensors", dict(best.weights), info)
+        info = self.checkpoint_info(config, "last", last.record, loss=learner.loss)
+        save_checkpoint(self.path / "last.safetensors", dict(last.weights), info)
 
-    def save_state(self, learner: Learner, state: TrainingState) -> None:
-        """Write state.pt."""
+    def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
+        """Write metrics.jsonl, and events of the epochs that it did not hold.
+
+        Args:
+            history: the records of all finished epochs.
+        """
+        path = self.path / "metrics.jsonl"
+        known = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+        write_text(path, "".join(json.dumps(line) + "\n" for line in history))
+        for record in history[min(known, len(history) - 1) :]:
+            write_events(self.path / TENSORBOARD, record)
+
+    def save_state(self, tensors: dict[str, Any], state: TrainingState) -> None:
+        """Write state.pt. It must come last: what it says is finished has been written.
+
+        Args:
+            tensors: of `Learner.state_dicts`.
+            state: the progress.
+        """
         values = {"format": STATE_FORMAT, "recipe": deciding_keys(self._recipe), "fingerprint": self._fingerprint}
         with atomic_path(self._state) as temporary:
             try:
-                torch.save(values | vars(state) | learner.state_dicts(), temporary)
+                torch.save(values | vars(state) | tensors, temporary)
             except RuntimeError as error:  # torch's error for a failed write
                 raise OSError(errno.ENOSPC, "no space left on device, or the write failed") from error
 

@@ -82,9 +82,30 @@ def all_gather(value: Value) -> list[Value]:
     return boxes
 
 
+def node_memory(size: int) -> Tensor | None:
+    """Return memory that the processes of this machine share, uint8 [size]; None where that is not possible.
+
+    It has no name in the file system, so that nothing is left behind however the processes end.
+    """
+    if local_world_size() == 1 or not hasattr(os, "memfd_create"):
+        return None
+    place = int(os.environ["LOCAL_RANK"])
+    handle = os.memfd_create("dfer-crops") if place == 0 else -1
+    try:
+        if place == 0:
+            os.ftruncate(handle, size)
+        path = all_gather(f"/proc/{os.getpid()}/fd/{handle}")[rank() - place]
+        memory = torch.from_file(path, shared=True, size=size, dtype=torch.uint8)
+        all_gather(None)  # all have it open
+    finally:
+        if place == 0:
+            os.close(handle)
+    return memory
+
+
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the process group if `torchrun` started this process: over NCCL on GPUs, over gloo on CPUs.
+    """Join the process group if `torchrun` started this process: over NCCL where each has a GPU, else over gloo.
 
     A message may take as long as TIMEOUT, so that one process can wait while another one loads its clips. That another
     one has ended is noticed much earlier: at once over gloo, and within `PATIENCE_S` of `peers` over NCCL.
@@ -97,10 +118,11 @@ def process_group(device: torch.device) -> Iterator[None]:
         return
     use_device(device)
     store, number, count = next(rendezvous("env://"))
-    on_gpu = device.type == "cuda"
+    # NCCL refuses two processes on one GPU.
+    nccl = device.type == "cuda" and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) <= torch.cuda.device_count()
     distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", store=store, rank=number, world_size=count, timeout=TIMEOUT,
-        device_id=device if on_gpu else None,
+        "nccl" if nccl else "gloo", store=store, rank=number, world_size=count, timeout=TIMEOUT,
+        device_id=device if nccl else None,
     )  # fmt: skip
     error_of_all = lost_process(number, count)
     watch = PeerWatch(

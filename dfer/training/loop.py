@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -33,6 +32,7 @@ from dfer.training import distributed
 from dfer.training.artifacts import FoldFolder, TrainingState
 from dfer.training.folder import open_fold
 from dfer.training.observer import EpochClock, StepProgress, TrainingObserver
+from dfer.training.saving import Saver
 from dfer.training.setup import build_learner, open_loaders
 from dfer.training.splits import fold_rows, open_stores
 from dfer.training.step import Stepper, seed_of
@@ -131,6 +131,7 @@ class FoldTrainer:
             self.state = TrainingState(**{name: saved[name] for name in vars(self.state)})
         self._interrupt = Interrupt()
         self._watch = DivergenceWatch(len(store.info.labels))
+        self._saver = Saver(self.folder, self.learner, recipe.train.save_minutes)
         self._stop_agreed = self._save_agreed = False
 
     def train(self) -> dict[str, Any]:
@@ -161,6 +162,8 @@ class FoldTrainer:
                     pass
         except torch.OutOfMemoryError as error:
             full = error.with_traceback(None)  # its frames hold the step's tensors
+        finally:
+            self._saver.close()
         if full is not None:
             raise self._out_of_memory() from full
         record = facts | {"started": started, "finished": utc_now(), "best": self.state.best}
@@ -174,9 +177,11 @@ class FoldTrainer:
         """Begin the fold's folder, and return loaders of training and validation clips, and where their crops lie."""
         if distributed.rank() == 0:
             self.folder.begin()
+        on_gpu = self.device.type == "cuda"
         return open_loaders(
             self.store, self.train_rows, own_share(self.val_rows), self.recipe,
             unit=self.stepper.augment.unit, device=self.device, on_load=self.observer.on_load,
+            step_bytes=self.stepper.needed_bytes(self.store.info.crop_size) if on_gpu else 0,
         )  # fmt: skip
 
     def steps(self, train_loader: ClipLoader, val_loader: ClipLoader) -> Iterator[int]:
@@ -204,7 +209,6 @@ class FoldTrainer:
         """
         state, settings, steps = self.state, self.recipe.train, len(loader)
         self._clock = EpochClock()
-        self._saved_at = time.monotonic()
         unread: tuple[int, Sequence[ManifestRow], Readback, float] | None = None
         self.learner.begin_epoch()
         batches = loader.shuffled((settings.seed, self.fold, state.epoch), start=state.step)
@@ -224,8 +228,8 @@ class FoldTrainer:
                 unread = None
             if (stop or save) and not last:
                 self._check_weights()
-                self._save_state()
-                self._saved_at, self._save_agreed = time.monotonic(), False
+                self._save_state(leaving=stop)
+                self._save_agreed = False
                 if stop:
                     raise KeyboardInterrupt
             yield len(rows)
@@ -265,7 +269,7 @@ class FoldTrainer:
         )
 
     def _finish_epoch(self, train_loader: ClipLoader, val_loader: ClipLoader) -> None:
-        """Validate, and save the checkpoints and then the state."""
+        """Validate, and save at the end, before a stop, and otherwise when it is time."""
         state = self.state
         self._check_weights()
         clips, seconds, speed = state.sums["clips"], self._clock.seconds, self._clock.speed(train_loader.waited_s)
@@ -277,22 +281,35 @@ class FoldTrainer:
             "lr": self.learner.lr,
             "epoch_s": round(seconds, 3),
             **{name: round(value, 4) for name, value in speed.items()},
-            **validate(self.learner.evaluated, val_loader, self.val_rows, self.store),
+            **validate(
+                self.learner.evaluated,
+                val_loader,
+                self.val_rows,
+                self.store,
+                features_of=self.stepper.evaluated_features,
+                dtype=self.dtype,
+            ),
         }
         state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
         state.history.append(record)
         state.best = best_epoch(state.history)
         if distributed.rank() == 0:
-            self.folder.write_epoch(self.learner, state)
-        self._save_state()
+            self._saver.finish_epoch(state)
         self._stop_agreed |= self._stops
+        leaving = self._stop_agreed or state.epoch == self.recipe.train.epochs
+        if leaving or self._saver.due:
+            self._save_state(leaving=leaving)
         self.observer.on_epoch(record)
 
-    def _save_state(self) -> None:
+    def _save_state(self, *, leaving: bool) -> None:
+        """Save in the background, or, before this process leaves the run, to the end."""
         if distributed.rank() == 0:
-            self.folder.save_state(self.learner, self.state)
-        # The others wait: torchrun would end this process with the first one that leaves.
-        distributed.broadcast(None)
+            self._saver.save(self.state)
+        if leaving:
+            if distributed.rank() == 0:
+                self._saver.wait()
+            # The others wait: torchrun would end this process with the first one that leaves.
+            distributed.broadcast(None)
 
     def _check_weights(self) -> None:
         """End the run rather than save a state that is of no use."""
@@ -307,7 +324,7 @@ class FoldTrainer:
 
     @property
     def _save_due(self) -> bool:
-        return time.monotonic() - self._saved_at > 60 * self.recipe.train.save_minutes
+        return self._saver.due
 
     def _out_of_memory(self) -> DferError:
         world_size = distributed.world_size()

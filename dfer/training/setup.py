@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfer.batches.crops import DEVICE_SHARE, CropLocation, choose_location, crop_bytes
+from dfer.batches.crops import CropLocation, SharedMemory, choose_location, crop_bytes
 from dfer.batches.loaders import ClipLoader
 from dfer.batches.sampling import Portion
 from dfer.errors import CheckpointError, DferError
+from dfer.evaluation.inference import FeaturesOf
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.build import build_model
 from dfer.model.video_model import VideoModel
@@ -33,6 +34,7 @@ from dfer.training.targets import class_targets
 
 logger = logging.getLogger(__name__)
 
+_USABLE_SHARE = 0.95  # of a GPU's free memory: the allocator leaves gaps
 _LOCATIONS = {"device": "decoded on the device", "memory": "decoded in memory", "stream": "streamed from the store"}
 
 
@@ -209,14 +211,18 @@ def use_compile(setting: str, device: torch.device) -> bool:
     return setting == "on" or (setting == "auto" and device.type == "cuda")
 
 
-def compiled_features(model: VideoModel) -> Callable[[Tensor], Tensor]:
+def compiled_features(model: VideoModel) -> FeaturesOf:
     """Return the model's `forward_features`, compiled: as a whole, or, if its batch norm is shared, what follows it."""
     if not has_shared_batch_norm(model):
         return Compiled(model.forward_features)
     if type(model).encode is VideoModel.encode:  # it is not divided
         return model.forward_features
     encode = Compiled(model.encode)
-    return lambda clips: encode(model.frame_maps(clips))
+
+    def features(clips: Tensor, repeats: int = 1) -> Tensor:
+        return encode(model.frame_maps(clips), repeats)
+
+    return features
 
 
 def open_loaders(
@@ -228,6 +234,7 @@ def open_loaders(
     unit: int,
     device: torch.device,
     on_load: Callable[[int, int], None] = lambda _done, _total: None,
+    step_bytes: int = 0,
 ) -> tuple[ClipLoader, ClipLoader, str]:
     """Open the clips of a fold where the recipe says; by default in the fastest place that has room for them.
 
@@ -239,6 +246,7 @@ def open_loaders(
         unit: clips of a batch that must stay together.
         device: the device to train on.
         on_load: called with the number of crops decoded so far and their total.
+        step_bytes: memory of the device that a step needs.
 
     Returns:
         A loader of the training clips, one of the validation clips, and a line that says where their crops lie.
@@ -247,7 +255,7 @@ def open_loaders(
         DferError: the device has no room for the crops that the recipe puts there.
     """
     settings, world_size = recipe.train, distributed.world_size()
-    location, description = _choose_location(store, [*train_rows, *val_rows], settings, device)
+    location, description = _choose_location(store, train_rows, val_rows, settings, device, step_bytes)
     train_crops, val_crops = (sum(row.num_frames for row in rows) for rows in (train_rows, val_rows))
     opened = partial(
         ClipLoader,
@@ -269,7 +277,9 @@ def open_loaders(
             rank=distributed.rank(),
             world_size=world_size,
             on_load=lambda done, _: on_load(done, train_crops + val_crops),
+            memory=_shared_memory(crop_bytes(store, train_rows)) if location == "memory" else None,
         )
+        distributed.all_gather(None)  # the crops in shared memory are all there
         val = opened(
             val_rows,
             batch_size=max(1, settings.batch_size // world_size),
@@ -282,16 +292,30 @@ def open_loaders(
     return train, val, description
 
 
+def _shared_memory(size: int) -> SharedMemory | None:
+    """Return memory for crops that all processes of this machine read; None where each must have its own."""
+    memory, count = distributed.node_memory(size), distributed.local_world_size()
+    return None if memory is None else SharedMemory(memory, distributed.rank() % count, count)
+
+
 def _choose_location(
-    store: Store, rows: Sequence[ManifestRow], settings: TrainSection, device: torch.device
+    store: Store,
+    train_rows: Sequence[ManifestRow],
+    val_rows: Sequence[ManifestRow],
+    settings: TrainSection,
+    device: torch.device,
+    step_bytes: int,
 ) -> tuple[CropLocation, str]:
     """Return where the decoded crops of clips will lie, and a line that says so."""
-    needed = crop_bytes(store, rows)
+    validated = crop_bytes(store, val_rows)
+    needed = crop_bytes(store, train_rows) + validated
     memory = settings.memory_gb * 1e9 or free_memory_bytes() / 3
-    memory /= distributed.local_world_size()  # each process holds its own copy
+    # The processes of a machine hold the training clips once, and each its own validation clips.
+    memory = max(0.0, memory - (distributed.local_world_size() - 1) * validated)
     # All processes must choose the same location, or the slowest would silently set the pace.
     memory = min(distributed.all_gather(memory))
-    device_memory = min(distributed.all_gather(DEVICE_SHARE * free_device_memory(device)))
+    device_memory = max(0.0, _USABLE_SHARE * free_device_memory(device) - step_bytes)
+    device_memory = min(distributed.all_gather(device_memory))
     location = settings.feed
     if location == "auto":
         most = max(distributed.all_gather(needed))

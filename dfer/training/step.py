@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from dfer.batches.augment import AugmentDraw, Augmenter, mix_targets
+from dfer.evaluation.inference import FeaturesOf
 from dfer.recipe import OptimSection, Recipe
 from dfer.runtime.transfer import upload
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
-from dfer.training.batch_norm import uncounted
+from dfer.training.batch_norm import freeze_batch_norm, uncounted
 from dfer.training.setup import Learner, compiled_features, use_compile
 from dfer.training.targets import class_targets
+
+_MEASURED_CLIPS = 2
+_MARGIN = 1.2  # for what is needed only between two operators
 
 
 class Stepper:
@@ -25,6 +29,9 @@ class Stepper:
 
     All random draws depend on the place in the run: augmentation also on the clip's place in the batch, whichever
     process computes it; dropout on the process.
+
+    Attributes:
+        evaluated_features: `forward_features` of the model that is validated, compiled where training is.
 
     Args:
         recipe: training settings.
@@ -48,9 +55,11 @@ class Stepper:
             recipe.augment, size.image_size, size.num_frames, dtype=dtype, compiled=compiles and device.type == "cuda"
         ).to(device)
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._features: Callable[[Tensor], Tensor] = self.model.forward_features
+        self._features: FeaturesOf = self.model.forward_features
+        self.evaluated_features: FeaturesOf = learner.evaluated.forward_features
         if compiles:
             self._features = compiled_features(self.model)
+            self.evaluated_features = compiled_features(learner.evaluated)
 
     def run(
         self,
@@ -114,12 +123,43 @@ class Stepper:
             torch.OutOfMemoryError: they do not.
         """
         self.learner.optimizer.zero_grad(set_to_none=True)  # a failed step leaves gradients behind
+        self._blank_losses(clips, crop_size).sum().backward()
+        self.learner.optimizer.zero_grad(set_to_none=True)
+
+    def needed_bytes(self, crop_size: int) -> int:
+        """Estimate the memory of a step beyond that of the model: what its backward pass keeps, gradients, optimizer.
+
+        Two blank clips are computed forward, which changes nothing, and what they keep is scaled to the clips that are
+        computed at a time. A compiled model keeps less.
+        """
+        settings, shape = self.recipe, self.recipe.model
+        own = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
+        kept: dict[int, int] = {}
+
+        def count(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        self.model.train()
+        freeze_batch_norm(self.model)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            self._blank_losses(_MEASURED_CLIPS, crop_size)
+        self.learner.begin_epoch()
+        at_once = -(-settings.train.batch_size // (settings.optim.accumulate * distributed.world_size()))
+        crops = shape.num_frames * max(crop_size, shape.image_size) ** 2 * 3
+        # Crops wait as bytes, two batches of them, and are augmented in float32, in and out.
+        per_clip = sum(kept.values()) / _MEASURED_CLIPS + crops * (2 + 2 * 4)
+        per_parameter = 3 * 4  # its gradient and the optimizer's two averages
+        return round(_MARGIN * (at_once * per_clip + per_parameter * sum(p.numel() for p in self._parameters)))
+
+    def _blank_losses(self, clips: int, crop_size: int) -> Tensor:
         shape = (clips, self.recipe.model.num_frames, crop_size, crop_size, 3)
         frames = torch.zeros(shape, dtype=torch.uint8, device=self.device)
         draw, targets, _ = self._upload(*self._draw(torch.eye(self.model.head.out_features)[[0] * clips], 0, 0))
         # A compiler would take longer than the attempt, once for each size.
-        self._losses(frames, draw, targets, targets, 0.0, self.model.forward_features).sum().backward()
-        self.learner.optimizer.zero_grad(set_to_none=True)
+        return self._losses(frames, draw, targets, targets, 0.0, self.model.forward_features)
 
     def _draw(self, targets: Tensor, epoch: int, step: int) -> tuple[AugmentDraw, Tensor]:
         """Draw the augmentation of the whole batch, and mix its targets [B, C] accordingly; seed dropout as well."""
@@ -143,12 +183,12 @@ class Stepper:
         targets: Tensor,
         batch: Tensor,
         epoch: float,
-        features_of: Callable[[Tensor], Tensor],
+        features_of: FeaturesOf,
     ) -> Tensor:
         """Return the part's share of the batch's losses, float [2]; without targets, no clip counts."""
         clips = self.augment.augment(frames, draw)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            features = features_of(clips)
+            features = features_of(clips, 1)
             if not len(targets):
                 features = features[:0]
             logits = self.model.head(features)

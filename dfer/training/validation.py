@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from dfer.batches.loaders import ClipLoader
-from dfer.evaluation.inference import run_clips
+from dfer.evaluation.inference import FeaturesOf, run_clips
 from dfer.evaluation.metrics import confusion_matrix, uar, war
 from dfer.model.video_model import VideoModel
 from dfer.store import Store
@@ -24,7 +24,15 @@ def own_share(rows: Sequence[ManifestRow]) -> Sequence[ManifestRow]:
     return rows[distributed.rank() :: distributed.world_size()]
 
 
-def validate(model: VideoModel, loader: ClipLoader, rows: Sequence[ManifestRow], store: Store) -> dict[str, Any]:
+def validate(
+    model: VideoModel,
+    loader: ClipLoader,
+    rows: Sequence[ManifestRow],
+    store: Store,
+    *,
+    features_of: FeaturesOf | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Any]:
     """Return loss, WAR and UAR over all validation clips, the same in all processes.
 
     Of several stores, they are the means over the stores, so that a large one does not outweigh a small one.
@@ -34,6 +42,8 @@ def validate(model: VideoModel, loader: ClipLoader, rows: Sequence[ManifestRow],
         loader: gives this process's share of the clips.
         rows: all validation clips.
         store: the data.
+        features_of: see `run_clips`.
+        dtype: number format of autocast.
 
     Returns:
         "val_loss", "val_war" and "val_uar"; for several stores also "val", with "loss", "war" and "uar" by the store's
@@ -41,8 +51,9 @@ def validate(model: VideoModel, loader: ClipLoader, rows: Sequence[ManifestRow],
     """
     if not rows:
         return {}
+    outputs = run_clips(model, loader, features_of=features_of, dtype=dtype)
     logits = np.zeros((len(rows), model.head.out_features), np.float32)
-    for rank, share in enumerate(distributed.all_gather(run_clips(model, loader).logits)):
+    for rank, share in enumerate(distributed.all_gather(outputs.logits)):
         logits[rank :: distributed.world_size()] = share
     labels = np.array([row.label for row in rows])
     figures = {name: _figures(logits[clips], labels[clips]) for name, clips in store.members(rows).items()}

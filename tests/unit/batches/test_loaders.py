@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dfer.batches.crops import CropLocation, ResidentCrops, choose_location, crop_bytes
+from dfer.batches.crops import CropLocation, ResidentCrops, SharedMemory, choose_location, crop_bytes
 from dfer.batches.loaders import ClipLoader
 from dfer.batches.sampling import sample_frames
 from dfer.errors import DataError
@@ -130,3 +130,19 @@ def test_damaged_crops_are_reported_with_their_name(tmp_path: Path, location: Cr
     store.clip_path("c3").write_bytes(b"rubbish")
     with pytest.raises(DataError, match=r"c3\.zip"):
         list(loader(store, location).in_order())
+
+
+def test_processes_load_shared_crops_together(store: Store) -> None:
+    """Each decodes every second clip, and all read all of them."""
+    alone = ResidentCrops(store, store.rows, CPU, workers=1)
+    memory = torch.zeros(alone.crops.numel(), dtype=torch.uint8)
+    reported: list[int] = []
+    shared = [
+        ResidentCrops(
+            store, store.rows, CPU, 1, lambda done, _: reported.append(done), memory=SharedMemory(memory, place, 2)
+        )
+        for place in range(2)
+    ]
+    assert sum(done == 9 for done in reported) == 2, "each begins with a clip of its own"
+    assert all(torch.equal(crops.crops, alone.crops) for crops in shared)
+    assert shared[0].crops.data_ptr() == shared[1].crops.data_ptr() == memory.data_ptr()

@@ -119,3 +119,15 @@ def test_processes_share_every_clip_in_equally_many_parts(size: int, count: int,
     assert [clip for parts in shares for part in parts for clip in range(size)[part]] == list(range(size))
     assert len({len(parts) for parts in shares}) == 1
     assert all(part.start % unit == 0 for parts in shares for part in parts if part.start < part.stop)
+
+
+@pytest.mark.parametrize(("num_frames", "segments"), [(16, 8), (8, 4), (4, 1), (1, 1)])
+def test_an_epochs_frames_are_drawn_as_if_clip_by_clip(num_frames: int, segments: int) -> None:
+    lengths = np.random.default_rng(3).integers(1, 60, 200).tolist()
+    rng = np.random.default_rng([5, 6])
+    expected = [(int(clip), sample_frames(lengths[clip], num_frames, segments, rng)) for clip in rng.permutation(200)]
+    for (clip, frames), (same, own) in zip(
+        shuffled_order(lengths, num_frames, segments, [5, 6]), expected, strict=True
+    ):
+        assert clip == same
+        assert frames.tolist() == own.tolist()

@@ -103,14 +103,14 @@ def test_the_benchmark_times_what_training_does(tmp_path: Path, monkeypatch: pyt
 
         monkeypatch.setattr(FoldTrainer, name, counted)
 
-    for name, delay_s in (("_read_losses", 0.02), ("_save_state", 0.1), ("_finish_epoch", 0.5)):
+    for name, delay_s in (("_read_losses", 0.02), ("_finish_epoch", 0.5)):
         count(name, delay_s)
     validated: list[int] = []
     validate = loop.validate
 
-    def counted_validation(model: Any, loader: Any, rows: Any, store: Any) -> dict[str, Any]:
+    def counted_validation(model: Any, loader: Any, rows: Any, store: Any, **how: Any) -> dict[str, Any]:
         validated.append(len(rows))
-        return validate(model, loader, rows, store)
+        return validate(model, loader, rows, store, **how)
 
     monkeypatch.setattr(loop, "validate", counted_validation)
     result = bench_training(
@@ -118,11 +118,11 @@ def test_the_benchmark_times_what_training_does(tmp_path: Path, monkeypatch: pyt
         folder=tmp_path / "store", overrides=[*SMALL, "train.save_minutes=60", "data.val_fraction=0.3"],
     )  # fmt: skip
     case, plain = result["cases"]
-    assert done["_finish_epoch"] == done["_save_state"] == len(validated) >= 2
+    assert done["_finish_epoch"] == len(validated) >= 2
     assert validated[0] > 0
     assert done["_read_losses"] >= case["steps"]
     assert case["step_ms"] > 20
-    assert case["epoch_end_s"] >= 0.6
+    assert case["epoch_end_s"] >= 0.5
     assert plain["epoch_end_s"] == 0
     trained = sum("train" in row.folds.values() for row in open_store(tmp_path / "store").rows) - validated[0]
     assert case["clips_per_s"] < trained / case["epoch_end_s"]

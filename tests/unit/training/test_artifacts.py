@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -48,11 +47,6 @@ def test_every_epoch_gets_its_figures(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("accuracy/WAR")] == [(1, 0.25), (2, 0.5), (3, 0.75)]
 
 
-class NothingLearned:
-    def state_dicts(self) -> dict[str, Any]:
-        return {}
-
-
 def test_a_state_from_before_a_key_existed_goes_on(tmp_path: Path) -> None:
     store = small_store(tmp_path / "data", clips_per_class=1)
 
@@ -60,7 +54,7 @@ def test_a_state_from_before_a_key_existed_goes_on(tmp_path: Path) -> None:
         recipe = Recipe.model_validate({"name": "x", "data": {"path": str(store.root)}, "model": model})
         return FoldFolder(tmp_path, recipe, store, 1, store.rows)
 
-    folder().save_state(NothingLearned(), TrainingState(epoch=1, history=[{"epoch": 1}]))  # type: ignore[arg-type]
+    folder().save_state({}, TrainingState(epoch=1, history=[{"epoch": 1}]))
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     del state["recipe"]["model"]["mlp_ratio"]
     state["recipe"]["model"]["dim"] = None  # how sizes left to the name were once written

@@ -93,16 +93,24 @@ def group(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "init_process_group": begin, "barrier": lambda: None, "destroy_process_group": lambda: None,
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.distributed, name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: found.update(current=device))
     return found
 
 
-def test_a_process_joins_with_its_gpu_and_waits_for_others_that_load(group: dict[str, Any]) -> None:
+def test_a_process_joins_with_its_gpu_and_waits_for_others_that_load(
+    group: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     device = torch.device("cuda", 1)
     with distributed.process_group(device):
         pass
     assert (group["backend"], group["device_id"], group["current"]) == ("nccl", device, device)
     assert group["timeout"] >= timedelta(hours=1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    with distributed.process_group(device):
+        pass
+    assert (group["backend"], group["device_id"]) == ("gloo", None), "two processes on each GPU"
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
     with distributed.process_group(torch.device("cpu")):
         pass
     assert (group["backend"], group["device_id"]) == ("gloo", None)

@@ -190,7 +190,7 @@ def test_processes_leave_at_the_same_step(
     trainers[1]._interrupt.requested = True
     monkeypatch.setattr(FoldTrainer, "_save_due", property(lambda trainer: trainer is trainers[0]))
     saved: list[int] = []
-    monkeypatch.setattr(FoldTrainer, "_save_state", lambda trainer: saved.append(trainer.state.step))
+    monkeypatch.setattr(FoldTrainer, "_save_state", lambda trainer, **_: saved.append(trainer.state.step))
 
     def leave(rank: int) -> int:
         with pytest.raises(KeyboardInterrupt):

@@ -131,3 +131,20 @@ def test_an_attempt_whether_a_batch_fits_compiles_nothing(monkeypatch: pytest.Mo
 )
 def test_learning_rate_schedule(settings: dict[str, object], epoch: float, expected: float) -> None:
     assert lr_factor(OptimSection(**settings), epoch, 10) == pytest.approx(expected)  # type: ignore[arg-type]
+
+
+def test_the_memory_of_a_step_grows_with_what_is_computed_at_a_time() -> None:
+    """And estimating it changes nothing."""
+
+    def needed(**sections: dict[str, object]) -> int:
+        step = stepper(tiny_recipe(Path(), **sections))
+        before = {name: value.clone() for name, value in step.model.state_dict().items()}
+        found = step.needed_bytes(48)
+        assert all(torch.equal(value, before[name]) for name, value in step.model.state_dict().items())
+        return found
+
+    one, four = needed(train={"batch_size": 1}), needed(train={"batch_size": 4})
+    clip = (four - one) / 3
+    kept_by_stem = 4 * 4 * (2 * 16 * 16 + 10 * 8 * 8) * 8  # at least: maps of 8 channels, float32, of four frames
+    assert clip > kept_by_stem
+    assert needed(train={"batch_size": 8}, optim={"accumulate": 2}) == four

@@ -11,6 +11,7 @@ import torch
 from dfer.model.checkpoint import read_checkpoint_info
 from dfer.store.manifest import ManifestRow
 from dfer.training.artifacts import FoldFolder, TrainingState
+from dfer.training.saving import Saver
 from dfer.training.setup import build_learner
 from dfer.training.targets import class_targets
 from tests.stores import small_store, tiny_recipe
@@ -38,7 +39,10 @@ def test_a_checkpoint_keeps_the_prior_of_its_targets(tmp_path: Path) -> None:
     learner = build_learner(recipe, store, rows, device=torch.device("cpu"))
     record: dict[str, float] = {"epoch": 1, "train_loss": 1.0}
     folder = FoldFolder(tmp_path / "fold1", recipe, store, 1, rows)
-    folder.write_epoch(learner, TrainingState(history=[record], best=record))
+    state, saver = TrainingState(history=[record], best=record), Saver(folder, learner, minutes=5.0)
+    saver.finish_epoch(state)
+    saver.save(state)
+    saver.wait()
     for name in ("last", "best"):
         info = read_checkpoint_info(tmp_path / "fold1" / f"{name}.safetensors")
         assert info.logit_adjustment == 0.5
