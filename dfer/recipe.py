@@ -229,7 +229,7 @@ class TrainSection(Settings):
         "streamed",
     )
     workers: Annotated[int, Field(ge=0, le=256)] = Field(0, description="decoding threads; 0: one per core")
-    save_minutes: Positive = Field(5.0, description="longest time between two saves of the training state, minutes")
+    save_minutes: Positive = Field(5.0, description="longest time between two saves of state and checkpoints, minutes")
 
     @field_validator("compile", mode="before")
     @classmethod
