@@ -162,8 +162,6 @@ class FoldTrainer:
                     pass
         except torch.OutOfMemoryError as error:
             full = error.with_traceback(None)  # its frames hold the step's tensors
-        finally:
-            self._saver.close()
         if full is not None:
             raise self._out_of_memory() from full
         record = facts | {"started": started, "finished": utc_now(), "best": self.state.best}
@@ -193,12 +191,15 @@ class FoldTrainer:
         Raises:
             KeyboardInterrupt: the run was asked to stop; the state was saved first.
         """
-        while self.state.epoch < self.recipe.train.epochs:
-            yield from self._train_epoch(train_loader)
-            self._finish_epoch(train_loader, val_loader)
-            yield 0
-            if self._stop_agreed:
-                raise KeyboardInterrupt
+        try:
+            while self.state.epoch < self.recipe.train.epochs:
+                yield from self._train_epoch(train_loader)
+                self._finish_epoch(train_loader, val_loader)
+                yield 0
+                if self._stop_agreed:
+                    raise KeyboardInterrupt
+        finally:
+            self._saver.close()
 
     def _train_epoch(self, loader: ClipLoader) -> Iterator[int]:
         """Do the remaining steps of an epoch, and yield the clips of each.
@@ -305,6 +306,7 @@ class FoldTrainer:
         """Save in the background, or, before this process leaves the run, to the end."""
         if distributed.rank() == 0:
             self._saver.save(self.state)
+        self._saver.restart_clock()
         if leaving:
             if distributed.rank() == 0:
                 self._saver.wait()

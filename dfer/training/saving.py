@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,6 @@ class Saver:
         self._best: FinishedEpoch | None = None
         self._history: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
-        self._pool = ThreadPoolExecutor(1, "saving")
         self._writing: Future[None] | None = None
 
     @property
@@ -70,8 +70,14 @@ class Saver:
         self.wait()
         now = TrainingState(**copy.deepcopy(vars(state)))
         tensors = _copied(self._learner.state_dicts())
-        self._writing = self._pool.submit(self._write, self._last, self._best, now, tensors)
+        pool = ThreadPoolExecutor(1, "saving")
+        self._writing = pool.submit(self._write, self._last, self._best, now, tensors)
+        pool.shutdown(wait=False)
         self._last = self._best = None
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Count from now on until the next save is due, such as after another process has saved."""
         self._saved_at = time.monotonic()
 
     def wait(self) -> None:
@@ -90,7 +96,8 @@ class Saver:
         Raises:
             DferError: the disk is full, or the folder cannot be written.
         """
-        self._pool.shutdown(wait=True)
+        if self._writing is not None:
+            futures.wait([self._writing])
         self._write_epochs(self._last, self._best, self._history)
         self._last = self._best = None
 

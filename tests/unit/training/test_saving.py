@@ -16,6 +16,7 @@ from dfer.training.artifacts import FoldFolder
 from dfer.training.loop import FoldTrainer
 from dfer.training.observer import TrainingObserver
 from tests.stores import small_store, tiny_recipe
+from tests.unit.training.group import in_group
 
 CPU = torch.device("cpu")
 
@@ -114,3 +115,13 @@ def test_the_checkpoint_of_a_finished_epoch_outlives_an_error(store: Store, tmp_
     lines = (tmp_path / "fold1" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     assert (tmp_path / "fold1" / "last.safetensors").exists()
+
+
+def test_a_save_that_another_process_wanted_restarts_its_clock(
+    store: Store, tmp_path: Path, saved: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would ask for one at each step from then on."""
+    trainers = [trainer(store, tmp_path, epochs=2, save_minutes=60.0, batch_size=3) for _ in range(2)]
+    trainers[1]._saver._saved_at -= 3601
+    in_group(monkeypatch, 2, lambda rank: trainers[rank].train())
+    assert [epoch for epoch, _ in saved] == [0, 2], "in the first epoch, and at the end"
