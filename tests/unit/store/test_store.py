@@ -15,6 +15,7 @@ from PIL import Image
 
 from dfer.errors import DataError
 from dfer.store import CropRecord, open_store, read_clip, read_clip_record, write_clip
+from dfer.store.reading import index_clip
 from tests.stores import SIZE, small_store
 
 
@@ -129,3 +130,40 @@ def test_crop_size_is_recorded(tmp_path: Path) -> None:
     store = small_store(tmp_path / "s")
     assert store.info.crop_size == SIZE
     assert read_clip(store.clip_path("c0")).shape[1:] == (SIZE, SIZE, 3)
+
+
+def test_crops_are_read_from_remembered_places_into_what_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "c.zip"
+    write_clip(path, _crops(), RECORD)
+    everything, index = read_clip(path), index_clip(path)
+    out = np.zeros_like(everything[:4])
+    assert read_clip(path, [4, 0, 0, 3], index=index, out=out) is out
+    assert np.array_equal(out, everything[[4, 0, 0, 3]])
+    with pytest.raises(DataError, match="pixels"):
+        read_clip(path, [0], index=index, out=np.zeros((1, 5, 5, 3), np.uint8))
+
+
+@pytest.mark.parametrize("damage", ["a byte of a crop", "cut off", "another file"])
+def test_a_file_that_changed_since_its_places_were_remembered(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "c.zip"
+    write_clip(path, _crops(), RECORD)
+    index, data = index_clip(path), bytearray(path.read_bytes())
+    data[index.starts[4] + 60] ^= 255
+    changed = {"a byte of a crop": bytes(data), "cut off": bytes(data[:500]), "another file": b"x" * 9000}
+    path.write_bytes(changed[damage])
+    with pytest.raises(DataError, match="damaged or missing crops"):
+        read_clip(path, [4], index=index)
+
+
+def test_crops_that_another_program_packed(tmp_path: Path) -> None:
+    """With extra fields after the names, in another order, and with something else between them."""
+    path, other = tmp_path / "c.zip", tmp_path / "other.zip"
+    write_clip(path, _crops(), RECORD)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "w") as target:
+        for number in (4, 2, 0, 1, 3):
+            info = zipfile.ZipInfo(f"{number:06d}.jpg")
+            info.extra = b"\x99\x99\x10\x00" + bytes(16)
+            target.writestr(info, source.read(f"{number:06d}.jpg"))
+            target.writestr(f"note{number}.txt", bytes(40_000 * number))
+    assert np.array_equal(read_clip(other), read_clip(path))
+    assert np.array_equal(read_clip(other, [3, 0]), read_clip(path, [3, 0]))
