@@ -115,11 +115,11 @@ class FoldFolder:
     def write_checkpoints(self, learner: Learner, *, last: FinishedEpoch, best: FinishedEpoch | None) -> None:
         """Write last.safetensors, and best.safetensors if there is a new best epoch."""
         config = learner.model.config
+        info = self.checkpoint_info(config, "last", last.record, loss=learner.loss)
+        save_checkpoint(self.path / "last.safetensors", dict(last.weights), info)
         if best is not None:
             info = self.checkpoint_info(config, self.selection, best.record, loss=learner.loss)
             save_checkpoint(self.path / "best.safetensors", dict(best.weights), info)
-        info = self.checkpoint_info(config, "last", last.record, loss=learner.loss)
-        save_checkpoint(self.path / "last.safetensors", dict(last.weights), info)
 
     def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
         """Write metrics.jsonl, and events of the epochs that it did not hold.
