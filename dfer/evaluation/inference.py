@@ -20,7 +20,7 @@ from dfer.store.manifest import ManifestRow
 
 Change = Callable[[Tensor], Tensor]  # of frames, uint8 [B, T, H, W, 3]
 
-FeaturesOf = Callable[[Tensor, int], Tensor]  # as `VideoModel.forward_features`
+FeaturesOf = Callable[..., Tensor]  # as `VideoModel.forward_features`
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,10 @@ def run_clips(
         repeats = config.num_frames // frames.shape[1]  # a still's only frame stands for all
         clips = prepare_clips(frames, config.image_size)
         with torch.autocast(clips.device.type, dtype, enabled=dtype != torch.float32):
-            pooled = features_of(clips, repeats)
+            shown = (repeats,) if repeats > 1 else ()
+            pooled = features_of(clips, *shown)
             if mirror:
-                pooled = (pooled + features_of(clips.flip(-1), repeats)) / 2
+                pooled = (pooled + features_of(clips.flip(-1), *shown)) / 2
             logits.append(model.head(pooled).float())
         features.append(pooled.float())
         on_batch(len(frames))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Generic, TypeVar
 
 import torch
@@ -36,6 +37,12 @@ class Compiled(Generic[Given, Result]):
                 raise
             except Exception as error:  # compilers fail in many ways; if the model is at fault, it fails again below
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
-                logger.warning("torch.compile failed, training continues without it: %s", reason)
+                _warn_once(reason)
                 self._compiled = None
         return self._function(*given, **options)
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    """Say that compiling failed: for training and for validation alike, so only once."""
+    logger.warning("torch.compile failed, training continues without it: %s", reason)

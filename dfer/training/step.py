@@ -188,7 +188,7 @@ class Stepper:
         """Return the part's share of the batch's losses, float [2]; without targets, no clip counts."""
         clips = self.augment.augment(frames, draw)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            features = features_of(clips, 1)
+            features = features_of(clips)
             if not len(targets):
                 features = features[:0]
             logits = self.model.head(features)
