@@ -6,7 +6,9 @@ one of the command's inputs, nor lie inside a folder that is one.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,7 +86,7 @@ def check_outputs(*outputs: Output | None, inputs: Iterable[Path | None] = ()) -
 
     Raises:
         UsageError: a suffix names no format, an output is an input or inside one, or two outputs are the same.
-        DferError: a name is too long or no file can have it, or its folder may not be entered.
+        DferError: a name is a folder's, is too long or no file can have it, or its folder may not be entered.
     """
     given = [item for item in outputs if item is not None]
     sources = [path for path in inputs if path is not None]
@@ -324,6 +326,8 @@ def _check_suffix(item: Output) -> None:
 def _check_name(path: Path) -> None:
     try:
         require_possible(path)
+        if path.is_dir():  # also one without a name, such as "" and "/"
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -182,12 +182,7 @@ def _clips() -> Iterator[tuple[str, Change]]:
         "names that lead outside": (dict.fromkeys(["../../a.jpg", "/a.jpg"], jpeg), 0),
     }
     for name, (content, kind) in members.items():
-        data = io.BytesIO()
-        with zipfile.ZipFile(data, "w", kind) as archive:
-            for member, text in content.items():
-                archive.writestr(zipfile.ZipInfo(member), text, kind)
-        packed = data.getvalue()
-        yield f"clip: {name}", lambda root, d=packed: _rewrite_clips(root, d)
+        yield f"clip: {name}", lambda root, c=content, k=kind: _rewrite_clips(root, _packed(c, k))
     for name, raw in {
         "empty": b"",
         "text": b"zip",
@@ -195,6 +190,14 @@ def _clips() -> Iterator[tuple[str, Change]]:
         "cut": b"PK\3\4",
     }.items():
         yield f"clip: {name}", lambda root, d=raw: _rewrite_clips(root, d)
+
+
+def _packed(content: dict[str, bytes], kind: int) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", kind) as archive:
+        for member, text in content.items():
+            archive.writestr(zipfile.ZipInfo(member), text, kind)
+    return data.getvalue()
 
 
 def _rewrite_clips(root: Path, data: bytes) -> None:

@@ -42,6 +42,14 @@ def test_formats_without_a_default_need_a_suffix() -> None:
         check_outputs(output("--plot", "figure", (".png", ".pdf")))
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "folder", "folder/"])
+def test_a_folder_is_refused_before_the_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DferError, match="cannot write: is a directory"):
+        check_outputs(json_output(name))
+
+
 def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(DferError, match="cannot write: file name too long"):
         check_outputs(csv_output(tmp_path / f"{'x' * 300}.csv"))
