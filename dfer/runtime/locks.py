@@ -110,15 +110,19 @@ def lock_file(path: Path) -> Iterator[None]:
         require_possible(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _open_locked(path)
-        _write_owner(file)
     except OSError as error:
         raise write_error(path, error) from error
-    with file:
+    try:
         try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()  # before it is unlocked, so that nobody else's is removed
+            _write_owner(file)
+        except OSError as error:
+            raise write_error(path, error) from error
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # before it is unlocked, so that nobody else's is removed
+        with suppress(OSError):  # on a full disk, the owner could not be written
+            file.close()
 
 
 def _open_locked(path: Path) -> IO[str]:
