@@ -71,7 +71,9 @@ class _StderrHandler(logging.Handler):
 
 
 def configure_logging(*, debug: bool) -> None:
-    """Send dfer's log messages to stderr, and those of other packages only with --debug."""
+    """Send dfer's log messages to stderr, those of other packages only with --debug; `be_quiet` leaves out notes."""
+    global _quiet
+    _quiet = False
     ours = logging.getLogger("dfer")
     ours.handlers = [_StderrHandler()]
     ours.setLevel(logging.DEBUG if debug else logging.INFO)

@@ -107,5 +107,6 @@ def end_process(error: DferError | None) -> None:
         error: what to report; None if another process has reported it.
     """
     if error is not None:
-        logger.error("%s\nhint: %s", error, error.hint)
+        logger.error("%s", error)
+        logger.info("hint: %s", error.hint)
     os._exit(1)

@@ -94,10 +94,10 @@ def test_preprocess_gives_bad_videos_a_row_that_says_why(clip: Path, tmp_path: P
     command = ("preprocess", "folder", tmp_path, "--out", "store", "--detector", "haar", "--workers", 1)
     dfer(*command).failed(1, "6 of 7 clips failed", "(store/manifest.csv)", hint="--max-failures")
     rows = [line.split(",") for line in Path("store/manifest.csv").read_text().splitlines()[1:]]
-    assert {row[0]: row[5] for row in rows} == (
+    assert {row[0]: row[6] for row in rows} == (
         {f"{name}.mp4": "unreadable" for name in makers} | {"gone.mp4": "missing", "good.mp4": "ok"}
     )  # fmt: skip
-    assert all(row[6] for row in rows if row[5] != "ok")
+    assert all(row[7] for row in rows if row[6] != "ok")
     dfer(*command, "--max-failures", 6).succeeded()
 
 

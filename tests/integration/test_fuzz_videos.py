@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,21 @@ def test_crops_of_damaged_videos_are_whole(videos: tuple[Path, list[Mutation]], 
 def test_the_number_of_workers_changes_nothing(videos: tuple[Path, list[Mutation]], outcome: Outcome) -> None:
     again = preprocess(videos[0], videos[0].parent / "three" / "store", 3)
     again.failed(1, f"of {len(videos[1])} clips failed")
-    assert tree(videos[0].parent / "three") == tree(videos[0].parent / "two")
+    two, three = (videos[0].parent / name / "store" for name in ("two", "three"))
+    # What a decoder makes of flipped bits can depend on what its buffers held before: pixels are not compared there.
+    guessed = {m.path.name for m in videos[1] if m.kind.startswith("bits flipped")}
+    ours, theirs = (
+        [replace(row, sha256="") if Path(row.source).name in guessed else row for row in open_store(store).rows]
+        for store in (two, three)
+    )
+    assert ours == theirs
+    assert 0 < len(guessed) < len(ours)
+    crops = [
+        {name: digest for name, digest in tree(store / "crops").items() if Path(name).stem not in guessed}
+        for store in (two, three)
+    ]
+    assert crops[0] == crops[1]
+    assert set(tree(two)) == set(tree(three))
 
 
 def test_the_table(videos: tuple[Path, list[Mutation]], rows: dict[str, ManifestRow]) -> None:

@@ -107,7 +107,7 @@ def test_an_error_of_all_processes_is_reported_once(command: list[object], tmp_p
 
 def test_a_process_that_hangs_ends_the_job(command: list[object], tmp_path: Path) -> None:
     """No message fails, as over NCCL when a process has ended."""
-    launcher = torchrun(2, *command[:-1], "train.epochs=5000", "--out", tmp_path / "run")
+    launcher = torchrun(2, *command[:-1], "train.epochs=5000", "train.save_minutes=0.001", "--out", tmp_path / "run")
     wait_until(lambda: len(history(tmp_path / "run")) >= 1, launcher)
     waiting, hung = (Path(f"/proc/{worker(launcher, rank)}") for rank in (0, 1))
     os.kill(int(hung.name), signal.SIGSTOP)

@@ -21,9 +21,10 @@ from tests.integration.program import dfer, tree
 def test_preprocess_gives_every_clip_of_the_lists_a_row(raw: Path, drawn: Path) -> None:
     with (drawn / "manifest.csv").open() as lines:
         rows = {row["clip_id"]: row for row in csv.DictReader(lines)}
-    assert list(next(iter(rows.values())))[:9] == (
-        ["clip_id", "label", "label_name", "num_frames", "fps", "status", "detail", "detected", "source"]
-    )  # fmt: skip
+    assert list(next(iter(rows.values())))[:10] == [
+        "clip_id", "label", "label_name", "num_frames", "source_frames", "fps",
+        "status", "detail", "detected", "source",
+    ]  # fmt: skip
     assert sorted(rows, key=int) == [str(n) for n in range(1, 50)]
     assert {name: row["status"] for name, row in rows.items() if row["status"] != "ok"} == {
         MISSING: "missing",

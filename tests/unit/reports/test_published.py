@@ -24,7 +24,7 @@ def runs(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.parametrize("dataset", PUBLISHED_DATASETS)
 def test_every_result_is_in_every_form(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("dfer.cli.console.stdout.width", 200)
     table, markdown, latex = (
         dfer("published", dataset, *form).succeeded().out for form in ([], ["--markdown", "-"], ["--latex", "-"])
     )

@@ -120,15 +120,20 @@ def test_cores_are_within_the_affinity(root: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_peak_memory_remembers_what_was_freed() -> None:
-    machine.reset_peak_memory()
-    before = machine.used_memory_bytes()
-    block = b"x" * 200_000_000
-    assert machine.used_memory_bytes() >= before + len(block) * 0.95
-    size = len(block)
-    del block
-    peak = machine.peak_memory_bytes()
-    assert peak is not None
-    assert peak >= before + size * 0.95
+    """In a process of its own: one that has trained takes the block from memory that it has kept."""
+    code = """
+from dfer.runtime import machine
+machine.reset_peak_memory()
+before = machine.used_memory_bytes()
+block = b"x" * 200_000_000
+held = machine.used_memory_bytes()
+del block
+print(held - before, machine.peak_memory_bytes() - before)
+"""
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    held, peak = map(int, output.split())
+    assert held >= 190_000_000
+    assert peak >= 190_000_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
