@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -68,12 +69,13 @@ def test_the_process_ends_with_one_error(monkeypatch: pytest.MonkeyPatch, caplog
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     monkeypatch.setattr(peers.logger, "propagate", True)
+    caplog.set_level(logging.INFO, peers.logger.name)
     end_process(None)
     assert not caplog.records
     end_process(lost_process(1, 2))
     assert [record.getMessage() for record in caplog.records] == [
-        "another process of this training job has ended (seen by rank 1 of 2)\n"
-        "hint: run the same command again: it continues from the last saved state"
+        "another process of this training job has ended (seen by rank 1 of 2)",
+        "hint: run the same command again: it continues from the last saved state",
     ]
     assert codes == [1, 1]
 
