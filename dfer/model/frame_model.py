@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dfer.model.resnet import RESNET_STAGES, ResNet18, load_resnet_weights
-from dfer.model.video_model import ModelSettings, VideoModel
+from dfer.model.video_model import DividedModel, ModelSettings, require_clips
 from dfer.settings import BelowOne
 
 
@@ -24,7 +24,7 @@ class FrameSettings(ModelSettings):
     dropout: BelowOne = Field(0.0, description="dropout inside the part that reads the frames' features, and after it")
 
 
-class FrameModel(VideoModel):
+class FrameModel(DividedModel):
     """A ResNet-18 on each frame, and a part that reads the features of a clip's frames.
 
     Attributes:
@@ -39,18 +39,13 @@ class FrameModel(VideoModel):
     def read_frames(self, frames: Tensor) -> Tensor:
         """Return the features of clips, [B, D'], from those of their frames, [B, T, D]."""
 
-    def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
-        """Return the features that `head` classifies; see `VideoModel`.
+    def frame_maps(self, clips: Tensor) -> Tensor:
+        require_clips(clips)
+        frames: Tensor = rearrange(self.stem(clips.flatten(0, 1)), "(b t) d -> b t d", t=clips.shape[1])
+        return frames  # B T/repeats D
 
-        Raises:
-            ValueError: the clips are not [B, T, 3, S, S].
-        """
-        if clips.ndim != 5 or clips.shape[2] != 3:
-            raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
-        frames = rearrange(self.stem(clips.flatten(0, 1)), "(b t) d -> b t d", t=clips.shape[1])  # B T/repeats D
-        if repeats > 1:
-            frames = frames.repeat_interleave(repeats, dim=1)  # B T D
-        return self.read_frames(frames)
+    def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
+        return self.read_frames(maps.repeat_interleave(repeats, dim=1) if repeats > 1 else maps)  # of B T D
 
     def load_backbone(self, path: str | Path) -> None:
         load_resnet_weights(self.stem, path)

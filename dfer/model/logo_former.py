@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from dfer.model.ops import Dropout, Grid, WindowSum, attend, padding_mask, split_windows
 from dfer.model.positions import resize_spatial, resize_temporal
 from dfer.model.resnet import STEM_STAGES, STEM_STRIDE, ResNetStem, load_resnet_weights
-from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel
+from dfer.model.video_model import DividedModel, ModelConfig, ModelSettings, require_clips
 from dfer.settings import BelowOne, read_settings
 
 logger = logging.getLogger(__name__)
@@ -267,7 +267,7 @@ POOLS: dict[PoolKind, Callable[[LogoFormerConfig], nn.Module]] = {
 }
 
 
-class LogoFormer(VideoModel):
+class LogoFormer(DividedModel):
     """LOGO-Former: `LogoFormer(config)`, or `LogoFormer(num_classes=7, ...)` with any of the settings as keywords.
 
     It takes clips of any length and crop size: where their grid differs from the position embeddings' own, which
@@ -307,8 +307,7 @@ class LogoFormer(VideoModel):
         nn.init.trunc_normal_(self.temporal_positions, std=TEMPORAL_STD)
 
     def frame_maps(self, clips: Tensor) -> Tensor:
-        if clips.ndim != 5 or clips.shape[2] != 3:
-            raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
+        require_clips(clips)
         maps = self.stem(clips.flatten(0, 1))  # (B T) 4·width H W
         by_clip: Tensor = rearrange(maps, "(b t) c h w -> b t c h w", b=clips.shape[0])
         return by_clip

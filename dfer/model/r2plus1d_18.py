@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dfer.model.ops import Dropout
-from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel
+from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel, require_clips
 from dfer.model.weights import read_state_dict, require_same_tensors
 from dfer.settings import BelowOne, read_settings
 
@@ -120,8 +120,7 @@ class R2Plus1d18(VideoModel):
         Raises:
             ValueError: the clips are not [B, T, 3, S, S].
         """
-        if clips.ndim != 5 or clips.shape[2] != 3:
-            raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
+        require_clips(clips)
         if repeats > 1:
             clips = clips.repeat_interleave(repeats, dim=1)
         x = self.stem(rearrange(clips, "b t c h w -> b c t h w"))  # B width T S/2 S/2

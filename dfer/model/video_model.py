@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -40,7 +41,7 @@ class ParameterGroup(NamedTuple):
     parameters: list[nn.Parameter]
 
 
-class VideoModel(nn.Module):
+class VideoModel(nn.Module, ABC):
     """A classifier of clips, built as `VideoModel(config)` or `VideoModel(num_classes=7, num_frames=16, ...)`.
 
     Attributes:
@@ -57,43 +58,17 @@ class VideoModel(nn.Module):
     config: ModelConfig
     head: nn.Linear
 
-    def frame_maps(self, clips: Tensor) -> Tensor:
-        """Return what the backbone, which holds all batch norms, makes of each frame by itself.
-
-        Several processes exchange messages there, which `torch.compile` cannot hold in a graph.
-
-        Args:
-            clips: float [B, T, 3, S, S], normalised.
-
-        Returns:
-            Maps [B, T, ...]; the clips themselves in a model without a backbone.
-        """
-        return clips
-
-    def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
-        """Return the features that `head` classifies.
-
-        Args:
-            maps: of `frame_maps`.
-            repeats: number of times that each frame is shown in a row, for clips made of stills.
-
-        Returns:
-            Features [B, D].
-        """
-        raise NotImplementedError
-
+    @abstractmethod
     def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
         """Return the features that `head` classifies.
 
         Args:
             clips: float [B, T, 3, S, S], normalised.
-            repeats: number of times that each frame is shown in a row, for clips made of stills; the backbone sees it
-                once.
+            repeats: number of times that each frame is shown in a row, for clips made of stills.
 
         Returns:
             Features [B, D].
         """
-        return self.encode(self.frame_maps(clips), repeats)
 
     def clip_features(self, clips: Tensor, repeats: int = 1, *, mirror: bool) -> Tensor:
         """Return the features of clips, [B, D], or the means of theirs and their mirror images'.
@@ -142,6 +117,45 @@ class VideoModel(nn.Module):
     def _depth(self, name: str) -> int:
         depths = enumerate(reversed(self.backbone_stages), 1)
         return next((depth for depth, prefixes in depths if name.startswith(prefixes)), 0)
+
+
+class DividedModel(VideoModel):
+    """A model whose backbone, which holds all batch norms, sees each frame by itself.
+
+    Several processes exchange messages in their batch norms, which `torch.compile` cannot hold in a graph; `encode`
+    can be compiled.
+    """
+
+    @abstractmethod
+    def frame_maps(self, clips: Tensor) -> Tensor:
+        """Return what the backbone makes of each frame, [B, T, ...].
+
+        Args:
+            clips: float [B, T, 3, S, S], normalised.
+        """
+
+    @abstractmethod
+    def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
+        """Return the features that `head` classifies, [B, D].
+
+        Args:
+            maps: of `frame_maps`.
+            repeats: number of times that each frame is shown in a row, for clips made of stills.
+        """
+
+    def forward_features(self, clips: Tensor, repeats: int = 1) -> Tensor:
+        """Return the features that `head` classifies; the backbone sees a frame that is shown in a row once."""
+        return self.encode(self.frame_maps(clips), repeats)
+
+
+def require_clips(clips: Tensor) -> None:
+    """Check the shape of a model's input.
+
+    Raises:
+        ValueError: it is not [B, T, 3, S, S].
+    """
+    if clips.ndim != 5 or clips.shape[2] != 3:
+        raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
 
 
 class ModelEntry(NamedTuple):

@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dfer.model.ops import Dropout, attend
-from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel
+from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel, require_clips
 from dfer.model.weights import read_state_dict, require_same_tensors
 from dfer.settings import BelowOne, read_settings
 
@@ -133,8 +133,7 @@ class Vit(VideoModel):
         Raises:
             ValueError: the clips are not [B, T, 3, S, S].
         """
-        if clips.ndim != 5 or clips.shape[2] != 3:
-            raise ValueError(f"expected clips of shape [B, T, 3, S, S], got {list(clips.shape)}")
+        require_clips(clips)
         if repeats > 1:
             clips = clips.repeat_interleave(repeats, dim=1)
         x = self.patch_embed["proj"](rearrange(clips, "b t c h w -> b c t h w"))  # B D T/2 S/16 S/16

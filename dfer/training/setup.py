@@ -19,7 +19,7 @@ from dfer.errors import CheckpointError, DferError
 from dfer.evaluation.inference import FeaturesOf
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.build import build_model
-from dfer.model.video_model import VideoModel
+from dfer.model.video_model import DividedModel, VideoModel
 from dfer.model.weights import require_finite, require_same_tensors
 from dfer.recipe import OptimSection, Recipe, TrainSection
 from dfer.runtime.compiled import Compiled
@@ -215,7 +215,7 @@ def compiled_features(model: VideoModel) -> FeaturesOf:
     """Return the model's `forward_features`, compiled: as a whole, or, if its batch norm is shared, what follows it."""
     if not has_shared_batch_norm(model):
         return Compiled(model.forward_features)
-    if type(model).encode is VideoModel.encode:  # it is not divided
+    if not isinstance(model, DividedModel):
         return model.forward_features
     encode = Compiled(model.encode)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from dfer.errors import DferError
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model import LogoFormer
 from dfer.model.build import build_model
+from dfer.model.former_dfer import FormerDfer
+from dfer.model.video_model import VideoModel
 from dfer.recipe import OptimSection
 from dfer.runtime.compiled import Compiled
 from dfer.store.joined import StorePart, join_stores
@@ -72,10 +75,14 @@ def test_what_is_compiled(setting: str, device: str, expected: bool) -> None:
     assert use_compile(setting, torch.device(device)) == expected
 
 
+_SMALL = {"num_classes": 3, "num_frames": 2, "image_size": 32, "heads": 2, "stem_width": 4}
+
+
+@pytest.mark.parametrize("make", [partial(LogoFormer, dim=8, depth=1), FormerDfer], ids=["logo_former", "former_dfer"])
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_messages_are_left_out_of_what_is_compiled(
-    processes: int, frozen: bool, monkeypatch: pytest.MonkeyPatch
+    processes: int, frozen: bool, make: Callable[..., VideoModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several processes compile what follows the shared batch norm, or everything where it is frozen."""
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
@@ -86,7 +93,7 @@ def test_messages_are_left_out_of_what_is_compiled(
         return function
 
     monkeypatch.setattr(torch, "compile", compile_it)
-    model = LogoFormer(num_classes=3, num_frames=2, image_size=32, dim=8, depth=1, heads=2, stem_width=4).eval()
+    model = make(**_SMALL).eval()
     if not frozen:
         share_batch_norm(model)
     clips = torch.rand(2, 2, 3, 32, 32)
