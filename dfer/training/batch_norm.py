@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dfer.training import distributed
 
@@ -19,7 +20,7 @@ def share_batch_norm(model: nn.Module) -> None:
     if distributed.world_size() == 1:
         return
     for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
+        if type(module) in (nn.BatchNorm2d, nn.BatchNorm3d):
             module.__class__ = SharedBatchNorm  # differs in what it computes, not in what it holds
 
 
@@ -31,12 +32,12 @@ def has_shared_batch_norm(model: nn.Module) -> bool:
 def freeze_batch_norm(model: nn.Module) -> None:
     """Let batch norm normalise by the statistics that it has, and keep them; its weights learn as before."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, _BatchNorm):
             module.eval()
 
 
-class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm whose statistics are those of the clips of all processes.
+class SharedBatchNorm(_BatchNorm):
+    """Batch norm of maps, [N, C, H, W] or [N, C, T, H, W], whose statistics are those of the clips of all processes.
 
     Attributes:
         counts: whether this process's clips count; if not, they are normalised by the statistics of the others.
@@ -44,8 +45,14 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
     counts = True
 
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Maps of both kinds are right."""
+
     def forward(self, input: Tensor) -> Tensor:
-        return _shared_forward(self, input) if self.training else super().forward(input)
+        if not self.training:
+            output: Tensor = super().forward(input)
+            return output
+        return _shared_forward(self, input.flatten(2, -2)).reshape(input.shape)  # time and height as one axis
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dfer.training.batch_norm import SharedBatchNorm, share_batch_norm, uncounted
+from dfer.model.r2plus1d_18 import R2Plus1d18
+from dfer.training.batch_norm import SharedBatchNorm, freeze_batch_norm, share_batch_norm, uncounted
 from tests.unit.training.group import in_group
 
 SPREADS = [pytest.param(0.0, 1.0, id="usual"), pytest.param(10.0, 0.01, id="mean far above the spread")]
@@ -91,3 +92,32 @@ def test_the_variance_is_right_where_the_mean_is_large(monkeypatch: pytest.Monke
     for found in in_group(monkeypatch, 2, variance):
         assert isinstance(found, Tensor), found
         torch.testing.assert_close(found.double(), values.double().transpose(0, 1).flatten(1).var(1), rtol=1e-3, atol=0)
+
+
+def test_maps_with_a_time_axis_share_their_statistics_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = 3 + torch.randn(6, 3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
+    whole = nn.BatchNorm3d(3).double()
+    expected = whole(values.double())
+
+    def one_process(rank: int) -> tuple[Tensor, Tensor]:
+        module = nn.BatchNorm3d(3)
+        share_batch_norm(module)
+        output = module(values[:2] if rank == 0 else values[2:])
+        assert isinstance(module.running_var, Tensor)
+        return output.detach(), module.running_var
+
+    one, two = in_group(monkeypatch, 2, one_process)
+    assert isinstance(one, tuple), one
+    assert isinstance(two, tuple), two
+    torch.testing.assert_close(torch.cat([one[0], two[0]]).double(), expected.detach(), rtol=1e-4, atol=1e-4)
+    for _, variance in (one, two):
+        torch.testing.assert_close(variance.double(), whole.running_var, rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_batch_norm_keeps_its_statistics_whatever_the_maps() -> None:
+    model = R2Plus1d18(num_classes=3, num_frames=4, image_size=32, stem_width=4)
+    freeze_batch_norm(model)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model(torch.rand(2, 4, 3, 32, 32))
+    assert before
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
