@@ -27,9 +27,12 @@ import torch
 from dfer.bench.random_store import clip_lengths, generate_store
 from dfer.errors import DferError
 from dfer.recipe import load_recipe, shipped_recipes
+from dfer.run_records import read_metrics
+from dfer.runs import fold_folder
 from dfer.runtime.device import choose_device
 from dfer.runtime.environment import describe_environment
 from dfer.runtime.files import write_json, write_text
+from dfer.store import open_store
 from dfer.training.loop import FoldTrainer
 
 TRAINING = [(batch, compiled) for batch in (64, 256) for compiled in ("on", "off")]
@@ -168,24 +171,19 @@ def _kill_and_resume(session: Session) -> dict[str, Any]:
     run = session.out / "killed"
     arguments = session.train("train.save_minutes=0.01", "--out", run)
     process = subprocess.Popen(_command(1, *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (run / "fold1" / "state.pt").exists():
+    while process.poll() is None and not (fold_folder(run, 1) / "state.pt").exists():
         time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     code = process.wait()
     session.dfer("resumed", *arguments)
     session.dfer("left_alone", *session.train("--out", session.out / "alone"))
-    losses = [[epoch["train_loss"] for epoch in _history(folder)] for folder in (run, session.out / "alone")]
+    folders = [fold_folder(folder, 1) for folder in (run, session.out / "alone")]
+    losses = [[epoch["train_loss"] for epoch in read_metrics(folder)] for folder in folders]
     return {"killed": code == -signal.SIGKILL, "resumed": losses[0], "left_alone": losses[1]}
-
-
-def _history(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "fold1" / "metrics.jsonl").read_text().splitlines()]
 
 
 def _profile(session: Session) -> dict[str, Any]:
     """Write the operators of some steps by their time, and a trace for a browser."""
-    from dfer.store import open_store
-
     device = choose_device(session.device)
     changes = [f"data.path={session.store}", "train.batch_size=256" if device.type == "cuda" else "train.batch_size=8"]
     recipe = load_recipe(shipped_recipes() / "dfew.yaml", [*changes, *session.overrides])

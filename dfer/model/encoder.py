@@ -36,17 +36,16 @@ class EncoderLayer(nn.Module):
     Args:
         dim: D.
         heads: they must divide D.
-        hidden: channels of the MLP.
         dropout: after the attention and both layers of the MLP.
     """
 
-    def __init__(self, *, dim: int, heads: int, hidden: int, dropout: float) -> None:
+    def __init__(self, *, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = SelfAttention(dim=dim, heads=heads, dropout=dropout)
         self.mlp_norm = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(
-            nn.Linear(dim, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, dim), Dropout(dropout)
+            nn.Linear(dim, 2 * dim), nn.GELU(), Dropout(dropout), nn.Linear(2 * dim, dim), Dropout(dropout)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,17 +64,14 @@ class TemporalEncoder(nn.Module):
         num_frames: T of the position embeddings.
         depth: number of layers.
         heads: they must divide D.
-        hidden: channels of an MLP.
         dropout: see `EncoderLayer`.
     """
 
-    def __init__(self, *, dim: int, num_frames: int, depth: int, heads: int, hidden: int, dropout: float) -> None:
+    def __init__(self, *, dim: int, num_frames: int, depth: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.class_token = nn.Parameter(torch.randn(dim))
         self.positions = nn.Parameter(torch.randn(1 + num_frames, dim))
-        self.layers = nn.Sequential(
-            *(EncoderLayer(dim=dim, heads=heads, hidden=hidden, dropout=dropout) for _ in range(depth))
-        )
+        self.layers = nn.Sequential(*(EncoderLayer(dim=dim, heads=heads, dropout=dropout) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
         token = (self.class_token + self.positions[0]).expand(x.shape[0], 1, -1)  # B 1 D

@@ -62,9 +62,7 @@ class SpatialFormer(ResNet18):
         super().__init__(width=width)
         dim = 4 * width
         self.positions = nn.Parameter(torch.randn(side, side, dim))
-        self.spatial = nn.Sequential(
-            *(EncoderLayer(dim=dim, heads=heads, hidden=2 * dim, dropout=dropout) for _ in range(depth))
-        )
+        self.spatial = nn.Sequential(*(EncoderLayer(dim=dim, heads=heads, dropout=dropout) for _ in range(depth)))
 
     def forward(self, frames: Tensor) -> Tensor:
         maps = ResNetStem.forward(self, frames)  # N 4·width H W
@@ -102,7 +100,6 @@ class FormerDfer(FrameModel):
             num_frames=config.num_frames,
             depth=config.temporal_depth,
             heads=config.heads,
-            hidden=2 * dim,
             dropout=config.dropout,
         )
         self.head = nn.Linear(dim, config.num_classes)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from dfer.model.ops import Dropout
 from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel, require_clips
-from dfer.model.weights import read_state_dict, require_same_tensors
+from dfer.model.weights import load_part, read_state_dict
 from dfer.settings import BelowOne, read_settings
 
 logger = logging.getLogger(__name__)
@@ -137,11 +137,8 @@ class R2Plus1d18(VideoModel):
         Raises:
             CheckpointError: the file is unreadable or unsafe, or its tensors are not those of an R(2+1)D-18.
         """
-        every = self.state_dict()
-        own = {name: tensor for name, tensor in every.items() if name.startswith(_STAGES)}
         found = {name: tensor for name, tensor in read_state_dict(Path(path)).items() if name.startswith(_STAGES)}
-        require_same_tensors(own, found, where=path)
-        self.load_state_dict(every | found, strict=True)
+        load_part(self, found, is_part=lambda name: name.startswith(_STAGES), where=path)
         logger.info("backbone %s: loaded %d tensors", path, len(found))
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.model.weights import read_state_dict, require_same_tensors
+from dfer.model.weights import load_part, read_state_dict
 
 logger = logging.getLogger(__name__)
 
@@ -117,14 +117,16 @@ def load_resnet_weights(stem: ResNetStem, path: str | Path) -> None:
     """
     path = Path(path)
     found = _tensors(path)
-    every = stem.state_dict()
-    own = {name: tensor for name, tensor in every.items() if name.startswith(PARTS)}
+    own = [name for name in stem.state_dict() if name.startswith(PARTS)]
     dropped = [name for name in found if name.startswith(OPTIONAL_PARTS) and name not in own]
     offered = {name: tensor for name, tensor in found.items() if name not in dropped}
-    missing = [name for name in own if name.endswith(OPTIONAL) and name not in offered]
-    complete = offered | {name: own[name] for name in missing}
-    require_same_tensors(own, complete, where=path)
-    stem.load_state_dict(every | complete, strict=True)
+    missing = load_part(
+        stem,
+        offered,
+        is_part=lambda name: name.startswith(PARTS),
+        is_optional=lambda name: name.endswith(OPTIONAL),
+        where=path,
+    )
     logger.info(
         "backbone %s: loaded %d tensors; dropped %s; missing %s",
         path,

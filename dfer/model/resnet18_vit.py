@@ -63,7 +63,6 @@ class ResNet18Vit(FrameModel):
             num_frames=config.num_frames,
             depth=config.depth,
             heads=config.heads,
-            hidden=2 * dim,
             dropout=config.dropout,
         )
         self.head = nn.Linear(dim, config.num_classes)

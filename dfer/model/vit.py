@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dfer.model.ops import Dropout, attend
 from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel, require_clips
-from dfer.model.weights import read_state_dict, require_same_tensors
+from dfer.model.weights import load_part, read_state_dict
 from dfer.settings import BelowOne, read_settings
 
 logger = logging.getLogger(__name__)
@@ -153,13 +153,15 @@ class Vit(VideoModel):
         Raises:
             CheckpointError: the file is unreadable or unsafe, or its tensors are not those of this size.
         """
-        every = self.state_dict()
-        own = {name: tensor for name, tensor in every.items() if not name.startswith("head.")}
         offered = {_our_name(name): tensor for name, tensor in read_state_dict(Path(path)).items()}
         found = {name: tensor for name, tensor in offered.items() if name is not None}
-        missing = [name for name in own if name.startswith("fc_norm.") and name not in found]
-        require_same_tensors(own, found | {name: own[name] for name in missing}, where=path)
-        self.load_state_dict(every | found, strict=True)
+        missing = load_part(
+            self,
+            found,
+            is_part=lambda name: not name.startswith("head."),
+            is_optional=lambda name: name.startswith("fc_norm."),
+            where=path,
+        )
         logger.info("backbone %s: loaded %d tensors; missing %s", path, len(found), ", ".join(missing) or "none")
 
 

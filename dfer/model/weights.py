@@ -6,14 +6,14 @@ import io
 import pickle
 import pickletools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfer.errors import CheckpointError, os_reason
 from dfer.model.video_model import VideoModel
@@ -122,6 +122,37 @@ def load_weights(
         found |= {name: tensor for name, tensor in own.items() if name.startswith("head.")}
     require_same_tensors(own, found, where=where)
     model.load_state_dict(found, strict=True)
+
+
+def load_part(
+    module: nn.Module,
+    found: Mapping[str, Tensor],
+    *,
+    is_part: Callable[[str], bool],
+    is_optional: Callable[[str], bool] = lambda _name: False,
+    where: str | Path,
+) -> list[str]:
+    """Load the tensors of a part of a module, completely or not at all.
+
+    Args:
+        module: its other tensors stay.
+        found: the part's tensors.
+        is_part: whether a tensor of this name belongs to the part.
+        is_optional: whether one of the part may be missing; it then stays as it is.
+        where: the file, for errors.
+
+    Returns:
+        The names that are missing.
+
+    Raises:
+        CheckpointError: as for `require_same_tensors`.
+    """
+    every = module.state_dict()
+    part = {name: tensor for name, tensor in every.items() if is_part(name)}
+    missing = [name for name in part if is_optional(name) and name not in found]
+    require_same_tensors(part, {**found, **{name: part[name] for name in missing}}, where=where)
+    module.load_state_dict({**every, **found}, strict=True)
+    return missing
 
 
 def require_same_tensors(

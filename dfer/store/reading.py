@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DataError, reason_suffix
 from dfer.runtime.reading import open_regular
-from dfer.store.store import MAX_JPEG_BYTES, UNREADABLE, check_jpeg, open_archive
+from dfer.store.store import MAX_JPEG_BYTES, UNREADABLE, check_jpeg, decode_jpeg, open_archive, require_plain
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: signature, lengths of its name and of what follows it
 _SIGNATURE = b"PK\x03\x04"
@@ -51,7 +51,7 @@ def index_clip(path: Path) -> ClipIndex:
             count = sum(name.endswith(".jpg") for name in archive.namelist())
             members = [archive.getinfo(f"{number:06d}.jpg") for number in range(count)]
         for member in members:
-            _require_plain(member)
+            require_plain(member, MAX_JPEG_BYTES)
     except UNREADABLE as error:
         raise _damaged(error, path) from error
     return ClipIndex(*([getattr(member, name) for member in members] for name in ("header_offset", "file_size", "CRC")))
@@ -93,9 +93,7 @@ def read_clip(
             jpeg = _checked_jpeg(data, start, index, number)
             if not header or bytes(jpeg[: len(header)]) != header:  # the crops of a clip have the same header
                 header = check_jpeg(jpeg, f"{number:06d}.jpg")
-            image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise ValueError(f"{number:06d}.jpg is not a JPEG")
+            image = decode_jpeg(jpeg, f"{number:06d}.jpg")
             if out is None:
                 out = np.empty((len(chosen), *image.shape), np.uint8)
             if image.shape != out.shape[1:]:
@@ -137,11 +135,6 @@ def _checked_jpeg(data: bytes, start: int, index: ClipIndex, number: int) -> mem
     if signature != _SIGNATURE or zlib.crc32(jpeg) != index.checksums[number]:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file '{number:06d}.jpg'")
     return jpeg
-
-
-def _require_plain(member: zipfile.ZipInfo) -> None:
-    if member.compress_type != zipfile.ZIP_STORED or member.file_size > MAX_JPEG_BYTES or member.flag_bits & 1:
-        raise ValueError(f"{member.filename} is compressed, encrypted, or of {member.file_size:,} bytes")
 
 
 def _damaged(error: Exception, path: Path) -> DataError:

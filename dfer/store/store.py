@@ -282,17 +282,36 @@ def read_crop(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
     """
     data = _read_member(archive, name, MAX_JPEG_BYTES)
     check_jpeg(memoryview(data), name)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{name} is not a JPEG")
+    image = decode_jpeg(data, name)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
     info = archive.getinfo(name)
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size > max_bytes:
-        raise ValueError(f"{name} is compressed, or of {info.file_size:,} bytes")
+    require_plain(info, max_bytes)
     return archive.read(info)
+
+
+def require_plain(member: zipfile.ZipInfo, max_bytes: int) -> None:
+    """Check that a member of a clip's ZIP can be read as it lies there.
+
+    Raises:
+        ValueError: it is compressed or encrypted, or larger.
+    """
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > max_bytes or member.flag_bits & 1:
+        raise ValueError(f"{member.filename} is compressed, encrypted, or of {member.file_size:,} bytes")
+
+
+def decode_jpeg(data: bytes | memoryview, name: str) -> NDArray[np.uint8]:
+    """Return an image, uint8 [H, W, 3] BGR.
+
+    Raises:
+        ValueError: it is not a JPEG.
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{name} is not a JPEG")
+    return np.asarray(image, np.uint8)
 
 
 def check_jpeg(data: memoryview, name: str) -> bytes:

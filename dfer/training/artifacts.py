@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, ValidationError, with_config
@@ -41,9 +41,6 @@ from dfer.store.manifest import ManifestRow
 from dfer.training.setup import Learner
 from dfer.version import __version__
 from dfer.video.probe import NOMINAL_FPS
-
-if TYPE_CHECKING:
-    from dfer.training.saving import FinishedEpoch
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +70,19 @@ class TrainingState:
     sums: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class FinishedEpoch:
+    """An epoch whose checkpoint is still to be written.
+
+    Attributes:
+        weights: of the evaluated model, in main memory.
+        record: its line of metrics.jsonl.
+    """
+
+    weights: dict[str, torch.Tensor]
+    record: dict[str, Any]
 
 
 @with_config(STRICT)
@@ -116,10 +126,10 @@ class FoldFolder:
         """Write last.safetensors, and best.safetensors if there is a new best epoch."""
         config = learner.model.config
         info = self.checkpoint_info(config, "last", last.record, loss=learner.loss)
-        save_checkpoint(self.path / "last.safetensors", dict(last.weights), info)
+        save_checkpoint(self.path / "last.safetensors", last.weights, info)
         if best is not None:
             info = self.checkpoint_info(config, self.selection, best.record, loss=learner.loss)
-            save_checkpoint(self.path / "best.safetensors", dict(best.weights), info)
+            save_checkpoint(self.path / "best.safetensors", best.weights, info)
 
     def write_metrics(self, history: Sequence[dict[str, Any]]) -> None:
         """Write metrics.jsonl, and events of the epochs that it did not hold.

@@ -50,9 +50,9 @@ class SharedBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
-            output: Tensor = super().forward(input)
-            return output
-        return _shared_forward(self, input.flatten(2, -2)).reshape(input.shape)  # time and height as one axis
+            return super().forward(input)
+        output: Tensor = _shared_forward(self, input.flatten(2, -2))  # time and height as one axis
+        return output.reshape(input.shape)
 
 
 @contextmanager

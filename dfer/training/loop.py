@@ -216,13 +216,13 @@ class FoldTrainer:
         for number, (rows, parts) in enumerate(batches, state.step):
             totals = self.stepper.run(
                 rows, parts, epoch=state.epoch, step=number, steps=steps,
-                stop=self._interrupt.requested, save=self._save_due,
+                stop=self._interrupt.requested, save=self._saver.due,
             )  # fmt: skip
             if unread is not None:
                 self._read_losses(*unread, loader)
             unread = number, rows, Readback(totals), self.learner.lr
             stop = self._stops
-            save = self._save_due if distributed.world_size() == 1 else self._save_agreed
+            save = self._saver.due if distributed.world_size() == 1 else self._save_agreed
             last = number + 1 == steps
             if last or stop or save:
                 self._read_losses(*unread, loader)
@@ -230,7 +230,6 @@ class FoldTrainer:
             if (stop or save) and not last:
                 self._check_weights()
                 self._save_state(leaving=stop)
-                self._save_agreed = False
                 if stop:
                     raise KeyboardInterrupt
             yield len(rows)
@@ -307,6 +306,7 @@ class FoldTrainer:
         if distributed.rank() == 0:
             self._saver.save(self.state)
         self._saver.restart_clock()
+        self._save_agreed = False
         if leaving:
             if distributed.rank() == 0:
                 self._saver.wait()
@@ -323,10 +323,6 @@ class FoldTrainer:
     def _stops(self) -> bool:
         """True if training must stop now; several processes agree on the step, as each learns of it with the losses."""
         return self._interrupt.requested if distributed.world_size() == 1 else self._stop_agreed
-
-    @property
-    def _save_due(self) -> bool:
-        return self._saver.due
 
     def _out_of_memory(self) -> DferError:
         world_size = distributed.world_size()

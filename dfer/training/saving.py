@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
 
-from dfer.training.artifacts import FoldFolder, TrainingState
+from dfer.training.artifacts import FinishedEpoch, FoldFolder, TrainingState
 from dfer.training.setup import Learner
-
-
-@dataclass(frozen=True)
-class FinishedEpoch:
-    """An epoch whose checkpoint is still to be written.
-
-    Attributes:
-        weights: of the evaluated model, in main memory.
-        record: its line of metrics.jsonl.
-    """
-
-    weights: Mapping[str, torch.Tensor]
-    record: dict[str, Any]
 
 
 class Saver:
@@ -74,10 +60,9 @@ class Saver:
         self._writing = pool.submit(self._write, self._last, self._best, now, tensors)
         pool.shutdown(wait=False)
         self._last = self._best = None
-        self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Count from now on until the next save is due, such as after another process has saved."""
+        """Count from now on until the next save is due: this process, or another one, has saved."""
         self._saved_at = time.monotonic()
 
     def wait(self) -> None:

@@ -59,7 +59,8 @@ class Stepper:
         self.evaluated_features: FeaturesOf = learner.evaluated.forward_features
         if compiles:
             self._features = compiled_features(self.model)
-            self.evaluated_features = compiled_features(learner.evaluated)
+            same = learner.evaluated is self.model
+            self.evaluated_features = self._features if same else compiled_features(learner.evaluated)
 
     def run(
         self,

@@ -27,6 +27,7 @@ from dfer.store.manifest import write_manifest
 from dfer.training import StepProgress, TrainingObserver, loop, train
 from dfer.training.artifacts import FoldFolder
 from dfer.training.loop import FoldTrainer
+from dfer.training.saving import Saver
 from dfer.training.splits import open_stores
 from tests.stores import LABELS, small_store, tiny_recipe
 from tests.unit.training.group import in_group
@@ -188,7 +189,7 @@ def test_processes_leave_at_the_same_step(
         for _ in range(2)
     ]
     trainers[1]._interrupt.requested = True
-    monkeypatch.setattr(FoldTrainer, "_save_due", property(lambda trainer: trainer is trainers[0]))
+    monkeypatch.setattr(Saver, "due", property(lambda saver: saver is trainers[0]._saver))
     saved: list[int] = []
     monkeypatch.setattr(FoldTrainer, "_save_state", lambda trainer, **_: saved.append(trainer.state.step))
 
@@ -229,7 +230,7 @@ def test_processes_read_a_bad_loss_at_the_same_step(
     """Only one of them finds it time to save, which makes it read its losses."""
     recipe = tiny_recipe(store.root, train={"save_minutes": 60.0, "precision": precision})
     trainers = [FoldTrainer(recipe, store, 1, tmp_path, device=CPU, resume=False) for _ in range(2)]
-    monkeypatch.setattr(FoldTrainer, "_save_due", property(lambda trainer: trainer is trainers[0]))
+    monkeypatch.setattr(Saver, "due", property(lambda saver: saver is trainers[0]._saver))
     trainers[0].learner.model.head.bias.data.fill_(math.nan)
     steps = [0, 0]
 
