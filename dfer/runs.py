@@ -6,7 +6,6 @@ runs/NAME/foldK/    recipe.yaml  metrics.jsonl  last.safetensors  best.safetenso
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from dfer.errors import CheckpointError
@@ -20,7 +19,6 @@ FOLD_FILES = (
     "recipe.yaml", "metrics.jsonl", "last.safetensors", "best.safetensors", "state.pt", "run.json", "curves.png",
 )  # fmt: skip
 TENSORBOARD = "tensorboard"  # the folder of event files beside them
-_FOLD = re.compile(r"fold(\d+)$")
 
 
 def fold_folder(run: Path, fold: int) -> Path:
@@ -28,14 +26,17 @@ def fold_folder(run: Path, fold: int) -> Path:
     return run / f"fold{fold}"
 
 
+def fold_number(folder: Path) -> int | None:
+    """Return the fold of a folder that `fold_folder` names, or None for another folder."""
+    number = folder.name.removeprefix("fold")
+    is_fold = number.isascii() and number.isdecimal() and folder.name == f"fold{int(number)}"
+    return int(number) if is_fold else None
+
+
 def folds_of(run: Path) -> list[int]:
     """Return the folds of a run that have a checkpoint, ascending."""
-    found = []
-    for folder in run.glob("fold*"):
-        match = _FOLD.search(folder.name)
-        if match and (folder / "last.safetensors").is_file():
-            found.append(int(match[1]))
-    return sorted(found)
+    folders = [folder for folder in run.glob("fold*") if (folder / "last.safetensors").is_file()]
+    return sorted(number for folder in folders if (number := fold_number(folder)) is not None)
 
 
 def fold_checkpoint(folder: Path) -> Path:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from dfer.bench.plain_loop import run_plain_loop
 from dfer.errors import DferError, UsageError
 from dfer.faces.detectors import build_detector
+from dfer.faces.tracking.clock import clock_of
 from dfer.faces.tracking.track import track_main_face
-from dfer.preprocessing.clip import Settings, clock_of
+from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, run_in_workers
 from dfer.records import ClipRecord
 from dfer.runtime.device import describe_machine

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dfer.cli.console import note, print_error
+from dfer.cli.console import note, print_error, warn
 from dfer.cli.outputs import Growing, JsonResults, Output
 from dfer.cli.progress import Progress
 from dfer.errors import VideoError
@@ -105,7 +105,7 @@ def answer_inputs(
 
 
 def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept: ProgressFile | None) -> Analysis:
-    video, halves = Video.at(source), {"detect": 0, "recognise": 50}
+    video, halves = Video.at(source) if kept else None, {"detect": 0, "recognise": 50}
     with Progress(name_text(source.name), "%") as progress:
         frames = decoder.open(source, fps=predictor.fps)
         analysis = predictor.analyse(
@@ -115,5 +115,5 @@ def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept:
         kept.add(video, analysis.prediction)
     for warning in analysis.prediction.warnings:
         if warning not in frames.warnings:  # said while the video was read
-            note(f"warning: {name_text(source)}: {warning}")
+            warn(f"{name_text(source)}: {warning}")
     return analysis

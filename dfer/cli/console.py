@@ -24,7 +24,6 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-WARNING = "warning: "  # begins the lines that a quiet command prints
 _quiet = False
 
 # Square brackets in names and labels are no markup.
@@ -89,9 +88,14 @@ def print_error(message: str, *, hint: str | None = None) -> None:
 
 
 def note(message: str) -> None:
-    """Print a line to stderr, unless the command is quiet and it is no warning."""
-    if not _quiet or message.startswith(WARNING):
+    """Print a line to stderr, unless the command is quiet."""
+    if not _quiet:
         _print(Text(_one_line(message)))
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr, also where the command is quiet."""
+    _print(Text(_one_line(f"warning: {message}")))
 
 
 def be_quiet() -> None:

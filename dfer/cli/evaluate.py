@@ -75,7 +75,7 @@ def evaluate(
     """
     from rich.console import Group
 
-    from dfer.cli.console import note
+    from dfer.cli.console import note, warn
     from dfer.cli.outputs import check_outputs, give_result, json_output, require_apart
     from dfer.cli.progress import Progress
     from dfer.evaluation.evaluate import evaluate as run_evaluation
@@ -131,7 +131,7 @@ def evaluate(
     for error in result.not_kept:
         if predictions:
             raise error
-        note(f"warning: the clips' answers are not kept: {error}; name a folder with --predictions")
+        warn(f"the clips' answers are not kept: {error}; name a folder with --predictions")
 
 
 def _variant(prior: str | None, mirror: bool | None) -> list[str]:

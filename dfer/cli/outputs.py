@@ -207,7 +207,9 @@ class Growing(ABC, Generic[Item]):
             DferError: it cannot be written.
             BrokenPipeError: the reader of a pipe has gone.
         """
-        if self._target is not None and self._stream is not None:
+        if self._target is None:
+            return
+        if self._stream is not None:
             with reported(self._target.path):
                 self._stream.write(self.part(item).encode(errors="backslashreplace"))
                 self._stream.flush()

@@ -250,7 +250,9 @@ def _draw_panel(canvas: Frame, panel: Region, winner: str, shown: Mapping[str, f
             length = round(bars * min(1.0, max(0.0, probability)))
             pen.rectangle((start, upper, start + bars - 1, lower), fill=_TRACK)
             if length:
-                pen.rectangle((start, upper, start + length - 1, lower), fill=_color(label, "" if winner else NOT_SURE))
+                pen.rectangle(
+                    (start, upper, start + length - 1, lower), fill=emotion_color(label) if winner else UNSURE_COLOR
+                )
             ink = _BRIGHT if label == winner else _PALE
             if label == winner:
                 pen.text((sizes.pad, middle), label, font=sizes.small, fill=ink, anchor="lm")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -50,12 +50,8 @@ def draw_confusion(
     turned = widest > cell_w - 0.06
     width, height = max(5.0, classes * cell_w + widest + 1.9), classes * cell_h + 0.5 + (0.7 * widest if turned else 0)
     with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
-        axes = figure.subplots()
-        axes.grid(visible=False)
         colormap = theme.colormap()
-        axes.pcolormesh(shares, cmap=colormap, vmin=0, vmax=1, edgecolors=theme.paper, linewidth=1.1)
-        axes.invert_yaxis()
-        _name_classes(axes, labels, turned=turned, theme=theme)
+        axes = _draw_cells(figure, shares, labels, colormap, limits=(0, 1), turned=turned, theme=theme)
         above: dict[str, Any] = {"xytext": (9, 8), "textcoords": "offset points", "va": "baseline"}
         axes.annotate("recall %", (1, 1), xycoords="axes fraction", color=theme.muted, **above)
         for (row, column), count in np.ndenumerate(counts):
@@ -66,7 +62,22 @@ def draw_confusion(
     return figure
 
 
-def _name_classes(axes: Axes, labels: Sequence[str], *, turned: bool, theme: Theme) -> None:
+def _draw_cells(
+    figure: Figure,
+    values: ArrayLike,
+    labels: Sequence[str],
+    colormap: Colormap,
+    *,
+    limits: tuple[float, float],
+    turned: bool,
+    theme: Theme,
+) -> Axes:
+    """Return axes with a coloured cell per pair of classes, and their names."""
+    axes = figure.subplots()
+    axes.grid(visible=False)
+    low, high = limits
+    axes.pcolormesh(values, cmap=colormap, vmin=low, vmax=high, edgecolors=theme.paper, linewidth=1.1)
+    axes.invert_yaxis()
     middles = np.arange(len(labels)) + 0.5
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
@@ -76,6 +87,7 @@ def _name_classes(axes: Axes, labels: Sequence[str], *, turned: bool, theme: The
     axes.tick_params(labelsize=_TEXT_PT, labelcolor=theme.ink, pad=6)
     axes.set_xlabel("predicted", labelpad=12)
     axes.set_ylabel("true")
+    return axes
 
 
 def _write_cell(axes: Axes, row: int, column: int, count: int, share: float, ink: str, theme: Theme) -> None:
@@ -123,11 +135,8 @@ def draw_confusion_difference(
     colormap = LinearSegmentedColormap.from_list("change", [theme.second, theme.ramp[0], theme.accent])
     width, height = max(5.0, 0.72 * classes + widest + 1.2), 0.5 * classes + 0.5 + (0.7 * widest if turned else 0)
     with new_figure(width, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
-        axes = figure.subplots()
-        axes.grid(visible=False)
-        axes.pcolormesh(change, cmap=colormap, vmin=-largest, vmax=largest, edgecolors=theme.paper, linewidth=1.1)
-        axes.invert_yaxis()
-        _name_classes(axes, labels, turned=turned, theme=theme)
+        limits = (-largest, largest)
+        axes = _draw_cells(figure, change, labels, colormap, limits=limits, turned=turned, theme=theme)
         for (row, column), points in np.ndenumerate(change):
             _write_change(axes, row, column, points, ink_on(colormap(0.5 + points / largest / 2)[:3]), theme)
     return figure

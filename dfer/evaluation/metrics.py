@@ -126,7 +126,17 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
-    confidence, right = confidence_and_right(probabilities, labels)
+    return calibration_error(*confidence_and_right(probabilities, labels), bins)
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15) -> float:
+    """Return the mean difference between confidence and accuracy, over bins of equal width; see above.
+
+    Args:
+        confidence: float [N], of at least one answer.
+        right: bool [N], whether the answer is.
+        bins: of confidence between 0 and 1.
+    """
     # Of each bin: clips times difference.
     gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))

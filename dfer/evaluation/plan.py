@@ -16,7 +16,7 @@ from dfer.model.checkpoint import read_checkpoint_info
 from dfer.pretrained import pretrained_name
 from dfer.recipe import load_recipe
 from dfer.run_records import read_run
-from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, folds_of, newest_run
+from dfer.runs import find_checkpoint, fold_checkpoint, fold_folder, fold_number, folds_of, newest_run
 from dfer.runtime.files import is_same_file
 
 EVALUATIONS = Path("evaluations")
@@ -66,8 +66,8 @@ def plan_evaluation(
 def _plan_run(run: Path | None, folds: Sequence[int] | None, data: Path | None) -> list[FoldTask]:
     if run is None:
         run = newest_run(folds[0] if folds else None)
-    elif not folds_of(run) and folds_of(run.parent):  # the folder of one fold
-        folds = folds or [int(run.name.removeprefix("fold"))]
+    elif (number := fold_number(run)) is not None and not folds_of(run) and folds_of(run.parent):
+        folds = folds or [number]
         run = run.parent
     available = folds_of(run)
     missing = [fold for fold in folds or () if fold not in available]
@@ -110,21 +110,17 @@ def _data_of(folder: Path) -> Path:
 
 def _default_out(task: FoldTask, variant: Sequence[str]) -> Path:
     folder = task.checkpoint.parent
-    in_run = folder == fold_folder(folder.parent, _number(folder)) and (folder / "recipe.yaml").is_file()
+    number = fold_number(folder)
+    in_run = number is not None and (folder / "recipe.yaml").is_file()
     changes = [*variant]
     if in_run and task.checkpoint != fold_checkpoint(folder):
         changes.insert(0, task.checkpoint.stem)
-    if in_run and not changes and task.fold == _number(folder) and _is_own(task.data, folder):
+    if in_run and not changes and task.fold == number and _is_own(task.data, folder):
         return folder
     base = (
         folder.parent / "eval" if in_run else EVALUATIONS / (pretrained_name(task.checkpoint) or task.checkpoint.stem)
     )
     return fold_folder(base / "-".join([task.data.resolve().name, *changes]), task.fold)
-
-
-def _number(folder: Path) -> int:
-    number = folder.name.removeprefix("fold")
-    return int(number) if number.isascii() and number.isdecimal() else 0
 
 
 def _is_own(data: Path, folder: Path) -> bool:

@@ -25,6 +25,7 @@ from typing_extensions import Required, TypedDict
 
 from dfer.errors import DataError, os_reason, reason_suffix
 from dfer.records import Selection
+from dfer.runs import fold_number
 from dfer.runtime.cells import quote_cell, unquote_cell
 from dfer.runtime.files import atomic_path, write_bytes, write_json
 from dfer.runtime.formatting import shorten_home
@@ -41,14 +42,6 @@ _PROBABILITY = "p_"
 
 
 @with_config(STRICT_AND_OPEN)
-class StoreOrigin(TypedDict, total=False):
-    """The store that was tested on."""
-
-    path: str
-    fingerprint: Name
-
-
-@with_config(STRICT_AND_OPEN)
 class CheckpointOrigin(TypedDict, total=False):
     """The checkpoint that answered."""
 
@@ -61,13 +54,13 @@ class PredictionRecord(TypedDict, total=False):
     """The content of `predictions.json`, as far as dfer reads it again."""
 
     schema: Required[Name]
-    dataset: str
     fold: Required[FoldNumber]
     labels: Required[Labels]
     selection: Selection
     seed: Annotated[int, Field(ge=0)] | None
     settings: Name | None
-    store: StoreOrigin
+    prior: str
+    mirror: bool
     checkpoint: CheckpointOrigin
     predictions_sha256: Required[Name]
 
@@ -169,9 +162,9 @@ def read_predictions(path: Path) -> dict[int, FoldPredictions]:
         return _read_folder(path)
     found: dict[int, FoldPredictions] = {}
     for folder in path.glob("fold*"):
-        number = folder.name.removeprefix("fold")
-        if number.isascii() and number.isdecimal() and (folder / CSV).exists():
-            found |= {int(number): answers for answers in _read_folder(folder).values()}
+        number = fold_number(folder)
+        if number is not None and (folder / CSV).exists():
+            *_, found[number] = _read_folder(folder).values()
     if not found:
         raise DataError(f"no {CSV} here", where=path, hint=f"write it with `dfer eval --run {path}`")
     return dict(sorted(found.items()))
@@ -199,7 +192,7 @@ def _read_csv(path: Path, record: dict[str, Any]) -> dict[int, FoldPredictions]:
         folds = _folds(table, record)
     except OSError as error:
         raise DataError(f"{what}: {os_reason(error)}", where=path) from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{what}: {error!s:.200}", where=path) from error
     if record and record["predictions_sha256"] != hashlib.sha256(content).hexdigest():
         hint = f"run `dfer eval` again, or remove {RECORD} if you changed the table"

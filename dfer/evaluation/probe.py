@@ -33,7 +33,7 @@ AS_THEY_ARE = "as they are"
 SIGNIFICANT = 0.05
 
 
-def shuffle_frames(seed: int = 0) -> Change:
+def shuffle_frames() -> Change:
     """Return a change that puts the frames of each clip into a random order of its own.
 
     It counts the clips that it has seen, so that the orders depend on the list and not on the batches: use it once.
@@ -42,7 +42,7 @@ def shuffle_frames(seed: int = 0) -> Change:
 
     def change(frames: Tensor) -> Tensor:
         nonlocal seen
-        orders = [np.random.default_rng([seed, seen + n]).permutation(frames.shape[1]) for n in range(len(frames))]
+        orders = [np.random.default_rng([0, seen + n]).permutation(frames.shape[1]) for n in range(len(frames))]
         seen += len(frames)
         order = torch.from_numpy(np.stack(orders)).to(frames.device)
         return frames[torch.arange(len(frames), device=frames.device)[:, None], order]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,6 +26,11 @@ class Interval:
     value: float
     low: float
     high: float
+
+    @property
+    def bar(self) -> tuple[float, float, float]:
+        """The figure and its limits."""
+        return self.value, self.low, self.high
 
     def to_dict(self) -> dict[str, float | None]:
         """Return the JSON object; NaN is null."""
@@ -127,13 +131,13 @@ def _draw(counts: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     return np.concatenate(found)
 
 
-def interval(value: float, samples: ArrayLike, level: float = LEVEL) -> Interval:
+def interval(value: float, samples: ArrayLike) -> Interval:
     """Return a figure with the percentile interval of its resamples; those in which it is not defined do not count."""
     known = np.asarray(samples, np.float64)
     known = known[~np.isnan(known)]
     if np.isnan(value) or not len(known):
         return Interval(value, np.nan, np.nan)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))
 
 
@@ -159,6 +163,8 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
 
     Source: Q. McNemar, Psychometrika 12, 1947; exact: the binomial test of the clips that only one run got right.
     """
+    from scipy.stats import binomtest  # slow to import, and `dfer eval` does without
+
     first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     differing = only_first + only_second

@@ -22,7 +22,7 @@ from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
 from dfer.faces.detectors import build_detector, choose_detector
 from dfer.faces.quality import measure_crop
-from dfer.faces.tracking.clock import Clock
+from dfer.faces.tracking.clock import Clock, clock_of
 from dfer.faces.tracking.track import track_faces, track_main_face
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
@@ -38,7 +38,6 @@ from dfer.prediction.windows import (
     default_window_s,
     iter_window_crops,
 )
-from dfer.preprocessing.clip import clock_of
 from dfer.pretrained import pretrained_name
 from dfer.records import FaceTrack, Prediction
 from dfer.runs import default_checkpoint, find_checkpoint

@@ -118,7 +118,7 @@ class ProgressFile:
 
     def find(self, source: Path) -> Prediction | None:
         """Return the answer about a video, if it is known and the video is unchanged."""
-        video = Video.at(source)
+        video = Video.at(source) if self._known else None
         found = None if video is None else self._known.get(video)
         return None if found is None else replace(found, source=name_text(source))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dfer.errors import VideoError
 from dfer.faces.align import align_face, resize_crop
 from dfer.faces.detectors import FALLBACK, Detector, build_detector
-from dfer.faces.tracking.clock import Clock
+from dfer.faces.tracking.clock import clock_of
 from dfer.faces.tracking.track import track_main_face
 from dfer.names import name_text
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ClipRecord, FaceTrack
@@ -127,11 +127,6 @@ def has_frame_folders(clips: Iterable[ClipRecord]) -> bool:
     files = IMAGE_SUFFIXES | VIDEO_SUFFIXES  # need not be looked for
     sources = {clip.source for clip in clips if clip.source is not None and clip.pixels is None}
     return any(source.suffix.lower() not in files and source.is_dir() for source in sources)
-
-
-def clock_of(source: FrameSource) -> Clock:
-    """Return the times of a source for tracking and windows: the frames of a folder without times count as sampled."""
-    return Clock(source.times_s, source.duration, timed=not source.fps_assumed)
 
 
 def missing_row(clip: ClipRecord, raw: Path) -> ManifestRow:

@@ -45,6 +45,11 @@ class Still:
     image: Frame
     face: Face
 
+    @property
+    def size(self) -> float:
+        """The size of the face, see `face_sizes`."""
+        return float(face_sizes(self.face.box_xyxy[None])[0])
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -72,7 +77,7 @@ class Answers:
 
 def shrink(still: Still, size: float) -> Still | None:
     """Reduce a picture until its face has a size in pixels; None if it is smaller already."""
-    factor = size / float(face_sizes(still.face.box_xyxy[None])[0])
+    factor = size / still.size
     if factor > 1:
         return None
     height, width = still.image.shape[:2]
@@ -86,7 +91,7 @@ def shrink(still: Still, size: float) -> Still | None:
 
 def blur(still: Still, share: float) -> Still:
     """Blur a picture by a Gaussian whose standard deviation is a share of the face's size."""
-    sigma = share * float(face_sizes(still.face.box_xyxy[None])[0])
+    sigma = share * still.size
     image = cv2.GaussianBlur(still.image, (0, 0), sigma) if sigma > 0 else still.image
     return replace(still, image=np.asarray(image, np.uint8))
 
@@ -172,5 +177,4 @@ def answer_stills(model: VideoModel, info: CheckpointInfo, answering: Answering,
 def _quality(still: Still, crop: Frame) -> Quality:
     yaw, pitch, roll = head_angles(still.face.landmarks[None])[0].tolist()
     sharpness, brightness = measure_crop(crop)
-    size = float(face_sizes(still.face.box_xyxy[None])[0])
-    return Quality(size, sharpness, brightness, yaw, pitch, roll, score=still.face.score, detected=1.0)
+    return Quality(still.size, sharpness, brightness, yaw, pitch, roll, score=still.face.score, detected=1.0)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from dfer.drawing.tables import markdown_table
-from dfer.evaluation.metrics import confidence_bins
+from dfer.evaluation.metrics import calibration_error
 from dfer.faces.detectors import build_detector
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.priors import choose_answering
@@ -80,13 +80,6 @@ def fit_confidence(features: Floats, right: NDArray[np.bool_]) -> Floats:
 
     bounds = [(None, None), (0.0, None), *[(None, 0.0)] * (features.shape[1] - 1)]
     return np.asarray(minimize(loss, np.zeros(given.shape[1]), jac=True, bounds=bounds).x)
-
-
-def calibration_error(confidences: Floats, right: NDArray[np.bool_], bins: int = 15) -> float:
-    """Return the mean difference between confidence and accuracy, in bins of equal width."""
-    place = confidence_bins(confidences, bins)
-    gaps = np.bincount(place, confidences - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def step_table(name: str, base: Answers, steps: Mapping[float, tuple[Answers, Answers]]) -> tuple[str, float | None]:

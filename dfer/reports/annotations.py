@@ -16,6 +16,7 @@ from dfer.drawing.style import NOT_SURE
 from dfer.names import printable
 from dfer.records import FacePrediction, Prediction
 from dfer.records.timeline import emotion_runs
+from dfer.reports.prediction_rows import all_labels
 
 Mark = tuple[float, float, str]  # start and end in seconds, and what is said of the time between
 
@@ -83,7 +84,7 @@ def write_boris(predictions: Sequence[Prediction], path: Path) -> None:
 
     Source: the projects of BORIS' own tests; it has no library that writes them.
     """
-    labels = list(dict.fromkeys(label for one in predictions for label in one.model["labels"]))
+    labels = all_labels(predictions)
     count = max((len(one.faces) for one in predictions), default=0)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     project = {

@@ -16,7 +16,6 @@ from dfer.drawing.forest import draw_forest
 from dfer.drawing.style import save_figure
 from dfer.drawing.tables import escape_markdown
 from dfer.evaluation.comparison import METRICS, Comparison, MethodResult, PairResult
-from dfer.evaluation.statistics import Interval
 from dfer.records import BEST_ON_TEST_NOTE
 from dfer.reports.result_table import (
     BOOKTABS,
@@ -88,13 +87,17 @@ def _pair_table(pairs: Sequence[PairResult]) -> ResultTable:
     return ResultTable("Differences", heading, rows)
 
 
-def _effect_table(comparison: Comparison) -> ResultTable:
-    heading = ["class", *map(_pair_name, comparison.pairs)]
-    rows = [
+def recall_changes(comparison: Comparison) -> list[list[str]]:
+    """Return a row per class: its name, and the change of its recall in each pair."""
+    return [
         [label, *(format_change(pair.recalls[number]) for pair in comparison.pairs)]
         for number, label in enumerate(comparison.labels)
     ]
-    return ResultTable("Differences of each class's recall", heading, rows)
+
+
+def _effect_table(comparison: Comparison) -> ResultTable:
+    heading = ["class", *map(_pair_name, comparison.pairs)]
+    return ResultTable("Differences of each class's recall", heading, recall_changes(comparison))
 
 
 def _name(method: MethodResult) -> str:
@@ -178,18 +181,14 @@ def draw_comparison(comparison: Comparison) -> Figure:
     """Draw the forest plot: WAR and UAR of the methods, and their differences."""
     shown = comparison.pairs[:MAX_PAIRS]
     return draw_forest(
-        {_name(method): [_bar(method.metrics[key]) for key in _FOREST_METRICS] for method in comparison.methods},
-        {_pair_name(pair): [_bar(pair.metrics[key]) for key in _FOREST_METRICS] for pair in shown},
+        {_name(method): [method.metrics[key].bar for key in _FOREST_METRICS] for method in comparison.methods},
+        {_pair_name(pair): [pair.metrics[key].bar for key in _FOREST_METRICS] for pair in shown},
         [HEADINGS[key] for key in _FOREST_METRICS],
         title=comparison_title(comparison),
         subtitle=f"95 % bootstrap intervals over {comparison.units}; orange: does not reach zero, before "
         "correction for the number of pairs",
         footer=[f"{DAGGER} {BEST_ON_TEST_NOTE}"] if any(m.best_on_test for m in comparison.methods) else [],
     )
-
-
-def _bar(value: Interval) -> tuple[float, float, float]:
-    return value.value, value.low, value.high
 
 
 def write_comparison_report(comparison: Comparison, out: Path) -> None:

@@ -13,6 +13,7 @@ from dfer.drawing.forest import draw_forest
 from dfer.drawing.style import save_figure
 from dfer.evaluation.comparison import Comparison
 from dfer.evaluation.probe import verdict
+from dfer.reports.comparison import recall_changes
 from dfer.reports.result_table import (
     ResultTable,
     format_change,
@@ -39,13 +40,9 @@ def probe_tables(comparison: Comparison) -> list[ResultTable]:
             row += [format_change(pair.metrics[key]), format_p(pair.p_holm[key])] if pair else [MISSING, MISSING]
         rows.append(row)
     heading = ["frames", *(name for key in HEADINGS.values() for name in (key, f"Δ{key}", "p"))]
-    effects = [
-        [label, *(format_change(pair.recalls[number]) for pair in comparison.pairs)]
-        for number, label in enumerate(comparison.labels)
-    ]
     return [
         ResultTable("Is it the dynamics?", heading, rows),
-        ResultTable("Change of each class's recall", ["class", *pairs], effects),
+        ResultTable("Change of each class's recall", ["class", *pairs], recall_changes(comparison)),
     ]
 
 
@@ -81,8 +78,9 @@ def write_probe_report(comparison: Comparison, out: Path) -> None:
     Raises:
         DferError: a file cannot be written.
     """
+    figure = draw_probe(comparison)
     for suffix in (".png", ".pdf"):
-        save_figure(draw_probe(comparison), out / f"probe{suffix}")
+        save_figure(figure, out / f"probe{suffix}")
     lines = ["## Is it the dynamics?", "", verdict(comparison), ""]
     for table in probe_tables(comparison):
         lines += [f"### {table.title}", "", *markdown_lines(table), ""]
@@ -92,8 +90,5 @@ def write_probe_report(comparison: Comparison, out: Path) -> None:
 
 def draw_probe(comparison: Comparison) -> Figure:
     """Draw the changes of WAR and UAR with their intervals."""
-    bars = {
-        pair.second: [(value.value, value.low, value.high) for value in (pair.metrics[key] for key in HEADINGS)]
-        for pair in comparison.pairs
-    }
+    bars = {pair.second: [pair.metrics[key].bar for key in HEADINGS] for pair in comparison.pairs}
     return draw_forest({}, bars, list(HEADINGS.values()), title="Is it the dynamics?", subtitle=verdict(comparison))

@@ -72,9 +72,14 @@ def peak_memory_bytes(pid: int | None = None) -> int | None:
 
     psutil has no such figure, and `getrusage` includes what the parent held before the process began.
     """
+    return _status_bytes("VmHWM", pid)
+
+
+def _status_bytes(name: str, pid: int | None = None) -> int | None:
+    """Return a figure that Linux keeps of a process, by default of this one; None elsewhere."""
     with suppress(OSError):
         for line in Path(f"/proc/{'self' if pid is None else pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     return None
 
@@ -94,8 +99,8 @@ def limit_memory(num_bytes: int) -> None:
         return
     import resource
 
-    status = Path("/proc/self/status").read_text()
-    held = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+    held = _status_bytes("VmData")
+    assert held is not None  # on Linux
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limit = held + num_bytes
     resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -137,16 +137,7 @@ class DecodingProcess:
         self._decoding += 1
         facts = self._receive(self._send(_Request(video), time_allowed_s(path, self._timeout_s)), path).facts
         assert facts is not None
-        return FrameSource(
-            path=path,
-            fps=facts.fps,
-            duration=facts.duration,
-            times_s=facts.times_s,
-            size_hw=facts.size_hw,
-            warnings=facts.warnings,
-            decode=partial(self._decode, video, facts.size_hw),
-            fps_assumed=facts.fps_assumed,
-        )
+        return FrameSource(path=path, decode=partial(self._decode, video, facts.size_hw), **vars(facts))
 
     def _decode(
         self, video: _Video, size_hw: tuple[int, int], wanted: NDArray[np.int64]
@@ -234,9 +225,7 @@ class _Server:
         if request.wanted is not None:
             self._begin(request.wanted)
             return self._next_frames()
-        source = self._source
-        facts = (source.fps, source.duration, source.times_s, source.size_hw, source.warnings, source.fps_assumed)
-        return _Reply(_Facts(*facts), ended=True)
+        return _Reply(_Facts(**{fact.name: getattr(self._source, fact.name) for fact in fields(_Facts)}))
 
     def _open(self, video: _Video) -> None:
         self._video = None

@@ -119,14 +119,21 @@ def _unread(size: int, container: str, reading: Reading) -> str | None:
 
 def _asf_duration(path: Path) -> float | None:
     """Return the duration by an ASF (WMV) header, seconds; FFmpeg ignores it once the file is shorter than it says."""
-    with path.open("rb") as file:
-        header = file.read(_END_BYTES)
+    properties = _asf_properties(path)
+    if properties is None:
+        return None
+    duration_100ns, _, preroll_ms = struct.unpack_from("<QQQ", properties, 64)
+    return float(duration_100ns / 1e7 - preroll_ms / 1e3)
+
+
+def _asf_properties(path: Path) -> bytes | None:
+    """Return the object in an ASF header that describes the file; None if there is none, or the file is live."""
+    header, _ = _ends(path)
     at = header.find(_ASF_PROPERTIES)
     if at < 0 or at + 92 > len(header):
         return None
-    duration_100ns, _, preroll_ms, flags = struct.unpack_from("<QQQI", header, at + 64)
-    is_live = flags & 1
-    return None if is_live else float(duration_100ns / 1e7 - preroll_ms / 1e3)
+    is_live = header[at + 88] & 1
+    return None if is_live else header[at : at + 92]
 
 
 def _ends_before_its_segment(path: Path) -> bool:
@@ -153,12 +160,8 @@ def _ends_in_flv_tag(path: Path) -> bool:
 
 def _is_shorter_than_asf_header(path: Path) -> bool:
     """Return whether an ASF (WMV) file is shorter than its header says."""
-    header, _ = _ends(path)
-    at = header.find(_ASF_PROPERTIES)
-    if at < 0 or at + 92 > len(header):
-        return False
-    is_live = header[at + 88] & 1
-    return not is_live and int.from_bytes(header[at + 40 : at + 48], "little") > path.stat().st_size
+    properties = _asf_properties(path)
+    return properties is not None and int.from_bytes(properties[40:48], "little") > path.stat().st_size
 
 
 # Formats whose files say how long they are, or where they end.

@@ -18,6 +18,7 @@ _PIXELS_HINT = "`dfer preprocess ferplus` reads fer2013.csv, with the votes of F
 _SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage")
 _START = ("start", "start_s", "start_sec", "start_time", "begin")
 _END = ("end", "end_s", "end_sec", "end_time", "stop")
+_KNOWN = frozenset({*REQUIRED, *_SPLIT_COLUMNS, *_START, *_END, "subject"})
 _IN_FRAMES = ("start_frame", "end_frame", "frame_start", "frame_end")
 _FOLD = re.compile(r"fold_?([1-9][0-9]?)")
 _TIME = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,9}(?:[.,]\d*)?)", re.ASCII)
@@ -102,9 +103,8 @@ def read_columns(header: Row, rows: Sequence[Row]) -> tuple[Columns, list[str]]:
                 where=header.where,
                 hint=_PIXELS_HINT if "pixels" in names else HINT,
             )
-    used = {*REQUIRED, *_SPLIT_COLUMNS, *_START, *_END, "subject"}
     for name in names:
-        if names.count(name) > 1 and (name in used or _FOLD.fullmatch(name)):
+        if names.count(name) > 1 and (name in _KNOWN or _FOLD.fullmatch(name)):
             raise DataError(f"the table has two columns {name}", where=header.where, hint=HINT)
     if found := [name for name in names if name in _IN_FRAMES]:
         what = f"the column {found[0]} counts frames, which have no fixed time"
@@ -132,14 +132,13 @@ def _split_columns(names: tuple[str, ...], rows: Sequence[Row]) -> tuple[list[st
 
 def _looks_like_splits(names: tuple[str, ...], rows: Sequence[Row]) -> str | None:
     """Return the only column of another name that holds a split in each row, and more than one of them."""
-    known = {*REQUIRED, *_SPLIT_COLUMNS, *_START, *_END, "subject"}
     if any(map(_FOLD.fullmatch, names)):
         return None
     whole = [row for row in rows if len(row.fields) == len(names)]
     found = []
     for column, name in enumerate(names):
         splits = {split_of(row.fields[column]) for row in whole}
-        if name not in known and len(splits) > 1 and None not in splits:
+        if name not in _KNOWN and len(splits) > 1 and None not in splits:
             found.append(name)
     return found[0] if len(found) == 1 else None
 

@@ -6,6 +6,8 @@ recording pauses, or where one timestamp is wrong.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,22 @@ _REACH = 4  # frames on either side that say what is usual
 FEW_FRAMES = 16
 _FEW_FRAMES_STEP_S = 1.0
 _CHANGE_PER_KEYFRAME = 8.0
+
+
+class Timed(Protocol):
+    """A source of frames that have times, such as `dfer.video.FrameSource`."""
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """When each frame is shown, seconds."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame's start to the last one's end."""
+
+    @property
+    def fps_assumed(self) -> bool:
+        """Whether nothing tells how far apart the frames are."""
 
 
 class Clock:
@@ -93,3 +111,8 @@ def _usual_steps(steps: NDArray[np.float64]) -> NDArray[np.float64]:
     around = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * _REACH + 1), axis=1)  # NaN comes last
     known = np.count_nonzero(~np.isnan(around), axis=1)
     return np.asarray(around[np.arange(len(steps)), (known - 1) // 2])
+
+
+def clock_of(source: Timed) -> Clock:
+    """Return the times of a source for tracking and windows: the frames of a folder without times count as sampled."""
+    return Clock(source.times_s, source.duration, timed=not source.fps_assumed)

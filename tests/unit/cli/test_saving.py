@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfer.cli import console
-from dfer.cli.console import be_quiet, note
+from dfer.cli.console import be_quiet, note, warn
 from dfer.cli.outputs import check_outputs
 from dfer.cli.progress import Progress
 from dfer.cli.saving import plan_saving, save_answers
@@ -67,7 +67,7 @@ def test_a_quiet_command_says_warnings_only(
     note("a note")
     be_quiet()
     note("another note")
-    note("warning: a.mp4: damaged")
+    warn("a.mp4: damaged")
     clock = iter(range(0, 10_000, 100))
     with Progress("a.mp4", "%", clock=lambda: float(next(clock))) as progress:
         progress.set(50, 100)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dfer.errors import UsageError
 from dfer.evaluation.plan import plan_evaluation
 from dfer.runtime.files import write_json
 
@@ -52,3 +53,10 @@ def test_no_answers_take_the_place_of_others(run: Path, named: dict[str, object]
     given = {key: Path(value) if isinstance(value, str) else value for key, value in named.items()}
     tasks = plan_evaluation(**given)  # type: ignore[arg-type]
     assert [str(task.out) for task in tasks] == out
+
+
+def test_the_folder_of_other_answers_is_no_run(run: Path) -> None:
+    Path("runs/a/eval/other/fold1").mkdir(parents=True)
+    for folder in ("runs/a/eval", "runs/a/eval/other", "runs/a/eval/other/fold1"):
+        with pytest.raises(UsageError, match="no trained fold here"):
+            plan_evaluation(run=Path(folder))

@@ -128,9 +128,20 @@ def test_a_column_tells_the_fold(tmp_path: Path) -> None:
         ("clip_id,label,predicted\na,,x\n", "clip a has no label"),
         ("clip_id,label,predicted,p_x\na,x,x,lots\n", "p_x of clip a is 'lots'"),
         ("clip_id,label,predicted,fold\na,x,x,one\n", "cannot read the predictions"),
+        ("clip_id,label,predicted,fold\na,x,x,99999999999999999999\n", "cannot read the predictions"),
         ("clip_id,label,predicted\n" + "".join(f"{n},{n},{n}\n" for n in range(1001)), "1,001 classes"),
     ],
-    ids=["empty", "a column less", "no rows", "twice", "no label", "no number", "no fold", "logits as labels"],
+    ids=[
+        "empty",
+        "a column less",
+        "no rows",
+        "twice",
+        "no label",
+        "no number",
+        "no fold",
+        "a huge fold",
+        "logits as labels",
+    ],
 )
 def test_damaged_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "theirs.csv"
@@ -150,8 +161,13 @@ def test_a_table_that_is_not_the_record_s_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"fold": "1"}, "fold"), ({"labels": ["a", "a"]}, "stands twice"), ({"predictions_sha256": None}, "sha256")],
-    ids=["fold", "labels", "digest"],
+    [
+        ({"fold": "1"}, "fold"),
+        ({"labels": ["a", "a"]}, "stands twice"),
+        ({"predictions_sha256": None}, "sha256"),
+        ({"prior": [1]}, "prior"),
+    ],
+    ids=["fold", "labels", "digest", "prior"],
 )
 def test_damaged_records_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     folder = written(tmp_path, some_answers())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from dfer.evaluation.metrics import calibration_error
 from dfer.faces.align import TEMPLATE_5PT, alignment_settings
 from dfer.faces.detectors.none import AlignedFrames
 from dfer.labels import DFEW_LABELS
@@ -19,7 +20,6 @@ from dfer.model.priors import Answering
 from dfer.records import Face, Quality
 from dfer.release.degraded import Answers, Still, answer_stills, blur, darken, load_stills, shrink, turned_stills
 from dfer.release.quality import (
-    calibration_error,
     confidence_table,
     fit_confidence,
     step_table,
