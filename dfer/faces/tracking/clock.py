@@ -33,15 +33,15 @@ class Timed(Protocol):
 
     @property
     def times_s(self) -> NDArray[np.float64]:
-        """When each frame is shown, seconds."""
+        """Return when each frame is shown, float64 [N], seconds."""
 
     @property
     def duration(self) -> float:
-        """Seconds from the first frame's start to the last one's end."""
+        """Return the seconds from the first frame's start to the last one's end."""
 
     @property
     def fps_assumed(self) -> bool:
-        """Whether nothing tells how far apart the frames are."""
+        """Return whether nothing tells how far apart the frames are."""
 
 
 class Clock:
