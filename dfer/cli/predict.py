@@ -128,6 +128,14 @@ def predict(
     plot: Annotated[
         Path | None, typer.Option(help="Write the emotion timeline as .png, .pdf or .svg.", rich_help_panel=OUTPUT)
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write a page for each video, on which it plays beside its timeline, and an index of them.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -194,6 +202,7 @@ def predict(
         json_output,
         output,
     )
+    from dfer.cli.pages import PageReport
     from dfer.cli.saving import plan_saving, save_answers
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
@@ -208,16 +217,18 @@ def predict(
 
     if len(inputs) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
-    if anonymise and not video:
-        hint = "only the video holds pictures: table, JSON, CSV and plot show no face"
-        raise UsageError("--anonymise needs --video", where="--anonymise", hint=hint)
+    if anonymise and not (video or report):
+        hint = "only the video and the report hold pictures: table, JSON, CSV and plot show no face"
+        raise UsageError("--anonymise needs --video or --report", where="--anonymise", hint=hint)
     json_to, csv_to = json_output(json), csv_output(csv)
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
     read = [*inputs, detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
     summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
     saved = plan_saving(save or (), inputs)
-    given = (json_to, csv_to, summary_to, plot_to, video_to, *saved)
+    pages = None if report is None else PageReport(report, inputs, hide=anonymise is not None, fps=fps)
+    listed = () if pages is None else pages.outputs
+    given = (json_to, csv_to, summary_to, plot_to, video_to, *saved, *listed)
     check_outputs(*given, inputs=read)
     if quiet:
         be_quiet()
@@ -248,11 +259,13 @@ def predict(
         with (
             JsonResults(json_to) as results,
             CsvResults(csv_to) as rows,
-            keep_answers(predictor, inputs, (json_to, csv_to, summary_to, *saved), resume) as kept,
+            keep_answers(predictor, inputs, (json_to, csv_to, summary_to, *saved, *listed), resume) as kept,
         ):
             try:
-                for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept, schema):  # noqa: B007
+                for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept, schema):
                     predictions.append(prediction)
+                    if pages:
+                        pages.add(prediction, analysis.source if analysis else None, decoder)
             except (KeyboardInterrupt, DferError):
                 if predictions and not (json_to or csv_to):
                     stdout.print(prediction_table(predictions))
@@ -262,6 +275,8 @@ def predict(
             if summary_to:
                 write_text(summary_to.path, summary_csv(predictions), to_stream=True)
             save_answers(saved, predictions)
+            if pages:
+                pages.finish()
             if kept:
                 kept.remove()
         if analysis and plot_to:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -83,7 +84,7 @@ class Page:
 
 def html_page(page: Page) -> str:
     """Return the report as HTML: images embedded, no script, light or dark as the reader's system is."""
-    return _template().render(page=page)
+    return page_template("page.html.j2").render(page=page)
 
 
 def markdown_page(page: Page) -> str:
@@ -108,7 +109,8 @@ def markdown_page(page: Page) -> str:
 
 
 @cache
-def _template() -> Template:
+def page_template(name: str) -> Template:
+    """Return one of the package's templates; what is filled in is escaped."""
     environment = Environment(
         loader=PackageLoader("dfer.drawing"),
         autoescape=True,
@@ -116,10 +118,18 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
-    return environment.get_template("page.html.j2")
+    environment.filters["data_uri"] = data_uri
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":"), "allow_nan": False}
+    return environment.get_template(name)
 
 
-def _data_uri(image: bytes) -> str:
+@cache
+def template_text(name: str) -> str:
+    """Return the text of a file among the templates, such as a script."""
+    return (resources.files("dfer.drawing") / "templates" / name).read_text(encoding="utf-8")
+
+
+def data_uri(image: bytes) -> str:
+    """Return a PNG or JPEG file as an address that holds it."""
     kind = "jpeg" if image.startswith(b"\xff\xd8") else "png"
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -30,6 +30,7 @@ from dfer.runtime.streams import discard
 from dfer.runtime.workers import KeptWorker, WorkerDiedError, failure_reason
 from dfer.video.decoders import Frame
 from dfer.video.limits import MAX_MEMORY_VARIABLE, max_memory
+from dfer.video.media import Media
 from dfer.video.source import FrameSource, open_frames
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class _Facts:
     size_hw: tuple[int, int]
     warnings: list[str]
     fps_assumed: bool
+    media: Media | None
 
 
 @dataclass

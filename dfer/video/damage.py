@@ -39,6 +39,7 @@ class Reading:
         end_byte: where the last packet ends in the file.
         broken: whether reading ended with an error.
         last_corrupt: whether the last packet of a program or transport stream is incomplete.
+        origin_s: what `times_s` is counted from, on the container's clock, seconds.
     """
 
     times_s: NDArray[np.float64]
@@ -51,6 +52,7 @@ class Reading:
     end_byte: int
     broken: bool
     last_corrupt: bool
+    origin_s: float = 0.0
 
     @property
     def hidden(self) -> int:

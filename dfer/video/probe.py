@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from dfer.video.containers import (
     open_container,
 )
 from dfer.video.damage import Reading, find_damage
+from dfer.video.media import Media, describe_media
 
 NOMINAL_FPS = 25.0
 MIN_SIDE = 16
@@ -49,6 +50,7 @@ class Probe:
         orderly: whether the timestamps are plain enough for decord.
         fps_assumed: whether the container has no timestamps.
         warnings: damage found in the file.
+        media: what the file is made of.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Probe:
     orderly: bool = True
     fps_assumed: bool = False
     warnings: list[str] = field(default_factory=list)
+    media: Media | None = None
 
     @property
     def decoded_bytes(self) -> int:
@@ -88,6 +91,7 @@ def probe_video(path: Path, fps: float | None = None, num_threads: int = 1) -> P
             reading = _demux(container, stream)
             name = str(container.format.name)
             rate = stream.guessed_rate or stream.average_rate
+            media = describe_media(container, stream)
         first = decode_first(path)
         nominal = fps or (float(rate) if rate and rate < _MAX_FPS else NOMINAL_FPS)
         clock = _read_clock(path, reading, nominal, name, num_threads)
@@ -111,15 +115,22 @@ def probe_video(path: Path, fps: float | None = None, num_threads: int = 1) -> P
         orderly=clock.orderly and name.split(",")[0] in _DECORD_FORMATS,
         fps_assumed=clock.assumed,
         warnings=[*find_damage(path, name, reading), *clock.notes],
+        media=media if clock.first_s is None else replace(media, start_s=clock.first_s),
     )
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """The order and times of the displayed frames; `last_s` is how long the last one lasts by its packet, or 0."""
+    """The order and times of the displayed frames.
+
+    Attributes:
+        first_s: when the first one is shown, by the container's clock, if it says so.
+        last_s: how long the last one lasts by its packet, or 0.
+    """
 
     times_s: NDArray[np.float64]
     order: NDArray[np.int64] | None
+    first_s: float | None
     last_s: float
     orderly: bool
     assumed: bool
@@ -150,6 +161,7 @@ def _read_clock(path: Path, reading: Reading, nominal: float, name: str, num_thr
     return _Clock(
         times_s=repaired,
         order=None if counted else order,
+        first_s=reading.origin_s + float(in_order[0]) if np.isfinite(in_order[0]) else None,
         last_s=float(reading.lasts_s[shown[-1] if order is None else order[-1]]),
         orderly=by_stamps is not None and reading.end_s < _DECORD_MAX_S,
         assumed=not np.isfinite(in_order).any() and len(in_order) > 1,
@@ -213,6 +225,7 @@ def _demux(container: Any, stream: Any) -> Reading:
         end_byte=end_byte,
         broken=broken,
         last_corrupt=checks_end and _ends_broken(stream, tail),
+        origin_s=float(next((stamp for stamp in stamps if stamp is not None), 0) * base),
     )
 
 

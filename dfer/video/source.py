@@ -17,6 +17,7 @@ from dfer.video.containers import refuse_script
 from dfer.video.damage import LOSSES
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
 from dfer.video.images import Animation, ImageFiles, is_animation, is_image, list_images
+from dfer.video.media import Media
 from dfer.video.probe import NOMINAL_FPS, Probe, probe_video
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class FrameSource:
         decode: the decoder.
         fps_assumed: whether the source has no times and nobody has given its rate, so that 25 frames a second or, for
             a video stream without a container, the rate in its header were assumed.
+        media: what the video file is made of; None for images.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class FrameSource:
     warnings: list[str]
     decode: Decode = field(repr=False)
     fps_assumed: bool = False
+    media: Media | None = None
 
     @property
     def num_frames(self) -> int:
@@ -138,6 +141,7 @@ def open_frames(path: Path, *, num_threads: int = 1, fps: float | None = None) -
         warnings=list(probe.warnings),
         decode=_choose_decoder(probe, num_threads),
         fps_assumed=probe.fps_assumed and fps is None,
+        media=probe.media,
     )
 
 

@@ -1,0 +1,82 @@
+"""A small picture of each face, taken where it is seen best."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dfer.records import FacePrediction, Prediction, Segment
+from dfer.video import FrameSource
+
+SIDE = 112  # pixels
+MARGIN = 0.3  # around the box, in sides of the box
+_EARLY_S = 60.0  # of a face's visible time, from which its picture is taken: long videos are not decoded to the end
+_QUALITY = 85
+
+
+def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, bytes]:
+    """Return a JPEG file of each face, by its number; faces whose frames cannot be decoded have none.
+
+    Args:
+        prediction: of the video.
+        source: its frames.
+
+    Raises:
+        VideoError: the video can no longer be read.
+    """
+    wanted: dict[int, list[tuple[int, Segment]]] = {}
+    for face in prediction.faces:
+        segment = clearest_segment(face)
+        middle = (segment.start + segment.end) / 2 if prediction.num_frames > 1 else 0.0
+        index = max(0, int(np.searchsorted(source.times_s, middle, side="right")) - 1)
+        wanted.setdefault(index, []).append((face.id, segment))
+    return {
+        number: _to_jpeg(cut_square(frame, segment.box))
+        for index, frame in source.iter_frames(wanted)
+        for number, segment in wanted[index]
+    }
+
+
+def clearest_segment(face: FacePrediction) -> Segment:
+    """Return the segment in which a face is seen best, of the first minute in which it is seen."""
+    early: list[Segment] = []
+    seconds = 0.0
+    for segment in face.segments:
+        if seconds > _EARLY_S:
+            break
+        early.append(segment)
+        seconds += segment.end - segment.start
+    return max(early, key=_clearness)
+
+
+def _clearness(segment: Segment) -> float:
+    quality = segment.quality
+    if quality is None:
+        return segment.confidence
+    pose = sum(abs(angle) for angle in (quality.yaw, quality.pitch, quality.roll) if angle is not None)
+    light = 1.0 if quality.brightness is None else min(1.0, 4 * quality.brightness)
+    sharp = 1.0 if quality.sharpness is None else min(1.0, 10 * quality.sharpness)
+    size = min(1.0, quality.size / SIDE)
+    return size * light * sharp * quality.score * quality.detected * math.exp(-pose / 60)
+
+
+def cut_square(frame_rgb: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """Return the square around a box, with a margin, as far as the frame goes; uint8 [SIDE, SIDE, 3], RGB."""
+    height, width = frame_rgb.shape[:2]
+    x1, y1, x2, y2 = box_xyxy
+    half = max(8.0, (0.5 + MARGIN) * max(x2 - x1, y2 - y1))
+    half = min(half, width / 2, height / 2)
+    x = min(max((x1 + x2) / 2, half), width - half)
+    y = min(max((y1 + y2) / 2, half), height - half)
+    left, top, side = int(x - half), int(y - half), max(1, int(2 * half))
+    square = frame_rgb[top : top + side, left : left + side]
+    way = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=way), np.uint8)
+
+
+def _to_jpeg(image_rgb: NDArray[np.uint8]) -> bytes:
+    _, encoded = cv2.imencode(".jpg", image_rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return encoded.tobytes()

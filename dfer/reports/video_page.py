@@ -1,0 +1,192 @@
+"""A prediction as the page of its video: the values that the page's script draws, and those of the index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from dfer.drawing.pages import data_uri
+from dfer.drawing.player import Download, PlayerPage
+from dfer.drawing.style import UNSURE_COLOR, emotion_color, ink_on
+from dfer.records import FacePrediction, Prediction
+from dfer.records.summary import summarise_face
+from dfer.reports.prediction_rows import csv_text
+from dfer.runtime.formatting import clock, pluralize
+from dfer.settings import STRICT
+from dfer.version import __version__
+
+CAUTION = "A label says how an expression looks to others, not what a person feels."
+
+
+@dataclass(frozen=True)
+class VideoSummary:
+    """The values of a video that the index lists; each page holds its own.
+
+    Attributes:
+        schema: of these values.
+        key: of what the page was made from.
+        source: the input, as the prediction names it.
+        duration: seconds; 0 for an image.
+        faces: their number.
+        visible: seconds in which they are seen, added up.
+        unsure: seconds of these whose answers should not be trusted.
+        confidence: the mean, weighted by time; None if all is unsure.
+        changes_per_minute: of trusted time; None without any.
+        seconds: of trusted time, by emotion.
+        warnings: their number.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    schema: Literal["dfer.page/1"]
+    key: str
+    source: str
+    duration: float
+    faces: int
+    visible: float
+    unsure: float
+    confidence: float | None
+    changes_per_minute: float | None
+    seconds: dict[str, float]
+    warnings: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The pictures of a page.
+
+    Attributes:
+        media: address of the video or image, relative to the page; "" for none.
+        no_media: why there is none, or what to do if it cannot be shown.
+        size_wh: of its frames, in which the boxes are; None if it is not known.
+        offset_s: when the player shows the first frame, seconds.
+        thumbnails: a JPEG file of each face, by its number.
+    """
+
+    media: str = ""
+    no_media: str = ""
+    size_wh: tuple[int, int] | None = None
+    offset_s: float = 0.0
+    thumbnails: Mapping[int, bytes] | None = None
+
+
+def page_key(prediction: Prediction, *options: object) -> str:
+    """Return a digest of all that a page depends on but the video's pictures."""
+    text = json.dumps([__version__, prediction.to_dict(), [str(option) for option in options]])
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
+
+
+def video_page(prediction: Prediction, shown: Shown, *, key: str, index: str) -> PlayerPage:
+    """Return the page of a prediction.
+
+    Args:
+        prediction: of a video or image.
+        shown: its pictures.
+        key: of `page_key`.
+        index: address of the index page.
+    """
+    title = Path(prediction.source).name or prediction.source
+    text = json.dumps(prediction.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    return PlayerPage(
+        key=key,
+        title=title,
+        lead=_lead(prediction),
+        notes=prediction.notes,
+        still=prediction.num_frames == 1,
+        media=shown.media,
+        no_media=shown.no_media,
+        index=index,
+        summary=vars(summarise_video(prediction, key)),
+        data=page_data(prediction, shown, key),
+        files=[
+            Download("Answers (JSON)", f"{title}.json", "application/json", f"{text}\n"),
+            Download("Table (CSV)", f"{title}.csv", "text/csv", csv_text([prediction])),
+        ],
+        closing=f"{CAUTION} Made by dfer {__version__}, with the model {_model(prediction)}.",
+    )
+
+
+def summarise_video(prediction: Prediction, key: str) -> VideoSummary:
+    """Return the values that the index lists."""
+    summaries = [summarise_face(face) for face in prediction.faces]
+    seconds: dict[str, float] = dict.fromkeys(prediction.model["labels"], 0.0)
+    for summary in summaries:
+        for label, value in summary.seconds.items():
+            seconds[label] = seconds.get(label, 0.0) + value
+    trusted = sum(seconds.values())
+    confidence = sum((s.confidence or 0.0) * sum(s.seconds.values()) for s in summaries)
+    changes = sum(summary.changes for summary in summaries)
+    return VideoSummary(
+        schema="dfer.page/1",
+        key=key,
+        source=prediction.source,
+        duration=round(prediction.duration, 3) if prediction.num_frames > 1 else 0.0,
+        faces=len(prediction.faces),
+        visible=round(sum(summary.visible for summary in summaries), 3),
+        unsure=round(sum(summary.unsure for summary in summaries), 3),
+        confidence=round(confidence / trusted, 4) if trusted else None,
+        changes_per_minute=round(60 * changes / trusted, 2) if trusted else None,
+        seconds={label: round(value, 3) for label, value in seconds.items()},
+        warnings=len(prediction.warnings),
+    )
+
+
+def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
+    """Return the values that `player_logic.js` unpacks: a column for each value of the segments, in whole numbers."""
+    labels: Sequence[str] = prediction.model["labels"]
+    reasons: dict[tuple[str, ...], int] = {(): 0}
+    colors = [emotion_color(label) for label in labels]
+    faces = [_face_data(face, labels, reasons, shown.thumbnails or {}) for face in prediction.faces]
+    return {
+        "key": key,
+        "source": prediction.source,
+        "duration": round(max([prediction.duration, *(face.end for face in prediction.faces)]), 3),
+        "fps": prediction.fps,
+        "still": prediction.num_frames == 1,
+        "offset": round(shown.offset_s, 6),
+        "size": shown.size_wh,
+        "labels": labels,
+        "colors": colors,
+        "inks": [ink_on(color) for color in colors],
+        "unsureColor": UNSURE_COLOR,
+        "order": [face.id for face in prediction.faces],
+        "reasons": [list(found) for found in reasons],
+        "faces": faces,
+    }
+
+
+def _face_data(
+    face: FacePrediction, labels: Sequence[str], reasons: dict[tuple[str, ...], int], thumbnails: Mapping[int, bytes]
+) -> dict[str, Any]:
+    places = {label: place for place, label in enumerate(labels)}
+    thumbnail = thumbnails.get(face.id)
+    segments = face.segments
+    return {
+        "id": face.id,
+        "thumbnail": data_uri(thumbnail) if thumbnail else "",
+        "start": [round(1000 * segment.start) for segment in segments],
+        "end": [round(1000 * segment.end) for segment in segments],
+        "top": [places[segment.label] for segment in segments],
+        "shares": [round(1000 * segment.probabilities.get(label, 0.0)) for segment in segments for label in labels],
+        "confidence": [round(10_000 * segment.confidence) for segment in segments],
+        "why": [reasons.setdefault(segment.reasons, len(reasons)) for segment in segments],
+        "box": [round(value) for segment in segments for value in segment.box],
+    }
+
+
+def _lead(prediction: Prediction) -> str:
+    faces = pluralize(len(prediction.faces), "face")
+    if prediction.num_frames == 1:
+        return f"image · {faces}"
+    length = clock(prediction.duration, total=prediction.duration)
+    return f"{length} · {pluralize(prediction.num_frames, 'frame')} · {faces}"
+
+
+def _model(prediction: Prediction) -> str:
+    return f"{prediction.model['name']} ({prediction.model['checkpoint']})"
