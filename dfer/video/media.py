@@ -1,4 +1,4 @@
-"""What a video file is made of, and whether browsers play it as it is."""
+"""The make of a video file, and whether browsers play it as it is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIXELS = frozenset({"yuv420p", "yuvj420p"})  # 8 bits: the only ones that all b
 
 @dataclass(frozen=True)
 class Media:
-    """What a video file is made of.
+    """The make of a video file.
 
     Attributes:
         container: FFmpeg's name, such as "mov,mp4,m4a,3gp,3g2,mj2".
@@ -37,12 +37,12 @@ class Media:
 
     @property
     def offset_s(self) -> float:
-        """When a player that counts from the container's first moment shows the first frame, seconds."""
+        """The time at which a player that counts from the container's first moment shows the first frame, seconds."""
         return max(0.0, self.start_s - self.opening_s)
 
     @property
     def can_be_repacked(self) -> bool:
-        """Whether browsers play the pictures once they are in an MP4 file."""
+        """True if browsers play the pictures once they are in an MP4 file."""
         return self.codec == "h264" and self.pixels in _PIXELS
 
     def is_played(self, path: Path) -> bool:
@@ -61,7 +61,7 @@ class Media:
 
 
 def describe_media(container: Any, stream: Any) -> Media:
-    """Return what an open container is made of; `start_s` is that of its header.
+    """Return the make of an open container; `start_s` is that of its header.
 
     Args:
         container: of PyAV.
