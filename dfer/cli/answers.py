@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 
 from dfer.cli.console import note, print_error, warn
 from dfer.cli.outputs import Growing, JsonResults, Output
 from dfer.cli.progress import Progress
 from dfer.errors import VideoError
 from dfer.names import name_text
+from dfer.prediction.inputs import Input
 from dfer.prediction.predictor import Analysis, Predictor
 from dfer.prediction.progress import ProgressFile, Video
 from dfer.records import Prediction
@@ -23,13 +24,13 @@ from dfer.video.apart import DecodingProcess
 
 @contextmanager
 def keep_answers(
-    predictor: Predictor, inputs: Sequence[Path], outputs: Sequence[Output | None], resume: bool
+    predictor: Predictor, inputs: Sequence[Input], outputs: Sequence[Output | None], resume: bool
 ) -> Iterator[ProgressFile | None]:
     """Keep the answers about several inputs in the block, beside the first of the outputs that is a file.
 
     Args:
         predictor: answers.
-        inputs: videos, frame folders and images.
+        inputs: of the command.
         outputs: of the command; None where an option was not given.
         resume: use the answers that an earlier run left; otherwise drop them.
 
@@ -44,7 +45,7 @@ def keep_answers(
         yield None
         return
     with ProgressFile(files[0], predictor.settings, resume=resume) as kept:
-        if known := sum(kept.find(source) is not None for source in inputs):
+        if known := sum(kept.find(source.path) is not None for source in inputs):
             note(f"{known} of {len(inputs)} inputs were answered before ({kept.path}); --no-resume starts from scratch")
         yield kept
 
@@ -64,7 +65,7 @@ class CsvResults(Growing[Prediction]):
 def answer_inputs(
     predictor: Predictor,
     decoder: DecodingProcess,
-    inputs: Sequence[Path],
+    inputs: Sequence[Input],
     results: JsonResults,
     rows: CsvResults,
     kept: ProgressFile | None,
@@ -75,7 +76,7 @@ def answer_inputs(
     Args:
         predictor: answers.
         decoder: decodes.
-        inputs: videos, frame folders and images.
+        inputs: of the command.
         results: gets the JSON object of each.
         rows: gets each answer.
         kept: answers that are known already, which gets the others.
@@ -88,7 +89,7 @@ def answer_inputs(
         VideoError: the only input cannot be read.
     """
     for source in inputs:
-        prediction, analysis = kept.find(source) if kept else None, None
+        prediction, analysis = kept.find(source.path) if kept else None, None
         try:
             if prediction is None:
                 analysis = _analyse(predictor, decoder, source, kept)
@@ -97,17 +98,18 @@ def answer_inputs(
             if len(inputs) == 1:
                 raise
             print_error(str(error), hint=error.hint)
-            results.add(error_dict(name_text(source), str(error), schema))
+            results.add(error_dict(source.name, str(error), schema))
             continue
+        prediction = replace(prediction, source=source.name)
         results.add(prediction.to_dict(schema))
         rows.add(prediction)
         yield prediction, analysis
 
 
-def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept: ProgressFile | None) -> Analysis:
-    video, halves = Video.at(source) if kept else None, {"detect": 0, "recognise": 50}
-    with Progress(name_text(source.name), "%") as progress:
-        frames = decoder.open(source, fps=predictor.fps)
+def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Input, kept: ProgressFile | None) -> Analysis:
+    video, halves = Video.at(source.path) if kept else None, {"detect": 0, "recognise": 50}
+    with Progress(name_text(source.path.name), "%") as progress:
+        frames = decoder.open(source.path, fps=predictor.fps)
         analysis = predictor.analyse(
             frames, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
         )
@@ -115,5 +117,5 @@ def _analyse(predictor: Predictor, decoder: DecodingProcess, source: Path, kept:
         kept.add(video, analysis.prediction)
     for warning in analysis.prediction.warnings:
         if warning not in frames.warnings:  # said while the video was read
-            warn(f"{name_text(source)}: {warning}")
+            warn(f"{source.name}: {warning}")
     return analysis

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from dfer.cli.console import note, warn
 from dfer.cli.outputs import Output
 from dfer.errors import VideoError
-from dfer.names import name_text
+from dfer.prediction.inputs import Input
 from dfer.records import Prediction
 from dfer.reports.page_folder import INDEX, Place, plan_pages, read_summary, refuse_foreign, write_page
 from dfer.reports.thumbnails import face_thumbnails
@@ -28,7 +28,7 @@ class PageReport:
 
     Args:
         folder: of --report.
-        inputs: videos, frame folders and images.
+        inputs: of the command.
         hide: whether faces must not be shown.
         fps: frames per second of sources without times.
 
@@ -36,12 +36,14 @@ class PageReport:
         UsageError: a page would overwrite a file that is none.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[Path], *, hide: bool, fps: float | None = None) -> None:
+    def __init__(self, folder: Path, inputs: Sequence[Input], *, hide: bool, fps: float | None = None) -> None:
         self.folder = folder
         self._fps = fps
         self._hide = hide
-        self._places: dict[str, Place] = {place.source: place for place in plan_pages(folder, inputs)}
-        self._paths = {name_text(source): source for source in inputs}
+        self._places: dict[str, Place] = {
+            place.source: place for place in plan_pages(folder, [item.name for item in inputs])
+        }
+        self._paths = {item.name: item.path for item in inputs}
         refuse_foreign(folder, list(self._places.values()))
 
     @property

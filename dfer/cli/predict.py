@@ -19,6 +19,7 @@ from dfer.cli.options import (
     DeviceKind,
     DeviceOption,
     FpsOption,
+    ImagesKind,
     MirrorOption,
     PriorOption,
     TimeoutOption,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples: [bold]dfer predict clip.mp4 --video annotated.mp4 --plot timeline.png[/bold]\n\n"
+    "[bold]dfer predict interviews --faces all --csv interviews.csv[/bold] answers about every video in a folder.\n\n"
     "[bold]dfer predict recordings/*.mp4 --faces all --json - | jq .faces[/bold]"
 )
 
@@ -67,7 +69,13 @@ class PredictCommand(TyperCommand):
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, frame folders or images.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Videos, frame folders, images, folders of these at any depth, and quoted patterns.",
+        ),
+    ],
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -172,6 +180,13 @@ def predict(
         ),
     ] = None,
     fps: FpsOption = None,
+    images: Annotated[
+        ImagesKind,
+        typer.Option(
+            help="The images in a folder are the frames of one video, or a picture each; [bold]auto[/bold]: as their "
+            "names, sizes and dates suggest.",
+        ),
+    ] = ImagesKind.auto,
     smooth: Annotated[
         bool, typer.Option("--smooth/--no-smooth", help="Smooth each face's timeline lightly, without lag.")
     ] = True,
@@ -207,6 +222,7 @@ def predict(
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
+    from dfer.prediction.inputs import find_inputs
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table
     from dfer.reports.spreadsheets import summary_csv
@@ -215,7 +231,8 @@ def predict(
     from dfer.video.apart import DecodingProcess
     from dfer.video.writer import WRITABLE_SUFFIXES
 
-    if len(inputs) > 1 and (video or plot):
+    found, notices = find_inputs(inputs, images=images.value)
+    if len(found) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
     if anonymise and not (video or report):
         hint = "only the video and the report hold pictures: table, JSON, CSV and plot show no face"
@@ -223,18 +240,21 @@ def predict(
     json_to, csv_to = json_output(json), csv_output(csv)
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
-    read = [*inputs, detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
+    files = [detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
+    read = [*dict.fromkeys([*map(Path, inputs), *(item.path for item in found)]), *files]
     summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
-    saved = plan_saving(save or (), inputs)
-    pages = None if report is None else PageReport(report, inputs, hide=anonymise is not None, fps=fps)
+    saved = plan_saving(save or (), found)
+    pages = None if report is None else PageReport(report, found, hide=anonymise is not None, fps=fps)
     listed = () if pages is None else pages.outputs
     given = (json_to, csv_to, summary_to, plot_to, video_to, *saved, *listed)
     check_outputs(*given, inputs=read)
     if quiet:
         be_quiet()
-    missing = [source for source in inputs if not os.path.exists(source)]  # noqa: PTH110 - a name may be too long
-    if len(missing) == len(inputs):
-        raise VideoError("no such file or folder", where=missing[0], hint="check the path")
+    for notice in notices:
+        note(f"note: {notice}")
+    missing = [item for item in found if not os.path.exists(item.path)]  # noqa: PTH110 - a name may be too long
+    if len(missing) == len(found):
+        raise VideoError("no such file or folder", where=missing[0].path, hint="check the path")
     with claim_outputs(*given), DecodingProcess(timeout_s=timeout) as decoder:
         predictor = Predictor(
             checkpoint,
@@ -259,10 +279,10 @@ def predict(
         with (
             JsonResults(json_to) as results,
             CsvResults(csv_to) as rows,
-            keep_answers(predictor, inputs, (json_to, csv_to, summary_to, *saved, *listed), resume) as kept,
+            keep_answers(predictor, found, (json_to, csv_to, summary_to, *saved, *listed), resume) as kept,
         ):
             try:
-                for prediction, analysis in answer_inputs(predictor, decoder, inputs, results, rows, kept, schema):
+                for prediction, analysis in answer_inputs(predictor, decoder, found, results, rows, kept, schema):
                     predictions.append(prediction)
                     if pages:
                         pages.add(prediction, analysis.source if analysis else None, decoder)
@@ -285,7 +305,7 @@ def predict(
             _write_video(analysis, video_to.path, anonymise)
     if not any(item and item.is_stdout for item in given):
         stdout.print(prediction_table(predictions))
-    if len(predictions) < len(inputs):
+    if len(predictions) < len(found):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from dfer.cli.outputs import Output
 from dfer.errors import UsageError
 from dfer.names import name_text
+from dfer.prediction.inputs import Input
 from dfer.records import Prediction
 from dfer.reports.formats import FORMATS, require_library, save_predictions
 
@@ -29,12 +30,13 @@ class Saved(Output):
     sources: tuple[str, ...] = ()
 
 
-def plan_saving(targets: Sequence[Path], inputs: Sequence[Path]) -> list[Saved]:
+def plan_saving(targets: Sequence[Path], inputs: Sequence[Input]) -> list[Saved]:
     """Return the files to write.
 
     Args:
-        targets: as named; {name} in one stands for the name of each input, without its suffix.
-        inputs: videos, frame folders and images.
+        targets: as named; {name} in one stands for the name of each input, without its suffix; in a folder of inputs,
+            with the folders that it lies in.
+        inputs: of the command.
 
     Raises:
         UsageError: one file would hold several videos, which its format cannot, or two inputs have the same name.
@@ -59,7 +61,7 @@ def save_answers(saved: Sequence[Saved], predictions: Sequence[Prediction]) -> N
             save_predictions(chosen, item.path)
 
 
-def _plan(target: Path, inputs: Sequence[Path]) -> list[Saved]:
+def _plan(target: Path, inputs: Sequence[Input]) -> list[Saved]:
     suffixes = [*FORMATS]
     if target.suffix.lower() in FORMATS:
         require_library(target.suffix.lower())
@@ -69,7 +71,7 @@ def _plan(target: Path, inputs: Sequence[Path]) -> list[Saved]:
             what = f"inputs of the same name would be saved to the same file: {doubled[0]}"
             raise UsageError(name_text(what), where=_OPTION, hint="rename them, or run them one by one")
         return [
-            Saved(_OPTION, Path(str(target).replace(_NAME, source.stem)), suffixes, sources=(name_text(source),))
+            Saved(_OPTION, Path(str(target).replace(_NAME, source.stem)), suffixes, sources=(source.name,))
             for source in inputs
         ]
     entry = FORMATS.get(target.suffix.lower())
@@ -77,4 +79,4 @@ def _plan(target: Path, inputs: Sequence[Path]) -> list[Saved]:
         hint = f"write {_NAME} where the input's name belongs, such as {_NAME}{target.suffix}"
         what = f"a {_SHOWN.get(target.suffix.lower(), target.suffix)} file holds one video, and there are {len(inputs)}"
         raise UsageError(what, where=f"{_OPTION} {name_text(target)}", hint=hint)
-    return [Saved(_OPTION, target, suffixes, sources=tuple(name_text(source) for source in inputs))]
+    return [Saved(_OPTION, target, suffixes, sources=tuple(source.name for source in inputs))]

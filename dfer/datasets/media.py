@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dfer.datasets.outputs import is_run, is_store
+from dfer.datasets.outputs import is_report, is_run, is_store
 from dfer.errors import DataError, os_reason
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from dfer.runtime.filenames import is_visible, sort_frames
@@ -196,6 +196,8 @@ def _own_output(folder: Path, listing: _Listing) -> str | None:
         return "stores of dfer, which are never read as data"
     if "run.json" in listing.others and is_run(folder):
         return "runs of dfer, which are never read as data"
+    if "index.html" in listing.others and is_report(folder):
+        return "reports of dfer, which are never read as data"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Recognise what dfer itself has written, which must not be read as data: stores and runs."""
+"""Recognise what dfer itself has written, which must not be read as data: stores, runs and reports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from dfer.errors import DataError
 from dfer.runtime.reading import open_regular
+
+REPORT_MARK = b'content="dfer.index/1"'  # of the index of a folder of pages
 
 _READ_AT_MOST = 2**20
 _FOLDERS = frozenset({"crops", "contact_sheets"})  # of a store
@@ -24,6 +26,15 @@ def is_store(folder: Path) -> bool:
 def is_run(folder: Path) -> bool:
     """Return whether a folder is a fold of a training run."""
     return (folder / "run.json").is_file() and (folder / "recipe.yaml").is_file()
+
+
+def is_report(folder: Path) -> bool:
+    """Return whether a folder holds the pages of `dfer predict --report`, and copies of videos beside them."""
+    try:
+        with open_regular(folder / "index.html") as file:
+            return REPORT_MARK in file.read(_READ_AT_MOST)
+    except OSError:
+        return False
 
 
 def refuse_store(raw: Path) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from dfer.datasets.outputs import REPORT_MARK
 from dfer.drawing.player import player_page
 from dfer.drawing.style import emotion_color
 from dfer.drawing.video_index import IndexRow, index_page
 from dfer.errors import DataError, UsageError
-from dfer.names import name_text
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Prediction
 from dfer.reports.video_page import Shown, VideoSummary, video_page
 from dfer.runtime.files import write_text
@@ -29,7 +29,6 @@ INDEX = "index.html"
 MEDIA = "media"  # the folder of copies
 _SUMMARY = re.compile(rb'<script type="application/json" id="summary">(.*?)</script>', re.DOTALL)
 _SUMMARY_BYTES = 1 << 17  # a page's summary is at its beginning
-_INDEX_MARK = b'content="dfer.index/1"'
 _NOT_PLAIN = re.compile(r"[^\w.()+,@ -]|^[.\s-]+|[.\s]+$")
 _MAX_STEM = 80
 
@@ -51,18 +50,17 @@ class Place:
     frame: Path
 
 
-def plan_pages(folder: Path, sources: Sequence[Path]) -> list[Place]:
+def plan_pages(folder: Path, sources: Sequence[str]) -> list[Place]:
     """Return where the pages of videos lie, named after them; videos of one name get a part of their path's SHA-256.
 
     Args:
         folder: of the report.
-        sources: the inputs.
+        sources: the inputs, as predictions name them.
     """
-    texts = [name_text(source) for source in sources]
-    stems = [_stem(text) for text in texts]
+    stems = [_stem(text) for text in sources]
     counts = Counter(stem.casefold() for stem in stems)
     places = []
-    for text, stem in zip(texts, stems, strict=True):
+    for text, stem in zip(sources, stems, strict=True):
         taken = counts[stem.casefold()] > 1 or stem.casefold() == Path(INDEX).stem
         known = None if taken else read_summary(folder / f"{stem}.html")
         if taken or stem != _bare(text) or (known is not None and known.source != text):
@@ -94,7 +92,7 @@ def refuse_foreign(folder: Path, places: Sequence[Place]) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    return _INDEX_MARK in _beginning(path) if path.name == INDEX else read_summary(path) is not None
+    return REPORT_MARK in _beginning(path) if path.name == INDEX else read_summary(path) is not None
 
 
 def read_summary(page: Path) -> VideoSummary | None:

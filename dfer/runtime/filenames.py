@@ -6,8 +6,10 @@ import errno
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import pairwise
+from math import gcd
 from pathlib import Path
 
 # Folders and files that network drives, archivers and file managers leave behind, in lower case.
@@ -18,6 +20,9 @@ _LEFTOVERS = frozenset({
 
 # A number in a name, with its fraction.
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
+# The number that counts frames: a time, or the last one.
+_TIME = re.compile(r"(|.*[^A-Za-z0-9.])([0-9]+\.[0-9]+)([^0-9]*)")
+_LAST_NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*)")
 _SCIENTIFIC = re.compile(r"[0-9]+(\.[0-9]+)?e-[0-9]{1,2}")  # 3.3e-05: as Python writes times close to zero
 
 
@@ -73,3 +78,19 @@ def _natural_key(name: str, decimal: bool) -> list[tuple[int, str, str]]:
         elif part:
             key.append((-1, "", part))
     return key
+
+
+def are_counted(stems: Sequence[str]) -> bool:
+    """Return whether names without suffixes differ in one number only, which counts with few gaps or is a time."""
+    if _differ_in_number(list(map(_TIME.fullmatch, stems))):
+        return True
+    matches = list(map(_LAST_NUMBER.fullmatch, stems))
+    if not _differ_in_number(matches):
+        return False
+    numbers = sorted(int(match[2]) for match in matches if match)
+    step = gcd(*(after - before for before, after in pairwise(numbers)))
+    return step > 0 and (numbers[-1] - numbers[0]) // step <= 2 * len(numbers)
+
+
+def _differ_in_number(matches: Sequence[re.Match[str] | None]) -> bool:
+    return all(matches) and len({(match[1], match[3]) for match in matches if match}) == 1

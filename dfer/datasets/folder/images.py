@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from math import gcd
 from pathlib import Path
 
 from dfer.datasets.folder.options import FolderOptions
 from dfer.datasets.media import find_images
+from dfer.runtime.filenames import are_counted
 
 _SHARE = 0.8  # of the folders whose images are counted by their names, from which all are sequences
-_TIME = re.compile(r"(|.*[^A-Za-z0-9.])([0-9]+\.[0-9]+)([^0-9]*)")
-_LAST_NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ def are_sequences(
     if options.images != "auto":
         return options.images == "sequence", None
     several = [folder for folder in folders if len(folder.images) > 1]
-    counted = sum(_is_counted([image.stem for image in folder.images]) for folder in several)
+    counted = sum(are_counted([image.stem for image in folder.images]) for folder in several)
     where = "/".join(folders[0].path.parts[-2:] if below_subjects else folders[0].path.parts[-1:])
     if below_subjects and several and counted >= _SHARE * len(several):
         return True, (
@@ -61,19 +57,3 @@ def are_sequences(
         f"each image directly in the folder of a class is a clip of one still: {number:,} images, such as in {where}; "
         f"--images sequence makes each folder one clip of all its images"
     )
-
-
-def _is_counted(stems: Sequence[str]) -> bool:
-    """Return whether names differ in one number only, which counts with few gaps or is a time."""
-    if _differ_in_number(list(map(_TIME.fullmatch, stems))):
-        return True
-    matches = list(map(_LAST_NUMBER.fullmatch, stems))
-    if not _differ_in_number(matches):
-        return False
-    numbers = sorted(int(match[2]) for match in matches if match)
-    step = gcd(*(after - before for before, after in pairwise(numbers)))
-    return step > 0 and (numbers[-1] - numbers[0]) // step <= 2 * len(numbers)
-
-
-def _differ_in_number(matches: Sequence[re.Match[str] | None]) -> bool:
-    return all(matches) and len({(match[1], match[3]) for match in matches if match}) == 1

@@ -14,6 +14,7 @@ import pytest
 from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
 from dfer.cli.outputs import JsonResults, csv_output, json_output
 from dfer.errors import VideoError
+from dfer.prediction.inputs import Input
 from tests.results import even_windows, face_with, predicted
 
 DAMAGE, OTHER = "truncated: 43 % could be read", "no detector like in training"
@@ -41,7 +42,7 @@ class Stand:
         prediction.warnings[:] = [DAMAGE, OTHER]
         return SimpleNamespace(prediction=prediction)
 
-    def run(self, inputs: list[Path], *, resume: bool = True, stop_after: int = 99) -> list[dict[str, Any]]:
+    def run(self, inputs: list[Input], *, resume: bool = True, stop_after: int = 99) -> list[dict[str, Any]]:
         """Answer inputs, as far as the run comes, and write the files if it comes to the end."""
         this: Any = self
         json_to, csv_to = json_output(self.output), csv_output(self.output.with_suffix(".csv"))
@@ -59,22 +60,22 @@ class Stand:
 
 
 @pytest.fixture
-def inputs(tmp_path: Path) -> list[Path]:
+def inputs(tmp_path: Path) -> list[Input]:
     paths = [tmp_path / name for name in ("a.mp4", "missing.mp4", "b.mp4", "c.mp4")]
     for path in paths[:1] + paths[2:]:
         path.write_bytes(b"video")
-    return paths
+    return [Input.of(path) for path in paths]
 
 
-def test_one_that_cannot_be_read_costs_itself(tmp_path: Path, inputs: list[Path]) -> None:
+def test_one_that_cannot_be_read_costs_itself(tmp_path: Path, inputs: list[Input]) -> None:
     answers = Stand(tmp_path / "out.json").run(inputs)
-    assert [answer["source"] for answer in answers] == [str(path) for path in inputs]
+    assert [answer["source"] for answer in answers] == [item.name for item in inputs]
     assert ["error" in answer for answer in answers] == [False, True, False, False]
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 3 * 2
 
 
 def test_each_warning_is_said_once(
-    tmp_path: Path, inputs: list[Path], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, inputs: list[Input], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     Stand(tmp_path / "out.json").run(inputs)
     said = capsys.readouterr().err.replace("\n", " ")
@@ -82,7 +83,7 @@ def test_each_warning_is_said_once(
     assert caplog.text.count(DAMAGE) == 3
 
 
-def test_known_answers_are_not_asked_for_again(tmp_path: Path, inputs: list[Path]) -> None:
+def test_known_answers_are_not_asked_for_again(tmp_path: Path, inputs: list[Input]) -> None:
     first, again = Stand(tmp_path / "out.json"), Stand(tmp_path / "out.json")
     first.run(inputs, stop_after=2)
     assert first.asked == ["a.mp4", "b.mp4"]
@@ -92,7 +93,7 @@ def test_known_answers_are_not_asked_for_again(tmp_path: Path, inputs: list[Path
     assert answers == Stand(tmp_path / "other.json").run(inputs)
 
 
-def test_from_scratch_all_are_asked_for(tmp_path: Path, inputs: list[Path]) -> None:
+def test_from_scratch_all_are_asked_for(tmp_path: Path, inputs: list[Input]) -> None:
     Stand(tmp_path / "out.json").run(inputs, stop_after=2)
     again = Stand(tmp_path / "out.json")
     again.run(inputs, resume=False)

@@ -13,9 +13,10 @@ from dfer.cli.outputs import check_outputs
 from dfer.cli.progress import Progress
 from dfer.cli.saving import plan_saving, save_answers
 from dfer.errors import DferError, UsageError
+from dfer.prediction.inputs import Input
 from tests.results import even_windows, face_with, predicted
 
-INPUTS = [Path("x/a.mp4"), Path("y/b.c.mkv")]
+INPUTS = [Input.of("x/a.mp4"), Input.of("y/b.c.mkv")]
 
 
 def test_a_table_holds_all_inputs_and_a_name_makes_a_file_of_each() -> None:
@@ -37,7 +38,7 @@ def test_a_format_of_one_video_needs_a_name_for_each_of_several(target: str) -> 
 
 def test_inputs_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match="the same file: a"):
-        plan_saving([Path("{name}.eaf")], [Path("x/a.mp4"), Path("y/a.mkv")])
+        plan_saving([Path("{name}.eaf")], [Input.of("x/a.mp4"), Input.of("y/a.mkv")])
 
 
 @pytest.mark.parametrize("target", ["a.doc", "a", "{name}.txt"])

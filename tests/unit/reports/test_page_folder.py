@@ -17,7 +17,7 @@ from tests.results import even_windows, face_with, predicted
 
 
 def write(folder: Path, source: str, prediction: Prediction | None = None) -> Path:
-    (place,) = plan_pages(folder, [Path(source)])
+    (place,) = plan_pages(folder, [source])
     answer = replace(prediction or predicted([face_with(even_windows(4))]), source=source)
     write_page(place, answer, Shown(), "key")
     return place.page
@@ -34,7 +34,7 @@ def test_pages_are_named_after_their_videos(tmp_path: Path) -> None:
         f"{'long' * 60}.mp4",
         "..mp4",
     ]
-    names = [place.page.name for place in plan_pages(tmp_path, [Path(source) for source in sources])]
+    names = [place.page.name for place in plan_pages(tmp_path, sources)]
     assert len({name.casefold() for name in names}) == len(names)
     assert names[2] == "x.html"
     assert names[4] == "take.1.html"
@@ -84,7 +84,7 @@ def test_names_cannot_break_out_of_the_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [INDEX, "a.html"])
 def test_a_file_that_is_no_page_is_never_overwritten(tmp_path: Path, name: str) -> None:
-    places = plan_pages(tmp_path, [Path("a.mp4")])
+    places = plan_pages(tmp_path, ["a.mp4"])
     refuse_foreign(tmp_path, places)
     write(tmp_path, "a.mp4")
     refuse_foreign(tmp_path, places)
