@@ -12,11 +12,17 @@ from dfer.version import __version__
 if TYPE_CHECKING:
     from dfer.errors import DferError
     from dfer.prediction.predictor import Predictor
+    from dfer.prediction.saved import read_predictions
     from dfer.records import Prediction
 
-__all__ = ["DferError", "Prediction", "Predictor", "__version__"]
+__all__ = ["DferError", "Prediction", "Predictor", "__version__", "read_predictions"]
 
-_LAZY = {"DferError": "dfer.errors", "Predictor": "dfer.prediction.predictor", "Prediction": "dfer.records"}
+_LAZY = {
+    "DferError": "dfer.errors",
+    "Predictor": "dfer.prediction.predictor",
+    "Prediction": "dfer.records",
+    "read_predictions": "dfer.prediction.saved",
+}
 
 
 def __getattr__(name: str) -> Any:

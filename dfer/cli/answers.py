@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from dfer.cli.console import note, print_error, warn
 from dfer.cli.outputs import Growing, JsonResults, Output
+from dfer.cli.people import Who
 from dfer.cli.progress import Progress
 from dfer.errors import VideoError
 from dfer.names import name_text
@@ -70,6 +71,7 @@ def answer_inputs(
     rows: CsvResults,
     kept: ProgressFile | None,
     schema: int,
+    who: Who | None = None,
 ) -> Iterator[tuple[Prediction, Analysis | None]]:
     """Answer inputs one after another; one of several that cannot be read is reported and left out.
 
@@ -81,6 +83,7 @@ def answer_inputs(
         rows: gets each answer.
         kept: answers that are known already, which gets the others.
         schema: of the JSON objects.
+        who: says who is who; the answers that are kept do not depend on it.
 
     Yields:
         Each answer, and what it was made from unless it was known.
@@ -101,6 +104,9 @@ def answer_inputs(
             results.add(error_dict(source.name, str(error), schema))
             continue
         prediction = replace(prediction, source=source.name)
+        if who:
+            prediction = who.apply_or_report(prediction)
+            analysis = analysis and replace(analysis, prediction=prediction)
         results.add(prediction.to_dict(schema))
         rows.add(prediction)
         yield prediction, analysis

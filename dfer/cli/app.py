@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from dfer.cli import bench, compare, demo, doctor, evaluate, export, predict, preprocess, published, synth, train
+from dfer.cli import (
+    bench,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    predict,
+    preprocess,
+    published,
+    relabel,
+    synth,
+    train,
+)
 from dfer.cli.console import configure_logging, print_error
 from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, os_reason
 from dfer.runtime.files import remove_own_unfinished
@@ -70,6 +83,7 @@ def _add(
 START, PIPELINE, MACHINE = "Start here", "Pipeline", "This machine"
 _add("demo", demo.demo, START, demo.EXAMPLES)
 _add("predict", predict.predict, PIPELINE, predict.EXAMPLES, predict.PredictCommand)
+_add("relabel", relabel.relabel, PIPELINE, relabel.EXAMPLES)
 _add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
 _add("train", train.train, PIPELINE, train.EXAMPLES)
 _add("eval", evaluate.evaluate, PIPELINE, evaluate.EXAMPLES)

@@ -11,6 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand
 
+from dfer.cli.answer_options import (
+    CsvOption,
+    JsonOption,
+    MergeOption,
+    NamesOption,
+    PeopleOption,
+    PlotOption,
+    QuietOption,
+    SaveOption,
+    SchemaOption,
+    SummaryOption,
+)
 from dfer.cli.options import (
     FACES,
     OUTPUT,
@@ -26,7 +38,7 @@ from dfer.cli.options import (
 )
 from dfer.faces.detectors import AUTO
 from dfer.names import name_text
-from dfer.records.prediction_json import SCHEMA, SCHEMAS
+from dfer.records.prediction_json import SCHEMA
 from dfer.runtime.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -83,45 +95,11 @@ def predict(
             show_default="$DFER_CHECKPOINT, else the shipped weights",
         ),
     ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|-", help="Write JSON, one object per input; - is stdout.", rich_help_panel=OUTPUT),
-    ] = None,
-    schema: Annotated[
-        int,
-        typer.Option(
-            min=SCHEMAS[0],
-            max=SCHEMAS[-1],
-            metavar="1|2",
-            help="Version of the JSON; 1 is the older one, without quality and confidence.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = SCHEMA,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|-",
-            help="Write a CSV with a row per face and segment, or bin; - is stdout.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    summary: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|-",
-            help="Write a CSV with a row per face: seconds and share of each emotion, confidence, changes.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    save: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also save as .xlsx, .parquet, .eaf (ELAN), .TextGrid (Praat), .boris, .vtt or .srt; repeatable. "
-            "{name} in it stands for each input's name.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    json: JsonOption = None,
+    schema: SchemaOption = SCHEMA,
+    csv: CsvOption = None,
+    summary: SummaryOption = None,
+    save: SaveOption = None,
     video: Annotated[
         Path | None, typer.Option(help="Write the video with the prediction drawn in.", rich_help_panel=OUTPUT)
     ] = None,
@@ -133,9 +111,7 @@ def predict(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Write the emotion timeline as .png, .pdf or .svg.", rich_help_panel=OUTPUT)
-    ] = None,
+    plot: PlotOption = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -192,13 +168,14 @@ def predict(
     ] = True,
     prior: PriorOption = None,
     mirror: MirrorOption = None,
+    names: NamesOption = None,
+    merge: MergeOption = None,
+    people: PeopleOption = None,
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
     timeout: TimeoutOption = TIMEOUT_S,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors: no progress, no notes.")
-    ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Recognise the emotions of the faces in a video over time.
 
@@ -218,19 +195,24 @@ def predict(
         output,
     )
     from dfer.cli.pages import PageReport
+    from dfer.cli.people import Who
     from dfer.cli.saving import plan_saving, save_answers
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.inputs import find_inputs
+    from dfer.prediction.people_file import people_file_beside
     from dfer.prediction.predictor import Predictor
     from dfer.reports.prediction import draw_prediction, prediction_table
     from dfer.reports.spreadsheets import summary_csv
     from dfer.runs import find_checkpoint, newer_run
     from dfer.runtime.files import write_text
+    from dfer.runtime.streams import is_stream
     from dfer.video.apart import DecodingProcess
     from dfer.video.writer import WRITABLE_SUFFIXES
 
+    if quiet:
+        be_quiet()
     found, notices = find_inputs(inputs, images=images.value)
     if len(found) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
@@ -247,9 +229,9 @@ def predict(
     pages = None if report is None else PageReport(report, found, hide=anonymise is not None, fps=fps)
     listed = () if pages is None else pages.outputs
     given = (json_to, csv_to, summary_to, plot_to, video_to, *saved, *listed)
-    check_outputs(*given, inputs=read)
-    if quiet:
-        be_quiet()
+    beside = people_file_beside(json_to.path) if json_to and not is_stream(json_to.path) else None
+    who = Who([item.name for item in found], names=names, merge=merge, people=people, beside=beside)
+    check_outputs(*given, inputs=[*read, who.file])
     for notice in notices:
         note(f"note: {notice}")
     missing = [item for item in found if not os.path.exists(item.path)]  # noqa: PTH110 - a name may be too long
@@ -282,7 +264,7 @@ def predict(
             keep_answers(predictor, found, (json_to, csv_to, summary_to, *saved, *listed), resume) as kept,
         ):
             try:
-                for prediction, analysis in answer_inputs(predictor, decoder, found, results, rows, kept, schema):
+                for prediction, analysis in answer_inputs(predictor, decoder, found, results, rows, kept, schema, who):
                     predictions.append(prediction)
                     if pages:
                         pages.add(prediction, analysis.source if analysis else None, decoder)
@@ -305,7 +287,7 @@ def predict(
             _write_video(analysis, video_to.path, anonymise)
     if not any(item and item.is_stdout for item in given):
         stdout.print(prediction_table(predictions))
-    if len(predictions) < len(found):
+    if len(predictions) < len(found) or who.failed:
         raise typer.Exit(EXIT_FAILED)
 
 

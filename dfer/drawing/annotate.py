@@ -19,7 +19,7 @@ from dfer.drawing.style import NOT_SURE, UNSURE_COLOR, emotion_color, ink_on
 from dfer.drawing.text import Font, load_font, wrap_text
 from dfer.runtime.formatting import percent, timestamp
 
-Drawn = tuple[ArrayLike, str, Mapping[str, float], int, str]
+Drawn = tuple[ArrayLike, str, Mapping[str, float], int | str, str]
 Frame = NDArray[np.uint8]
 Region = tuple[int, int, int, int]  # x1, y1, x2, y2 in the frame, the last two exclusive
 
@@ -63,8 +63,8 @@ def annotate_frame(
     Args:
         frame_rgb: uint8 [H, W, 3], RGB.
         faces: of each face the box (x1, y1, x2, y2 in pixels), the winning emotion, the probabilities of all
-            emotions, 0..1, in the order to draw them, its number, and why the answer should not be trusted, or "": then
-            it is grey and says so.
+            emotions, 0..1, in the order to draw them, its name or else its number, which is drawn if there are several
+            faces, and why the answer should not be trusted, or "": then it is grey and says so.
         time_s: the frame's time, seconds; written in the lower left corner.
         footer: what a viewer must not miss, such as that the model has seen drawings only.
 
@@ -81,7 +81,8 @@ def annotate_frame(
     taken: list[Region] = []
     for box, label, probabilities, number, doubt in visible:
         answer = f"{NOT_SURE}: {doubt}" if doubt else f"{label} {percent(probabilities[label], 0)} %"
-        text = f"#{number} {answer}" if len(faces) > 1 else answer
+        name = number if isinstance(number, str) else f"#{number}" if len(faces) > 1 else ""
+        text = f"{name} {answer}" if name else answer
         taken.append(_draw_tag(canvas, box, text, _color(label, doubt), sizes))
     boxes = [box for box, *_ in visible]
     for place, (box, label, probabilities, _, doubt) in enumerate(visible):

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.faces.quality import face_sizes, head_angles
-from dfer.prediction.answers import answer_for_face
 from dfer.prediction.smoothing import smooth_probabilities
 from dfer.prediction.trust import calibrated_confidence, doubts
 from dfer.prediction.windows import Cell
 from dfer.records import FacePrediction, FaceTrack, Quality, Segment
 from dfer.records.timeline import main_doubts
+from dfer.records.whole_face import answer_for_face
 
 _SAME_S = 1e-6  # times that differ by less are equal
 

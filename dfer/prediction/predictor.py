@@ -28,7 +28,6 @@ from dfer.model.checkpoint import load_checkpoint
 from dfer.model.pixels import prepare_clips
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
-from dfer.prediction.bins import check_bin, cut_bins, stride_within
 from dfer.prediction.faces import predict_face
 from dfer.prediction.windows import (
     MIN_STRIDE_S,
@@ -40,6 +39,7 @@ from dfer.prediction.windows import (
 )
 from dfer.pretrained import pretrained_name
 from dfer.records import FaceTrack, Prediction
+from dfer.records.bins import check_bin, cut_bins, stride_within
 from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.runtime.device import choose_device
 from dfer.runtime.files import sha256_of

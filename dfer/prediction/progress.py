@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,7 +17,8 @@ from pydantic import ConfigDict, Field
 
 from dfer.errors import DataError, UsageError, os_reason
 from dfer.names import name_text
-from dfer.records import IMAGE_SUFFIXES, FacePrediction, Prediction, Segment
+from dfer.prediction.saved import is_possible
+from dfer.records import IMAGE_SUFFIXES, Prediction
 from dfer.runtime.files import companion_path, write_error, write_text
 from dfer.runtime.formatting import shorten_home
 from dfer.runtime.journal import Journal, read_journal
@@ -155,7 +156,7 @@ class ProgressFile:
         labels = self._settings["labels"]
         try:
             for answer in read_journal(self.path, _Answer, max_bytes=_MAX_BYTES):
-                if _is_possible(answer.prediction, labels):
+                if is_possible(answer.prediction, labels):
                     yield answer
         except OSError as error:
             raise DataError(
@@ -179,24 +180,3 @@ def _read_settings(path: Path) -> dict[str, Any]:
         hint = f"{_SCRATCH_HINT}, and replaces the file"
         raise DataError(f"{what}: {error!s:.100}", where=path, hint=hint) from error
     return read_record(_Header, values, what=what, where=path, error=DataError, hint=_SCRATCH_HINT).settings
-
-
-def _is_possible(prediction: Prediction, labels: Sequence[str]) -> bool:
-    """Return whether a prediction could be this model's, as far as its values tell."""
-    timed: list[FacePrediction | Segment] = [
-        *prediction.faces,
-        *(segment for face in prediction.faces for segment in face.segments),
-    ]
-    in_bins = [face for one in prediction.bins or () for face in one.faces if face.label is not None]
-    return (
-        prediction.num_frames > 0
-        and all(face.segments for face in prediction.faces)
-        and all(0 <= part.start <= part.end for part in [*timed, *(prediction.bins or ())])
-        and all(_is_answer(part.label, part.probabilities, labels) for part in timed)
-        and all(_is_answer(part.label, part.probabilities, labels) for part in in_bins)
-    )
-
-
-def _is_answer(label: str | None, probabilities: Mapping[str, float], labels: Sequence[str]) -> bool:
-    is_complete = list(probabilities) == list(labels) and label in probabilities
-    return is_complete and all(0 <= share <= 1 for share in probabilities.values())

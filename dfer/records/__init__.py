@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from dfer.records.answers import Bin, FaceBin, FacePrediction, Quality, Segment
+from dfer.records.answers import Bin, FaceBin, FacePart, FacePrediction, Quality, Segment
 from dfer.records.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BEST_ON_TEST", "BEST_ON_TEST_NOTE", "IMAGE_SUFFIXES", "SPLITS", "STATUSES", "VIDEO_SUFFIXES",
-    "Bin", "ClipRecord", "Face", "FaceBin", "FacePrediction", "FaceTrack", "OtherForm", "PixelText", "Prediction",
-    "Quality", "Segment", "Selection", "Span", "Split", "Status",
+    "Bin", "ClipRecord", "Face", "FaceBin", "FacePart", "FacePrediction", "FaceTrack", "OtherForm", "PixelText",
+    "Prediction", "Quality", "Segment", "Selection", "Span", "Split", "Status",
 ]  # fmt: skip
 
 Status = Literal["ok", "missing", "unreadable", "no_face", "too_short"]  # the outcome of preprocessing a clip

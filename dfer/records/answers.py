@@ -58,6 +58,24 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class FacePart:
+    """A face as it was before it was merged with others: when it is seen, and its own answer.
+
+    Attributes:
+        id: its number.
+        spans: the stretches of time in which it is seen: start and end, seconds.
+        label, probabilities, confidence, reasons: as of `FacePrediction`.
+    """
+
+    id: int
+    spans: tuple[tuple[float, float], ...]
+    label: str
+    probabilities: dict[str, float]
+    confidence: float = 1.0
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class FacePrediction:
     """The prediction for one tracked face: over its whole presence, and segment by segment.
 
@@ -69,6 +87,8 @@ class FacePrediction:
         confidence: the mean over that time.
         reasons: why the answer should not be trusted, if most of the face's time is unsure; the one that holds for
             longest first.
+        name: whose face it is, as the user says; None if nobody does.
+        parts: the faces that were merged into this one, in order of time; empty if it was always one.
     """
 
     id: int
@@ -79,6 +99,13 @@ class FacePrediction:
     segments: list[Segment]
     confidence: float = 1.0
     reasons: tuple[str, ...] = ()
+    name: str | None = None
+    parts: tuple[FacePart, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The face's name, or what it is called without one, such as "face 0"."""
+        return self.name or f"face {self.id}"
 
     @property
     def unsure(self) -> bool:

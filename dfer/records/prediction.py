@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,24 @@ class Prediction:
         """
         return prediction_dict(self, schema)
 
+    def relabel(
+        self, names: Mapping[int, str] | None = None, merge: Sequence[Sequence[int]] = (), *, reset: bool = False
+    ) -> Prediction:
+        """Return the prediction with faces named, and with faces that are one person merged.
+
+        Args:
+            names: by the number of a face; a merged face has all the numbers of its group.
+            merge: groups of faces that are one person.
+            reset: first forget all names and merges that the prediction has.
+
+        Raises:
+            UsageError: there is no such face, two that are to be merged are seen at the same time, or two people
+                would have the same name.
+        """
+        from dfer.records.people import People, relabel, reset_people
+
+        return relabel(reset_people(self) if reset else self, People(names or {}, merge))
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row per face and segment, or with bins per bin and face, with the columns of the CSV."""
         import pandas as pd
@@ -62,7 +81,7 @@ class Prediction:
 
         labels = self.model["labels"]
         rows = list(summary_rows(self, labels))
-        shown = ["face", "label", "confidence", "visible", "unsure", *(f"share_{label}" for label in labels)]
+        shown = ["face", "name", "label", "confidence", "visible", "unsure", *(f"share_{label}" for label in labels)]
         table = pd.DataFrame(rows)[shown].to_html(index=False, na_rep="–", border=0)
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         return f"<p><b>{escape(self.source)}</b></p>{table}<ul>{notes}</ul>"

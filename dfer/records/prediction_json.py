@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dfer.records.answers import Bin, FaceBin, FacePrediction, Quality, Segment
+from dfer.records.answers import Bin, FaceBin, FacePart, FacePrediction, Quality, Segment
 from dfer.records.summary import summarise_face
 
 if TYPE_CHECKING:
@@ -79,12 +79,14 @@ def _old_segment(segment: Segment) -> dict[str, Any]:
 
 
 def _face(face: FacePrediction) -> dict[str, Any]:
+    parts = {"parts": [_part(part) for part in face.parts]} if face.parts else {}
     return {
         "id": face.id,
+        "name": face.name,
         "start": round(face.start, 3),
         "end": round(face.end, 3),
         "visible": round(face.visible, 3),
-        "spans": [[round(start, 3), round(end, 3)] for start, end in face.spans],
+        "spans": _spans(face.spans),
         "label": face.label,
         "probabilities": face.probabilities,
         **_trust(face),
@@ -93,7 +95,18 @@ def _face(face: FacePrediction) -> dict[str, Any]:
             {**_old_segment(segment), **_trust(segment), "quality": segment.quality and quality_dict(segment.quality)}
             for segment in face.segments
         ],
+        **parts,
     }
+
+
+def _part(part: FacePart) -> dict[str, Any]:
+    answer = {"label": part.label, "probabilities": part.probabilities}
+    trust = {"confidence": round(part.confidence, 4), "unsure": bool(part.reasons), "reasons": list(part.reasons)}
+    return {"id": part.id, "spans": _spans(part.spans), **answer, **trust}
+
+
+def _spans(spans: Iterable[tuple[float, float]]) -> list[list[float]]:
+    return [[round(start, 3), round(end, 3)] for start, end in spans]
 
 
 def _trust(answer: FacePrediction | Segment | FaceBin) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 Row = dict[str, Value]
 
-_TIMES = ("source", "face", "start", "end", "visible")
+_TIMES = ("source", "face", "name", "start", "end", "visible")
 _QUALITY = tuple(field.name for field in fields(Quality))
 _ANSWER = ("x1", "y1", "x2", "y2", "label", "confidence", "unsure", "reasons")
 
@@ -40,26 +40,28 @@ def prediction_rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[R
         prediction: of one video.
         labels: the emotions of the columns.
     """
-    source = prediction.source
+    names = {face.id: face.name for face in prediction.faces}
+    nobody = prediction.source, None, None
     if prediction.bins is not None:
         for one in prediction.bins:
             for seen in one.faces:
-                yield _row(source, seen.face, one.start, one.end, seen.visible, seen, labels)
+                who = prediction.source, seen.face, names[seen.face]
+                yield _row(who, one.start, one.end, seen.visible, seen, labels)
             if not one.faces:
-                yield _row(source, None, one.start, one.end, 0.0, None, labels)
+                yield _row(nobody, one.start, one.end, 0.0, None, labels)
         return
     for face in prediction.faces:
         for segment in face.segments:
-            length = segment.end - segment.start
-            yield _row(source, face.id, segment.start, segment.end, length, segment, labels)
+            who = prediction.source, face.id, face.name
+            yield _row(who, segment.start, segment.end, segment.end - segment.start, segment, labels)
     if not prediction.faces:
-        yield _row(source, None, 0.0, prediction.duration, 0.0, None, labels)
+        yield _row(nobody, 0.0, prediction.duration, 0.0, None, labels)
 
 
 def summary_names(labels: Sequence[str]) -> list[str]:
     """Return the names of the columns of `summary_rows`."""
-    first = ["source", "duration", "face", "visible", "unsure", "label", "confidence", "changes", "changes_per_minute"]
-    return [*first, *(f"s_{label}" for label in labels), *(f"share_{label}" for label in labels)]
+    first = ("source", "duration", "face", "name", "visible", "unsure", "label", "confidence", "changes")
+    return [*first, "changes_per_minute", *(f"s_{label}" for label in labels), *(f"share_{label}" for label in labels)]
 
 
 def summary_rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[Row]:
@@ -80,22 +82,21 @@ def summary_rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[Row]
 
 def _summary(face: FacePrediction) -> Row:
     found = summarise_face(face).to_dict()
-    row: Row = {"face": face.id, "label": None if face.unsure else face.label}
+    row: Row = {"face": face.id, "name": face.name, "label": None if face.unsure else face.label}
     row |= {name: found[name] for name in ("visible", "unsure", "confidence", "changes", "changes_per_minute")}
     row |= {f"s_{label}": value for label, value in found["seconds"].items()}
     return row | {f"share_{label}": value for label, value in found["shares"].items()}
 
 
 def _row(
-    source: str,
-    face: int | None,
+    who: tuple[str, int | None, str | None],
     start: float,
     end: float,
     visible: float,
     answer: Segment | FaceBin | None,
     labels: Sequence[str],
 ) -> Row:
-    times = source, face, *(round(value, 3) for value in (start, end, visible))
+    times = *who, *(round(value, 3) for value in (start, end, visible))
     row: Row = {**dict.fromkeys(column_names(labels)), **dict(zip(_TIMES, times, strict=True))}
     if answer is None or answer.box is None or answer.confidence is None:
         return row

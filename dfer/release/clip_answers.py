@@ -29,7 +29,7 @@ from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.pixels import prepare_clips
 from dfer.model.priors import Answering, choose_answering
 from dfer.model.video_model import VideoModel
-from dfer.prediction.answers import NEUTRAL, RULES, answer_for_face
+from dfer.records.whole_face import NEUTRAL, RULES, answer_for_face
 from dfer.release.script import run_script
 from dfer.runs import find_checkpoint
 from dfer.runtime.device import choose_device

@@ -65,14 +65,14 @@ def write_textgrid(predictions: Sequence[Prediction], path: Path) -> None:
 
 
 def write_subtitles(predictions: Sequence[Prediction], path: Path) -> None:
-    """Write the prediction of one video as WebVTT or SubRip: a subtitle per run, with the face's number if needed."""
+    """Write the prediction of one video as WebVTT or SubRip: a subtitle per run, with who it is if needed."""
     import pysubs2
 
     (prediction,) = predictions
     subtitles = pysubs2.SSAFile()
     for tier, face in _tiers(prediction):
         for start, end, text in face_marks(face):
-            shown = f"{tier}: {text}" if len(prediction.faces) > 1 else text
+            shown = f"{tier}: {text}" if len(prediction.faces) > 1 or face.name else text
             first, after = pysubs2.make_time(s=start), pysubs2.make_time(s=end)
             subtitles.append(pysubs2.SSAEvent(first, after, text=shown))
     subtitles.sort()
@@ -85,7 +85,7 @@ def write_boris(predictions: Sequence[Prediction], path: Path) -> None:
     Source: the projects of BORIS' own tests; it has no library that writes them.
     """
     labels = all_labels(predictions)
-    count = max((len(one.faces) for one in predictions), default=0)
+    subjects = dict.fromkeys(face.title for one in predictions for face in one.faces)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     project = {
         "time_format": "hh:mm:ss",
@@ -94,7 +94,7 @@ def write_boris(predictions: Sequence[Prediction], path: Path) -> None:
         "project_description": "emotions as dfer predict saw them",
         "project_format_version": _BORIS_FORMAT,
         "subjects_conf": {
-            str(number): {"key": "", "name": f"face {number}", "description": ""} for number in range(count)
+            str(number): {"key": "", "name": name, "description": ""} for number, name in enumerate(subjects)
         },
         "behaviors_conf": {str(number): _behaviour(label) for number, label in enumerate([*labels, NOT_SURE])},
         "behavioral_categories": [],
@@ -146,7 +146,7 @@ def _observation(prediction: Prediction, now: str) -> dict[str, Any]:
 
 
 def _tiers(prediction: Prediction) -> Iterator[tuple[str, FacePrediction]]:
-    return ((f"face {face.id}", face) for face in prediction.faces)
+    return ((face.title, face) for face in prediction.faces)
 
 
 def _end(prediction: Prediction) -> float:

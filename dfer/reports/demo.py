@@ -153,7 +153,7 @@ def _timeline_section(prediction: Prediction, out: Path) -> Section:
     name = Path(prediction.source).name
     image = _illustrate("timeline", f"emotion timeline of {name}", lambda theme: draw_prediction(noted, theme=theme))
     faces = [
-        f"face {face.id}, seen {seen_when(face, prediction.duration)}: "
+        f"{face.title}, seen {seen_when(face, prediction.duration)}: "
         f"{face.label}, {percent(face.probabilities[face.label])} %"
         for face in prediction.faces
     ]

@@ -39,7 +39,8 @@ def prediction_table(predictions: Sequence[Prediction]) -> Table:
     table = new_table(None)
     if several:
         table.add_column("video", overflow="fold", max_width=40)
-    table.add_column("face", justify="right")
+    named = any(face.name for prediction in predictions for face in prediction.faces)
+    table.add_column("face", justify="left" if named else "right", overflow="fold", max_width=24)
     table.add_column("emotion", no_wrap=True)
     table.add_column("%", justify="right", style="bold")
     table.add_column("seen", no_wrap=True)
@@ -55,7 +56,7 @@ def prediction_table(predictions: Sequence[Prediction]) -> Table:
 def _face_cells(face: FacePrediction, prediction: Prediction) -> list[Text]:
     seen = _visible(face, prediction.duration) if prediction.num_frames > 1 else MISSING
     return [
-        Text(str(face.id)),
+        Text(f"{face.id} {face.name}" if face.name else str(face.id)),
         Text(f"{NOT_SURE} ({face.label})", "dim")
         if face.unsure
         else Text(face.label, f"bold {emotion_color(face.label)}"),
@@ -152,7 +153,7 @@ def _lane(face: FacePrediction, labels: Sequence[str], total: float) -> FaceLane
     runs = emotion_runs(face)
     sure = [(run.start, run.end, run.label) for run in runs if not run.reasons]
     unsure = [(run.start, run.end) for run in runs if run.reasons]
-    return FaceLane(f"face {face.id}", summary, edges, probabilities, sure, unsure)
+    return FaceLane(face.title, summary, edges, probabilities, sure, unsure)
 
 
 def seen_when(face: FacePrediction, total: float) -> str:
@@ -196,6 +197,7 @@ def write_annotated_video(
     source, prediction = analysis.source, analysis.prediction
     report, passes = on_progress or (lambda _done: None), 2 if hide else 1
     places = [{int(frame): place for place, frame in enumerate(track.frames)} for track in analysis.tracks]
+    owners = {number: face for face in prediction.faces for number in (face.id, *(part.id for part in face.parts))}
     covered = {}
     if hide:
         covered = cover_faces(source.watch_frames(lambda done: report(done / 2)), source.times_s)
@@ -204,12 +206,13 @@ def write_annotated_video(
         for index, frame in source.watch_frames(lambda done: report(1 - (1 - done) / passes)):
             time_s = float(source.times_s[index])
             shown = []
-            for face, track, place in zip(prediction.faces, analysis.tracks, places, strict=True):
+            for track, place in zip(analysis.tracks, places, strict=True):
                 if index in place:
+                    face = owners[track.track_id]
                     segment = next((s for s in face.segments if time_s < s.end), face.segments[-1])
                     doubt = segment.reasons[0] if segment.unsure else ""
                     box = track.boxes_xyxy[place[index]]
-                    shown.append((box, segment.label, segment.probabilities, face.id, doubt))
+                    shown.append((box, segment.label, segment.probabilities, face.name or face.id, doubt))
             if hide:
                 frame = hide_faces(frame, [*covered.get(index, ()), *(box for box, *_ in shown)], hide)
             writer.write(annotate_frame(frame, shown, time_s=time_s, footer=footer), time_s)

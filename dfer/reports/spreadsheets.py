@@ -42,7 +42,7 @@ def write_parquet(predictions: Sequence[Prediction], path: Path) -> None:
 
     labels = all_labels(predictions)
     rows = [row for prediction in predictions for row in prediction_rows(prediction, labels)]
-    types = {"source": "string", "face": "int64", "label": "string", "reasons": "string", "unsure": "bool"}
+    types = dict.fromkeys(("source", "name", "label", "reasons"), "string") | {"face": "int64", "unsure": "bool"}
     schema = pyarrow.schema([(name, types.get(name, "float64")) for name in column_names(labels)])
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
 

@@ -38,6 +38,7 @@ def check_prediction(value: dict[str, Any], source: Path) -> None:
     for number, face in enumerate(value["faces"]):
         assert list(face) == [
             "id",
+            "name",
             "start",
             "end",
             "visible",
@@ -88,6 +89,26 @@ def test_json_is_what_the_contract_says(checkpoint: Path, clip: Path) -> None:
     assert "drawings" in value["notice"]
     assert value["warnings"] == []
     assert outcome.err.count("drawings") == 1
+
+
+def test_people_are_named_and_a_wrong_number_costs_no_answer(checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    command = ("predict", clip, "--checkpoint", checkpoint, "--detector", "haar", "--json", tmp_path / "out.json")
+    (tmp_path / "out.people.yaml").write_text(f"{clip.name}: {{names: {{0: Anna}}}}\n")
+    outcome = dfer(*command, "--video", tmp_path / "out.mp4", "--plot", tmp_path / "out.svg").succeeded()
+    assert "out.people.yaml" in outcome.err
+    assert "Anna" in outcome.out
+    value = json.loads((tmp_path / "out.json").read_text())
+    assert [face["name"] for face in value["faces"]] == ["Anna"]
+    assert open_frames(tmp_path / "out.mp4").num_frames == value["num_frames"]
+    renamed = dfer("relabel", tmp_path / "out.json", "--names", "0=Ben", "--csv", "-").succeeded()
+    assert {row["name"] for row in csv.DictReader(renamed.out.splitlines())} == {"Ben"}
+    outcome = dfer(*command, "--names", "7=Cem").failed(1)
+    assert "there is no face 7" in outcome.err
+    (face,) = json.loads((tmp_path / "out.json").read_text())["faces"]
+    assert (face["name"], face["segments"]) == (None, value["faces"][0]["segments"])
+    before = (tmp_path / "out.json").read_bytes()
+    assert "cannot read the name" in dfer(*command, "--names", "Cem").failed(2).err
+    assert (tmp_path / "out.json").read_bytes() == before
 
 
 def test_the_newest_runs_checkpoint_is_used_and_named(workspace: Path, clip: Path) -> None:

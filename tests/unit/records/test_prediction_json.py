@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from dfer.prediction.bins import cut_bins
 from dfer.records import Prediction, Quality
+from dfer.records.bins import cut_bins
 from dfer.records.prediction_json import error_dict
 from tests.results import NOTICE, even_windows, face_with, predicted
 

@@ -9,7 +9,7 @@ import pytest
 
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.priors import choose_answering
-from dfer.prediction.answers import RULES
+from dfer.records.whole_face import RULES
 from dfer.release.clip_answers import (
     FRAMES,
     MOMENT,

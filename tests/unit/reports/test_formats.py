@@ -15,8 +15,8 @@ from praatio import textgrid
 from pympi.Elan import Eaf
 
 from dfer.errors import DferError
-from dfer.prediction.bins import cut_bins
 from dfer.records import Prediction
+from dfer.records.bins import cut_bins
 from dfer.reports.formats import FORMATS, save_predictions
 from dfer.reports.spreadsheets import summary_csv
 from tests.results import NOTICE, face_with, predicted
@@ -60,6 +60,25 @@ def test_a_name_is_text_in_every_format(name: str, prediction: Prediction, tmp_p
     assert pd.read_parquet(tmp_path / "a.parquet")["source"].unique().tolist() == [name]
     assert Eaf(str(tmp_path / "a.eaf")).get_linked_files()[0]["RELATIVE_MEDIA_URL"]
     assert json.loads((tmp_path / "a.boris").read_text())["observations"]
+
+
+@pytest.mark.parametrize("name", ["Anna", 'Ä "B" </x>', "=1+1", "{Ben}: --> 3", "face 7"])
+def test_a_persons_name_stands_in_every_format(name: str, prediction: Prediction, tmp_path: Path) -> None:
+    named = prediction.relabel({0: name})
+    for suffix in FORMATS:
+        save_predictions([named, EMPTY] if FORMATS[suffix].holds_several else [named], tmp_path / f"a{suffix}")
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    assert (sheet["answers"]["C1"].value, sheet["answers"]["C2"].value) == ("name", name)
+    assert sheet["summary"]["D2"].value == name
+    assert pd.read_parquet(tmp_path / "a.parquet")["name"].fillna("").tolist() == [name] * 3 + [""] * 2
+    assert set(Eaf(str(tmp_path / "a.eaf")).get_tier_names()) == {name, "face 1"}
+    grid = textgrid.openTextgrid(str(tmp_path / "a.textgrid"), includeEmptyIntervals=False)
+    assert grid.tierNames == (name, "face 1")
+    project = json.loads((tmp_path / "a.boris").read_text())
+    assert [subject["name"] for subject in project["subjects_conf"].values()] == [name, "face 1"]
+    assert {event[1] for event in next(iter(project["observations"].values()))["events"]} == {name, "face 1"}
+    for suffix in (".vtt", ".srt"):
+        assert f"{name}: happy" in {event.plaintext for event in pysubs2.load(str(tmp_path / f"a{suffix}"))}
 
 
 def test_a_parquet_file_has_typed_columns(prediction: Prediction, tmp_path: Path) -> None:

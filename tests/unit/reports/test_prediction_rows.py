@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from dfer.labels import DFEW_LABELS
-from dfer.prediction.bins import cut_bins
 from dfer.records import FacePrediction, Prediction
+from dfer.records.bins import cut_bins
 from dfer.reports.prediction_rows import csv_text
 from tests.results import even_windows, face_with, predicted
 

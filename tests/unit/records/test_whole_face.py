@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dfer.prediction.answers import CHOSEN, RULES, answer_for_face, certainties, intensities
+from dfer.records.whole_face import CHOSEN, RULES, answer_for_face, certainties, intensities
 
 LABELS = ["happy", "neutral", "fear"]
 NEUTRAL_WINDOW, HAPPY_WINDOW = [0.05, 0.90, 0.05], [0.90, 0.05, 0.05]

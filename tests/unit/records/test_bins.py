@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dfer.errors import UsageError
-from dfer.prediction.bins import check_bin, cut_bins, stride_within
 from dfer.records import Bin, FaceBin
+from dfer.records.bins import check_bin, cut_bins, stride_within
 from tests.results import face_with
 
 

@@ -61,16 +61,28 @@ def _mean(probabilities: Floats, weights: Floats) -> Floats:
     return np.asarray(total / total.sum())
 
 
+CHOSEN_POWER = 0.5  # docs/model.md says why
 RULES: dict[str, AnswerRule] = {
     "mean over time": intensity_answer(0.0),
-    "intensity, power 0.5": intensity_answer(0.5),
+    "intensity, power 0.5": intensity_answer(CHOSEN_POWER),
     "intensity": intensity_answer(1.0),
     "intensity, power 2": intensity_answer(2.0),
     "certainty": certainty_answer(1.0),
     "most expressive half": peak_answer(0.5),
     "most expressive quarter": peak_answer(0.25),
 }
-CHOSEN = "intensity, power 0.5"  # docs/model.md says why
+CHOSEN = "intensity, power 0.5"
+
+
+def answer_weights(probabilities: Floats, seconds: Floats, labels: Sequence[str]) -> Floats:
+    """Return what each window counts in the answer of its face by the chosen rule, float64 [N].
+
+    Args:
+        probabilities: float64 [N, C].
+        seconds: how long each window lasts, float64 [N].
+        labels: the C emotions.
+    """
+    return np.asarray(seconds * intensities(probabilities, labels) ** CHOSEN_POWER)
 
 
 def answer_for_face(probabilities: Floats, seconds: Floats, labels: Sequence[str], *, rule: str = CHOSEN) -> Floats:

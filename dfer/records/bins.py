@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import UsageError
-from dfer.records import Bin, FaceBin, FacePrediction, Quality, Segment
+from dfer.records.answers import Bin, FaceBin, FacePrediction, Quality, Segment
 from dfer.records.timeline import main_doubts
 
 MIN_BIN_S = 0.01
@@ -47,7 +47,7 @@ def cut_bins(faces: Sequence[FacePrediction], *, bin_s: float, end_s: float) -> 
     """
     end_s = max([end_s, *(face.end for face in faces)])
     count = max(1, math.ceil(end_s / bin_s - _SAME))
-    columns = [_face_bins(face, bin_s, count) for face in faces]
+    columns = [face_bins(face, bin_s, count) for face in faces]
     seen_s = np.zeros(count)
     for start, end in _union(span for face in faces for span in face.spans):
         for place, overlap_s in _overlaps(start, end, bin_s):
@@ -58,7 +58,8 @@ def cut_bins(faces: Sequence[FacePrediction], *, bin_s: float, end_s: float) -> 
     ]
 
 
-def _face_bins(face: FacePrediction, bin_s: float, count: int) -> list[FaceBin]:
+def face_bins(face: FacePrediction, bin_s: float, count: int) -> list[FaceBin]:
+    """Answer for one face in each of `count` bins of `bin_s` seconds from 0 s."""
     parts: list[list[tuple[float, Segment]]] = [[] for _ in range(count)]
     for segment in face.segments:
         for place, overlap_s in _overlaps(segment.start, segment.end, bin_s):

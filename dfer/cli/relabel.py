@@ -1,0 +1,114 @@
+"""`dfer relabel`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfer.cli.answer_options import (
+    PEOPLE,
+    CsvOption,
+    JsonOption,
+    MergeOption,
+    NamesOption,
+    PeopleOption,
+    PlotOption,
+    QuietOption,
+    SaveOption,
+    SchemaOption,
+    SummaryOption,
+)
+from dfer.records.prediction_json import SCHEMA
+
+EXAMPLES = (
+    "Examples: [bold]dfer relabel out.json --names 0=Anna,3=Ben --merge 0,7 --csv out.csv[/bold]\n\n"
+    "[bold]dfer relabel out.json --json out.json[/bold] applies out.people.yaml, which lies beside it"
+)
+
+
+def relabel(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON that dfer predict wrote.")],
+    names: NamesOption = None,
+    merge: MergeOption = None,
+    people: PeopleOption = None,
+    reset: Annotated[
+        bool,
+        typer.Option(
+            "--reset", help="First forget the names and merges in FILE, as a people file does.", rich_help_panel=PEOPLE
+        ),
+    ] = False,
+    json: JsonOption = None,
+    schema: SchemaOption = SCHEMA,
+    csv: CsvOption = None,
+    summary: SummaryOption = None,
+    save: SaveOption = None,
+    plot: PlotOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Name faces and merge those that are one person, in answers that are there: nothing is computed again.
+
+    A people file replaces the names and merges that FILE holds; --names and --merge add to them. FILE is not changed
+    unless --json names it.
+    """
+    from dfer.cli.answers import CsvResults
+    from dfer.cli.console import be_quiet, stdout
+    from dfer.cli.outputs import (
+        CSV_SUFFIXES,
+        JsonResults,
+        check_outputs,
+        claim_outputs,
+        csv_output,
+        json_output,
+        output,
+    )
+    from dfer.cli.people import Who
+    from dfer.cli.saving import plan_saving, save_answers
+    from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
+    from dfer.errors import UsageError
+    from dfer.names import text_name
+    from dfer.prediction.inputs import Input
+    from dfer.prediction.people_file import people_file_beside
+    from dfer.prediction.saved import Unread, read_answers
+    from dfer.records import Prediction
+    from dfer.records.people import reset_people
+    from dfer.records.prediction_json import error_dict
+    from dfer.reports.prediction import draw_prediction, prediction_table
+    from dfer.reports.spreadsheets import summary_csv
+    from dfer.runtime.files import write_text
+
+    if quiet:
+        be_quiet()
+    answers = read_answers(file)
+    before = [answer for answer in answers if isinstance(answer, Prediction)]
+    if plot and len(before) != 1:
+        raise UsageError(f"--plot needs a file with one video, and this has {len(before)}", where=file)
+    sources = [prediction.source for prediction in before]
+    who = Who(sources, names=names, merge=merge, people=people, beside=people_file_beside(file))
+    saved = plan_saving(save or (), [Input.of(text_name(source)) for source in sources])
+    json_to, csv_to = json_output(json), csv_output(csv)
+    summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
+    plot_to = output("--plot", plot, FIGURE_SUFFIXES)
+    check_outputs(json_to, csv_to, summary_to, plot_to, *saved, inputs=[who.file])
+    check_outputs(csv_to, summary_to, plot_to, *saved, inputs=[file])  # only the JSON may replace it
+    relabelled = [who.apply(reset_people(one) if reset or who.speaks_of(one.source) else one) for one in before]
+    given = (json_to, csv_to, summary_to, plot_to, *saved)
+    with claim_outputs(*given), JsonResults(json_to) as results, CsvResults(csv_to) as rows:
+        known = iter(relabelled)
+        for answer in answers:
+            if isinstance(answer, Unread):
+                results.add(error_dict(answer.source, answer.error, schema))
+            else:
+                prediction = next(known)
+                results.add(prediction.to_dict(schema))
+                rows.add(prediction)
+        results.finish()
+        rows.finish()
+        if summary_to:
+            write_text(summary_to.path, summary_csv(relabelled), to_stream=True)
+        save_answers(saved, relabelled)
+        if plot_to:
+            save_figure(draw_prediction(relabelled[0]), plot_to.path, to_stream=True)
+    if not any(item and item.is_stdout for item in given):
+        stdout.print(prediction_table(relabelled))
