@@ -21,6 +21,7 @@ from dfer.reports.prediction_rows import all_labels
 Mark = tuple[float, float, str]  # start and end in seconds, and what is said of the time between
 
 _BORIS_FORMAT = "7.0"
+_NO_MARKUP = str.maketrans("{}<>", "()‹›")  # which subtitles take for markup
 
 
 def face_marks(face: FacePrediction) -> list[Mark]:
@@ -72,7 +73,7 @@ def write_subtitles(predictions: Sequence[Prediction], path: Path) -> None:
     subtitles = pysubs2.SSAFile()
     for tier, face in _tiers(prediction):
         for start, end, text in face_marks(face):
-            shown = f"{tier}: {text}" if len(prediction.faces) > 1 or face.name else text
+            shown = f"{tier.translate(_NO_MARKUP)}: {text}" if len(prediction.faces) > 1 or face.name else text
             first, after = pysubs2.make_time(s=start), pysubs2.make_time(s=end)
             subtitles.append(pysubs2.SSAEvent(first, after, text=shown))
     subtitles.sort()
