@@ -10,7 +10,7 @@ ECCV 2016, arXiv 1603.09382), class attention (Touvron et al., ICCV 2021, arXiv 
 Legend of the shapes that stand beside the lines:
     B clips   T frames   S side of the crop   C classes   D channels of a token   M heads
     H, W rows and columns of a map, S / 16 rounded up; (T, H, W) is the grid of tokens
-    t, h, w tokens of one window, n = t·h·w of them   K windows in the grid
+    t, h, w tokens of one window   K windows, in the grid or, where they are attended to, in all clips
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from einops import rearrange
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dfer.model.ops import Dropout, Grid, WindowSum, attend, padding_mask, split_windows
+from dfer.model.ops import Dropout, Grid, WindowSum, attend, by_window
 from dfer.model.positions import resize_spatial, resize_temporal
 from dfer.model.resnet import STEM_STAGES, STEM_STRIDE, ResNetStem, load_resnet_weights
 from dfer.model.video_model import DividedModel, ModelConfig, ModelSettings, require_clips
@@ -87,7 +87,7 @@ class LogoFormerConfig(LogoFormerSettings, ModelConfig):
 class LocalAttention(nn.Module):
     """Multi-head self-attention of the grid [B, T, H, W, D], each window by itself.
 
-    A grid that the window does not divide is padded and the padding masked, so that it changes no output.
+    Where the window does not divide the grid, the windows at its edge are smaller.
 
     Args:
         window: tokens of a window; None for one window over the whole grid: attention over all tokens.
@@ -103,21 +103,17 @@ class LocalAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        B, T, H, W, _ = x.shape
-        t, h, w = self.window or (T, H, W)
-        t, h, w = min(t, T), min(h, H), min(w, W)  # beyond the grid there is only padding
-
-        qkv = split_windows(self.query_key_value(x), (t, h, w))  # (B K) n 3D
-        q, k, v = rearrange(qkv, "k n (three m d) -> three k m n d", three=3, m=self.heads)  # (B K) M n D/M
-        mask = padding_mask((T, H, W), (t, h, w), device=x.device)  # K n
-        if mask is not None:
-            mask = mask.repeat(B, 1)[:, None, None, :]  # (B K) 1 1 n
-        y = attend(q, k, v, mask)  # (B K) M n D/M
-        to_grid = "(b nt nh nw) m (t h w) d -> b (nt t) (nh h) (nw w) (m d)"
-        y = rearrange(y, to_grid, nt=-(-T // t), nh=-(-H // h), nw=-(-W // w), t=t, h=h, w=w)  # B T⁺ H⁺ W⁺ D
-        y = y[:, :T, :H, :W].contiguous()  # B T H W D; of a view, linear layers make slow batches of small products
-        result: Tensor = self.dropout(self.output(y))
+        T, H, W = x.shape[1:4]
+        y = by_window(x, self.window or (T, H, W), self._attend)  # B T H W D
+        # Of a view, linear layers make slow batches of small products.
+        result: Tensor = self.dropout(self.output(y.contiguous()))
         return result
+
+    def _attend(self, windows: Tensor) -> Tensor:
+        _, t, h, w, _ = windows.shape  # K t h w D
+        qkv = self.query_key_value(windows.flatten(1, 3))
+        q, k, v = rearrange(qkv, "k n (three m d) -> three k m n d", three=3, m=self.heads)
+        return rearrange(attend(q, k, v), "k m (t h w) d -> k t h w (m d)", t=t, h=h, w=w)
 
 
 class CrossAttention(nn.Module):
@@ -352,7 +348,7 @@ def _initialise(module: nn.Module) -> None:
 
 
 def logo_former_s(num_classes: int = 7, **settings: Any) -> LogoFormer:
-    """Return the size with the paper's compute: D 256, 6 blocks; 9.2 M parameters, 10.2 GMACs for 16x112x112.
+    """Return the size with the paper's compute: D 256, 6 blocks; 9.2 M parameters, 10.1 GMACs for 16x112x112.
 
     Args:
         num_classes: C.

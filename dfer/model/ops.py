@@ -6,6 +6,7 @@ Legend of the shapes: as in `dfer.model.logo_former`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,24 +16,30 @@ from torch import Tensor, nn
 Grid = tuple[int, int, int]  # time, height, width
 
 
-def pad_to_windows(x: Tensor, window: Grid) -> Tensor:
-    """Pad a grid [B, T, H, W, D] with zeros at the end of each axis until the window divides it."""
-    t, h, w = (-size % length for size, length in zip(x.shape[1:4], window, strict=True))
-    return F.pad(x, (0, 0, 0, w, 0, h, 0, t)) if t or h or w else x
+def by_window(x: Tensor, window: Grid, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a function to each window of a grid by itself.
 
+    A window that reaches beyond the grid is cut to what is there. Padding would have to be masked, and gives a map of
+    7 x 7 in windows of 4 x 4 a third more tokens.
 
-def split_windows(x: Tensor, window: Grid) -> Tensor:
-    """Return the windows of a grid, padded where they do not divide it: [B, T, H, W, D] to [(B K), n, D]."""
-    t, h, w = window
-    pattern = "b (nt t) (nh h) (nw w) d -> (b nt nh nw) (t h w) d"
-    return rearrange(pad_to_windows(x, window), pattern, t=t, h=h, w=w)
+    Args:
+        x: the grid [B, T, H, W, D].
+        window: tokens of a window.
+        function: windows of one size, [K, t, h, w, D], to [K, t, h, w, E], or to one result each, [K, 1, 1, 1, E].
 
-
-def padding_mask(grid: Grid, window: Grid, *, device: torch.device) -> Tensor | None:
-    """Return True for real tokens and False for padding, bool [K, n]; None where the window divides the grid."""
-    if not any(size % length for size, length in zip(grid, window, strict=True)):
-        return None
-    return split_windows(torch.ones(1, *grid, 1, dtype=torch.bool, device=device), window)[:, :, 0]
+    Returns:
+        The results in the order of the grid: [B, T, H, W, E], or one of each window.
+    """
+    for axis, length in enumerate(window, start=1):
+        size = x.shape[axis]
+        whole = size // length * length
+        if 0 < whole < size:
+            parts = x.split([whole, size - whole], dim=axis)
+            return torch.cat([by_window(part, window, function) for part in parts], dim=axis)
+    t, h, w = (min(length, size) for length, size in zip(window, x.shape[1:4], strict=True))
+    nt, nh, nw = x.shape[1] // t, x.shape[2] // h, x.shape[3] // w
+    results = function(rearrange(x, "b (nt t) (nh h) (nw w) d -> (b nt nh nw) t h w d", t=t, h=h, w=w))
+    return rearrange(results, "(b nt nh nw) t h w d -> b (nt t) (nh h) (nw w) d", nt=nt, nh=nh, nw=nw)
 
 
 # With at most this many keys, training in half precision on a CPU uses plain products: there torch's fused attention
@@ -40,24 +47,21 @@ def padding_mask(grid: Grid, window: Grid, *, device: torch.device) -> Tensor | 
 FEW_KEYS = 128
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Return the scaled dot-product attention of each head.
 
     Args:
         q: queries [..., N, D/M].
         k: keys [..., K, D/M].
         v: values [..., K, D/M].
-        mask: True for the keys that count, bool, broadcast to [..., N, K]; None for all.
 
     Returns:
         The weighted mean of the values for each query, [..., N, D/M].
     """
     is_half = q.dtype in (torch.bfloat16, torch.float16)
     if q.device.type != "cpu" or not (is_half and q.requires_grad) or k.shape[-2] > FEW_KEYS:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return F.scaled_dot_product_attention(q, k, v)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
     weights: Tensor = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
     return weights @ v
 
@@ -81,7 +85,8 @@ class WindowSum(nn.Module):
     """A weighted sum over each window, channel by channel, [B, T, H, W, D] to [B, K, D]; initially the mean.
 
     It is a depth-wise convolution whose stride is its kernel, written as a product and a sum: torch's convolution takes
-    longer than all attention, above all backward and in bf16. Padding is zero and there is no bias, so it adds nothing.
+    longer than all attention, above all backward and in bf16. At the edge of the grid it sums the tokens that are
+    there, as the convolution of a grid padded with zeros does.
     """
 
     def __init__(self, *, dim: int, window: Grid) -> None:
@@ -90,6 +95,10 @@ class WindowSum(nn.Module):
         self.weight = nn.Parameter(torch.full((dim, 1, *window), 1 / math.prod(window)))  # as a convolution's
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = rearrange(self.weight, "d 1 t h w -> (t h w) d")
-        sums = (split_windows(x, self.window) * weight).sum(dim=1)  # (B K) D
-        return rearrange(sums, "(b k) d -> b k d", b=x.shape[0])
+        weight = self.weight[:, 0].movedim(0, -1)  # t h w D
+
+        def add(windows: Tensor) -> Tensor:  # K t h w D
+            _, t, h, w, _ = windows.shape
+            return (windows * weight[:t, :h, :w]).sum(dim=(1, 2, 3), keepdim=True)
+
+        return by_window(x, self.window, add).flatten(1, 3)

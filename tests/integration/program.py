@@ -19,7 +19,7 @@ from typing import Any
 
 from dfer.cli.app import run
 
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)

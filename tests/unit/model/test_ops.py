@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.model.ops import FEW_KEYS, Dropout, WindowSum, attend, pad_to_windows
+from dfer.model.ops import FEW_KEYS, Dropout, Grid, WindowSum, attend, by_window
+
+
+@pytest.mark.parametrize("window", [(2, 4, 3), (1, 1, 1), (5, 7, 6), (4, 9, 9)], ids=str)
+def test_each_window_of_a_grid_is_given_once_in_its_place(window: Grid) -> None:
+    grid, sizes = torch.randn(2, 5, 7, 6, 8), []
+
+    def count(windows: Tensor) -> Tensor:
+        sizes.extend([tuple(windows.shape[1:4])] * windows.shape[0])
+        return 2 * windows
+
+    assert torch.equal(by_window(grid, window, count), 2 * grid)
+    assert sum(math.prod(size) for size in sizes) == 2 * 5 * 7 * 6
+    windows = [-(-size // length) for size, length in zip((5, 7, 6), window, strict=True)]
+    assert len(sizes) == 2 * math.prod(windows)
+    sums = by_window(grid, window, lambda found: found.sum(dim=(1, 2, 3), keepdim=True))
+    assert sums.shape == (2, *windows, 8)
+    torch.testing.assert_close(sums.sum(dim=(1, 2, 3)), grid.sum(dim=(1, 2, 3)))
 
 
 def test_a_summary_is_a_depth_wise_convolution_whose_stride_is_its_kernel() -> None:
     grid, window = torch.randn(2, 5, 7, 6, 32), (2, 4, 3)
     layer = WindowSum(dim=32, window=window)
     nn.init.normal_(layer.weight)
-    padded = pad_to_windows(grid, window).movedim(-1, 1)  # B D T H W
+    padded = F.pad(grid, (0, 0, 0, 0, 0, 1, 0, 1)).movedim(-1, 1)  # B D T H W
     expected = nn.functional.conv3d(padded, layer.weight, stride=window, groups=32).flatten(2).transpose(1, 2)
     torch.testing.assert_close(layer(grid), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("keys", [FEW_KEYS, FEW_KEYS + 1])
-@pytest.mark.parametrize("masked", [True, False])
 def test_attention_in_training_is_torchs_with_its_gradients(
-    dtype: torch.dtype, keys: int, masked: bool, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, keys: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     q = torch.randn(2, 3, 5, 8, generator=generator).to(dtype)
     k, v = (torch.randn(2, 3, keys, 8, generator=generator).to(dtype) for _ in range(2))
-    mask = torch.rand(2, 1, 1, keys, generator=generator) < 0.7 if masked else None
 
     def answer_and_gradients(exact: bool) -> list[Tensor]:
         inputs = [(x.double() if exact else x.clone()).requires_grad_() for x in (q, k, v)]
-        answer = attend(*inputs, mask)
+        answer = attend(*inputs)
         return [x.double() for x in (answer, *torch.autograd.grad(answer.square().sum(), inputs))]
 
     expected = answer_and_gradients(exact=True)
