@@ -29,6 +29,7 @@ from dfer.cli import (
     train,
 )
 from dfer.cli.console import configure_logging, print_error
+from dfer.cli.hiding import PredictCommand
 from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, os_reason
 from dfer.runtime.files import remove_own_unfinished
 from dfer.runtime.signals import last_signal, raise_on_stop
@@ -82,7 +83,7 @@ def _add(
 
 START, PIPELINE, MACHINE = "Start here", "Pipeline", "This machine"
 _add("demo", demo.demo, START, demo.EXAMPLES)
-_add("predict", predict.predict, PIPELINE, predict.EXAMPLES, predict.PredictCommand)
+_add("predict", predict.predict, PIPELINE, predict.EXAMPLES, PredictCommand)
 _add("relabel", relabel.relabel, PIPELINE, relabel.EXAMPLES)
 _add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
 _add("train", train.train, PIPELINE, train.EXAMPLES)

@@ -16,7 +16,7 @@ OUTPUT, WHICH, COMPUTE, FACES, ANSWERS = "Output", "Selection", "Compute", "Face
 
 
 class EngineKind(str, Enum):
-    """Engines of preprocessing."""
+    """Engines of preprocessing and prediction."""
 
     local = "local"
     inline = "inline"
@@ -101,6 +101,14 @@ FpsOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.", rich_help_panel=COMPUTE)]
+EngineOption = Annotated[
+    EngineKind,
+    typer.Option(
+        help="[bold]local[/bold]: worker processes on this machine; [bold]inline[/bold]: this process, for "
+        "debugging; [bold]ray[/bold]: a running Ray cluster, on this machine or at $RAY_ADDRESS.",
+        rich_help_panel=COMPUTE,
+    ),
+]
 DeviceOption = Annotated[DeviceKind, typer.Option(help="Device to compute on.", rich_help_panel=COMPUTE)]
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand
 
 from dfer.cli.answer_options import (
     CsvOption,
@@ -23,18 +21,23 @@ from dfer.cli.answer_options import (
     SchemaOption,
     SummaryOption,
 )
+from dfer.cli.hiding import HideKind
 from dfer.cli.options import (
+    COMPUTE,
     FACES,
     OUTPUT,
     DetectorOption,
     DetectorWeightsOption,
     DeviceKind,
     DeviceOption,
+    EngineKind,
+    EngineOption,
     FpsOption,
     ImagesKind,
     MirrorOption,
     PriorOption,
     TimeoutOption,
+    parse_shard,
 )
 from dfer.faces.detectors import AUTO
 from dfer.names import name_text
@@ -58,26 +61,6 @@ class FacesKind(str, Enum):
 
     main = "main"
     all = "all"
-
-
-class HideKind(str, Enum):
-    """Ways of making faces unrecognisable."""
-
-    blur = "blur"
-    pixelate = "pixelate"
-
-
-class PredictCommand(TyperCommand):
-    """Lets --anonymise stand without a value, which Typer cannot: an input after it is no value."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, with the value that was left out."""
-        words: list[str] = []
-        for word, following in zip_longest(args, args[1:]):
-            words.append(word)
-            if word == "--anonymise" and "--" not in words and following not in set(HideKind):
-                words.append(HideKind.blur.value)
-        return super().parse_args(ctx, words)
 
 
 def predict(
@@ -174,6 +157,23 @@ def predict(
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="With several inputs: worker processes, each with the model in memory; 0: one per core.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = 1,
+    engine: EngineOption = EngineKind.local,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Answer about every N-th input only, for job arrays; the same command without it writes the files.",
+            rich_help_panel=COMPUTE,
+        ),
+    ] = None,
     timeout: TimeoutOption = TIMEOUT_S,
     quiet: QuietOption = False,
 ) -> None:
@@ -184,6 +184,7 @@ def predict(
     command goes on after an interruption.
     """
     from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
+    from dfer.cli.asking import choose_ask
     from dfer.cli.console import be_quiet, note, stdout
     from dfer.cli.outputs import (
         CSV_SUFFIXES,
@@ -213,6 +214,7 @@ def predict(
 
     if quiet:
         be_quiet()
+    part = parse_shard(shard)
     found, notices = find_inputs(inputs, images=images.value)
     if len(found) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
@@ -237,21 +239,22 @@ def predict(
     missing = [item for item in found if not os.path.exists(item.path)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(found):
         raise VideoError("no such file or folder", where=missing[0].path, hint="check the path")
-    with claim_outputs(*given), DecodingProcess(timeout_s=timeout) as decoder:
-        predictor = Predictor(
-            checkpoint,
-            detector=detector,
-            detector_weights=detector_weights,
-            device=device.value,
-            faces=faces.value,
-            stride=stride,
-            window=window,
-            prior=prior,
-            mirror=mirror,
-            fps=fps,
-            bin=bin,
-            smooth=smooth,
-        )
+    is_whole, found = part == (1, 1), found[part[0] - 1 :: part[1]]
+    with claim_outputs(*(given if is_whole else ())), DecodingProcess(timeout_s=timeout) as decoder:
+        options: dict[str, Any] = {
+            "detector": detector,
+            "detector_weights": detector_weights,
+            "device": device.value,
+            "faces": faces.value,
+            "stride": stride,
+            "window": window,
+            "prior": prior,
+            "mirror": mirror,
+            "fps": fps,
+            "bin": bin,
+            "smooth": smooth,
+        }
+        predictor = Predictor(checkpoint, **options)
         note(describe_checkpoint(predictor.checkpoint, predictor.info))
         note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")
         if checkpoint is None and (run := newer_run(predictor.checkpoint)):
@@ -261,26 +264,30 @@ def predict(
         with (
             JsonResults(json_to) as results,
             CsvResults(csv_to) as rows,
-            keep_answers(predictor, found, (json_to, csv_to, summary_to, *saved, *listed), resume) as kept,
+            keep_answers(predictor, found, (json_to, csv_to, summary_to, *saved, *listed), resume, part) as kept,
         ):
+            ask = choose_ask(predictor, decoder, found, options, engine=engine, workers=workers, timeout_s=timeout)
             try:
-                for prediction, analysis in answer_inputs(predictor, decoder, found, results, rows, kept, schema, who):
+                for prediction, analysis in answer_inputs(ask, found, results, rows, kept, schema, who):
                     predictions.append(prediction)
-                    if pages:
+                    if pages and is_whole:
                         pages.add(prediction, analysis.source if analysis else None, decoder)
             except (KeyboardInterrupt, DferError):
                 if predictions and not (json_to or csv_to):
                     stdout.print(prediction_table(predictions))
                 raise
-            results.finish()
-            rows.finish()
-            if summary_to:
-                write_text(summary_to.path, summary_csv(predictions), to_stream=True)
-            save_answers(saved, predictions)
-            if pages:
-                pages.finish()
-            if kept:
-                kept.remove()
+            if is_whole:
+                results.finish()
+                rows.finish()
+                if summary_to:
+                    write_text(summary_to.path, summary_csv(predictions), to_stream=True)
+                save_answers(saved, predictions)
+                if pages:
+                    pages.finish()
+                if kept:
+                    kept.remove()
+            elif kept:
+                note(f"shard {shard}: {kept.path}; the same command without --shard writes the files")
         if analysis and plot_to:
             save_figure(draw_prediction(analysis.prediction), plot_to.path, to_stream=True)
         if analysis and video_to:

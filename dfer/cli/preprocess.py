@@ -13,6 +13,7 @@ from dfer.cli.options import (
     DetectorOption,
     DetectorWeightsOption,
     EngineKind,
+    EngineOption,
     FpsOption,
     ImagesKind,
     TimeoutOption,
@@ -60,14 +61,7 @@ def preprocess(
         int, typer.Option(min=32, max=512, help="Side length of the crops, in pixels.", rich_help_panel=OUTPUT)
     ] = 128,
     workers: WorkersOption = 0,
-    engine: Annotated[
-        EngineKind,
-        typer.Option(
-            help="[bold]local[/bold]: worker processes on this machine; [bold]inline[/bold]: this process, for "
-            "debugging; [bold]ray[/bold]: a running Ray cluster, on this machine or at $RAY_ADDRESS.",
-            rich_help_panel=COMPUTE,
-        ),
-    ] = EngineKind.local,
+    engine: EngineOption = EngineKind.local,
     timeout: TimeoutOption = TIMEOUT_S,
     shard: Annotated[
         str | None,

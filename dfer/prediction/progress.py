@@ -1,14 +1,17 @@
 """Answers that are kept as soon as they are known, so that a run over many videos goes on after whatever ends it.
 
 They lie beside the output, in FILE.progress: a line with the settings, then a line for each video that is answered. An
-answer counts as long as its video has the same path, size and time of change.
+answer counts as long as its video has the same path, size and time of change. A shard writes to a file of its own,
+FILE.progress-I-of-N; a run over all inputs reads these too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -21,13 +24,14 @@ from dfer.prediction.saved import is_possible
 from dfer.records import IMAGE_SUFFIXES, Prediction
 from dfer.runtime.files import companion_path, write_error, write_text
 from dfer.runtime.formatting import shorten_home
-from dfer.runtime.journal import Journal, read_journal
+from dfer.runtime.journal import Journal, read_journal, require_idle
 from dfer.runtime.reading import open_regular, parse_json
 from dfer.settings import STRICT, read_record, show_value
 
 SCHEMA: Literal["dfer.progress/1"] = "dfer.progress/1"
 _MAX_BYTES = 20_000_000_000
 _MAX_HEADER_BYTES = 1_000_000
+_SHARD = re.compile(r"\.progress-([1-9][0-9]*)-of-([1-9][0-9]*)$")
 _SCRATCH_HINT = "--no-resume starts from scratch"
 
 
@@ -93,6 +97,7 @@ class ProgressFile:
         output: the file whose answers these will be.
         settings: `Predictor.settings`.
         resume: use the answers that an earlier run left; otherwise drop them.
+        part: the shard, (i, n) with i from 1 to n; (1, 1) for a run over all inputs.
 
     Raises:
         UsageError: (on entering) the answers that are there were made with other settings.
@@ -100,16 +105,18 @@ class ProgressFile:
         DferError: (on entering) it cannot be written, or another run is writing to it.
     """
 
-    def __init__(self, output: Path, settings: dict[str, Any], *, resume: bool) -> None:
-        self.path = companion_path(output, ".progress")
+    def __init__(self, output: Path, settings: dict[str, Any], *, resume: bool, part: tuple[int, int] = (1, 1)) -> None:
+        self.path = _place(output, part)
+        self._output, self._whole = output, part == (1, 1)
         self._settings, self._resume = settings, resume
         self._known: dict[Video, Prediction] = {}
 
     def __enter__(self) -> ProgressFile:
-        if self._resume and self.path.exists():
-            self._require_same_settings(_read_settings(self.path))
-            self._known = {answer.video: answer.prediction for answer in self._read_answers()}
-        else:
+        if self._resume:
+            for path in [self.path, *self._others()]:
+                if path.exists():
+                    self._read(path)
+        if not (self._resume and self.path.exists()):
             write_text(self.path, json.dumps({"schema": SCHEMA, "settings": self._settings}) + "\n")
         self._journal = Journal(self.path, what="file", durable=True).__enter__()
         return self
@@ -133,13 +140,33 @@ class ProgressFile:
         self._known[video] = prediction
 
     def remove(self) -> None:
-        """Delete the file, once the outputs are written."""
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            raise write_error(self.path, error) from error
+        """Delete the file and those of shards, once the outputs are written."""
+        for path in [self.path, *self._others()]:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise write_error(path, error) from error
 
-    def _require_same_settings(self, theirs: dict[str, Any]) -> None:
+    def _others(self) -> list[Path]:
+        """Return the files of the shards, or of the other shards and of a run over all inputs."""
+        parts = [(1, 1)]
+        with suppress(OSError):
+            found = map(_SHARD.search, os.listdir(_place(self._output, (1, 1)).parent))  # noqa: PTH208 - names alone
+            parts += sorted({(int(match[1]), int(match[2])) for match in found if match})
+        return [path for part in parts if (path := _place(self._output, part)) != self.path and path.exists()]
+
+    def _read(self, path: Path) -> None:
+        """Read the answers that a run left.
+
+        Raises:
+            DferError: as for entering; or a shard is still running whose answers this run over all inputs needs.
+        """
+        if self._whole and path != self.path:
+            require_idle(path, "file")
+        self._require_same_settings(path, _read_settings(path))
+        self._known.update((answer.video, answer.prediction) for answer in self._read_answers(path))
+
+    def _require_same_settings(self, path: Path, theirs: dict[str, Any]) -> None:
         ours = self._settings
         different = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
         if different:
@@ -148,20 +175,24 @@ class ProgressFile:
             )
             raise UsageError(
                 f"the answers that an earlier run left were made with other settings: {changes}",
-                where=self.path,
+                where=path,
                 hint=f"use the same settings, or another file for the output; {_SCRATCH_HINT}",
             )
 
-    def _read_answers(self) -> Iterator[_Answer]:
+    def _read_answers(self, path: Path) -> Iterator[_Answer]:
         labels = self._settings["labels"]
         try:
-            for answer in read_journal(self.path, _Answer, max_bytes=_MAX_BYTES):
+            for answer in read_journal(path, _Answer, max_bytes=_MAX_BYTES):
                 if is_possible(answer.prediction, labels):
                     yield answer
         except OSError as error:
             raise DataError(
-                f"cannot read the answers of an earlier run: {os_reason(error)}", where=self.path, hint=_SCRATCH_HINT
+                f"cannot read the answers of an earlier run: {os_reason(error)}", where=path, hint=_SCRATCH_HINT
             ) from error
+
+
+def _place(output: Path, part: tuple[int, int]) -> Path:
+    return companion_path(output, ".progress" if part == (1, 1) else f".progress-{part[0]}-of-{part[1]}")
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dfer.preprocessing.guard import read_through, take_snapshot
 from dfer.records import ClipRecord
 from dfer.runtime.machine import limit_memory, usable_cores
 from dfer.runtime.patience import TIMEOUT_S, time_allowed_s
+from dfer.runtime.retries import retry_crashed
 from dfer.runtime.workers import failure_reason, run_tasks
 from dfer.store.manifest import ManifestRow
 from dfer.video.limits import max_memory
@@ -82,32 +83,6 @@ def run_in_workers(clips: Sequence[ClipRecord], job: Job, *, workers: int = 0) -
                 yield clip, outcome(future, clip, job)
 
     return retry_crashed(run, clips, workers or usable_cores())
-
-
-def retry_crashed(
-    run: Callable[[Sequence[ClipRecord], int], Generator[tuple[ClipRecord, Outcome], None, None]],
-    clips: Sequence[ClipRecord],
-    at_once: int,
-) -> Rows:
-    """Process clips, and those that crashed again at the end, one at a time.
-
-    When memory runs out, the clip that crashed may not be the one that took it.
-
-    Args:
-        run: processes some clips, with a limit on how many at once.
-        clips: the clips.
-        at_once: the number in the first round.
-    """
-    crashed: list[ClipRecord] = []
-    with closing(run(clips, at_once)) as finished:
-        for clip, (row, is_crash) in finished:
-            if is_crash:
-                crashed.append(clip)
-            else:
-                yield clip, row
-    with closing(run(crashed, 1)) as finished:
-        for clip, (row, _) in finished:
-            yield clip, row
 
 
 def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:

@@ -43,12 +43,33 @@ class WorkerDiedError(Exception):
         super().__init__(exitcode)
         self.exitcode = exitcode
 
+    @property
+    def reason(self) -> str:
+        """The cause in a few words."""
+        return f"the decoder crashed ({self})"
+
     def __str__(self) -> str:
         if self.exitcode is None or self.exitcode >= 0:
             return f"exit code {self.exitcode}"
         with suppress(ValueError):
             return signal.Signals(-self.exitcode).name
         return f"signal {-self.exitcode}"
+
+
+class _Sign:
+    """A sign of life of a worker in the middle of a task."""
+
+
+_SIGN_EVERY_S = 1.0
+_parent: tuple[Connection, float] | None = None  # of this worker process: the pipe, and when it last sent something
+
+
+def show_life() -> None:
+    """Let the parent know that this worker gets on with its task, whose time limit then begins again."""
+    global _parent
+    if _parent is not None and time.monotonic() - _parent[1] >= _SIGN_EVERY_S:
+        _parent = _parent[0], time.monotonic()
+        _parent[0].send(_Sign())
 
 
 class Worker(Generic[Task, Result]):
@@ -72,7 +93,7 @@ class Worker(Generic[Task, Result]):
         theirs.close()
         self.ready = False
         self.job: tuple[Task, Future[Result]] | None = None
-        self.deadline = float("inf")
+        self.deadline = self._timeout_s = float("inf")
 
     @property
     def idle(self) -> bool:
@@ -83,7 +104,8 @@ class Worker(Generic[Task, Result]):
         """Send a task to the idle worker; `advance` completes the future."""
         future: Future[Result] = Future()
         self.job = task, future
-        self.deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        self._timeout_s = float("inf") if timeout_s is None else timeout_s
+        self.deadline = time.monotonic() + self._timeout_s
         with suppress(OSError):  # the process has died, which `advance` will notice
             self.connection.send(task)
         return future
@@ -104,6 +126,9 @@ class Worker(Generic[Task, Result]):
             self._settle(None, WorkerDiedError(self.process.exitcode))
             self.kill()
             return False
+        if isinstance(message, _Sign):
+            self.deadline = time.monotonic() + self._timeout_s
+            return True
         if message is None:
             if time.monotonic() < self.deadline:
                 return True
@@ -187,7 +212,7 @@ def failure_reason(error: Exception, timeout_s: float) -> tuple[str, bool]:
     if isinstance(error, TimeoutError):
         return f"took more than {timeout_s:.0f} s", False
     if isinstance(error, WorkerDiedError):
-        return f"the decoder crashed ({error})", True
+        return error.reason, True
     reason = (f"{type(error).__name__}: {error}".splitlines() or [""])[0]
     if isinstance(error, MemoryError) or "Insufficient memory" in reason:  # OpenCV's words
         return "out of memory", True
@@ -300,6 +325,8 @@ def _work(
     try:
         if initializer is not None:
             initializer(*initargs)
+        global _parent
+        _parent = pipe, time.monotonic()
         pipe.send((None, None))
     except Exception as error:
         pipe.send((None, _portable(error)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
+from dfer.cli.asking import Answered, choose_ask
+from dfer.cli.options import EngineKind
 from dfer.cli.outputs import JsonResults, csv_output, json_output
 from dfer.errors import VideoError
+from dfer.prediction.engines import Task
 from dfer.prediction.inputs import Input
 from tests.results import even_windows, face_with, predicted
 
@@ -51,7 +54,8 @@ class Stand:
             CsvResults(csv_to) as rows,
             keep_answers(this, inputs, (json_to, csv_to), resume) as kept,
         ):
-            for count, _ in enumerate(answer_inputs(this, this, inputs, results, rows, kept, 2), start=1):
+            ask = choose_ask(this, this, inputs, {}, engine=EngineKind.inline, workers=0, timeout_s=1.0)
+            for count, _ in enumerate(answer_inputs(ask, inputs, results, rows, kept, 2), start=1):
                 if count == stop_after:
                     return []
             results.finish()
@@ -98,3 +102,19 @@ def test_from_scratch_all_are_asked_for(tmp_path: Path, inputs: list[Input]) -> 
     again = Stand(tmp_path / "out.json")
     again.run(inputs, resume=False)
     assert again.asked == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_answers_in_any_order_are_written_in_that_of_the_inputs(tmp_path: Path, inputs: list[Input]) -> None:
+    def ask(tasks: Sequence[Task], _kept: object) -> Generator[Answered, None, None]:
+        for number, source in reversed(tasks):
+            failed = source.name.endswith("missing.mp4")
+            answer = predicted([face_with(even_windows(2))], source="elsewhere")
+            yield Answered(number, error=VideoError("no such file")) if failed else Answered(number, answer)
+
+    output = tmp_path / "out.jsonl"
+    with JsonResults(json_output(output)) as results, CsvResults(None) as rows:
+        assert len(list(answer_inputs(ask, inputs, results, rows, None, 2))) == 3
+        results.finish()
+    answers = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [answer["source"] for answer in answers] == [item.name for item in inputs]
+    assert ["error" in answer for answer in answers] == [False, True, False, False]

@@ -8,7 +8,8 @@ import pytest
 from typer.main import get_command
 
 from dfer.cli.app import app
-from dfer.cli.predict import HideKind, predict
+from dfer.cli.hiding import HideKind
+from dfer.cli.predict import predict
 from dfer.drawing.hide import HIDE_STYLES
 from dfer.errors import UsageError
 

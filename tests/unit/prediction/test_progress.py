@@ -42,10 +42,14 @@ def keep(output: Path, *videos: Path, settings: dict[str, Any] = SETTINGS, resum
     """A run that ends after these videos, as if it was killed."""
     with ProgressFile(output, settings, resume=resume) as kept:
         for path in videos:
-            video = Video.at(path)
-            assert video is not None
-            kept.add(video, predicted(path))
+            keep_answer(kept, path)
     return kept
+
+
+def keep_answer(kept: ProgressFile, path: Path) -> None:
+    video = Video.at(path)
+    assert video is not None
+    kept.add(video, predicted(path))
 
 
 def known(output: Path, *videos: Path, settings: dict[str, Any] = SETTINGS, resume: bool = True) -> list[bool]:
@@ -185,3 +189,40 @@ def test_any_name_of_an_output_has_room_for_it(tmp_path: Path, videos: list[Path
     kept = keep(tmp_path / name, *videos)
     assert len(os.fsencode(kept.path.name)) <= 143
     assert known(tmp_path / name, *videos) == [True] * 3
+
+
+class TestShards:
+    """Runs over a part of the inputs, at the same time, and the run that puts them together."""
+
+    def test_a_run_over_all_inputs_knows_the_answers_of_all_shards(self, tmp_path: Path, videos: list[Path]) -> None:
+        output = tmp_path / "out.csv"
+        for number, video in enumerate(videos[:2], start=1):
+            with ProgressFile(output, SETTINGS, resume=True, part=(number, 2)) as kept:
+                assert kept.path.name == f"out.csv.progress-{number}-of-2"
+                keep_answer(kept, video)
+        assert known(output, *videos) == [True, True, False]
+        with ProgressFile(output, SETTINGS, resume=True, part=(3, 7)) as kept:
+            assert kept.find(videos[0]) is not None
+        with ProgressFile(output, SETTINGS, resume=True) as kept:
+            kept.remove()
+        assert not list(tmp_path.glob("out.csv*"))
+
+    def test_shards_run_at_the_same_time_and_are_waited_for(self, tmp_path: Path, videos: list[Path]) -> None:
+        output = tmp_path / "out.csv"
+        with (
+            ProgressFile(output, SETTINGS, resume=True, part=(1, 2)) as one,
+            ProgressFile(output, SETTINGS, resume=True, part=(2, 2)),
+        ):
+            keep_answer(one, videos[0])
+            with pytest.raises(DferError, match="another run is writing"):
+                ProgressFile(output, SETTINGS, resume=True).__enter__()
+            with pytest.raises(DferError, match="another run is writing"):
+                ProgressFile(output, SETTINGS, resume=True, part=(1, 2)).__enter__()
+
+    def test_other_settings_and_other_outputs_are_not_mixed_in(self, tmp_path: Path, videos: list[Path]) -> None:
+        with ProgressFile(tmp_path / "out.csv", SETTINGS, resume=True, part=(1, 2)) as kept:
+            keep_answer(kept, videos[0])
+        assert known(tmp_path / "another.csv", *videos) == [False] * 3
+        with pytest.raises(UsageError, match="other settings: stride"):
+            known(tmp_path / "out.csv", settings={**SETTINGS, "stride": 2.0})
+        assert known(tmp_path / "out.csv", *videos, resume=False) == [False] * 3

@@ -12,8 +12,9 @@ from dfer.errors import DataError, DferError
 from dfer.faces.detectors import build_detector
 from dfer.preprocessing import engines
 from dfer.preprocessing.clip import Settings
-from dfer.preprocessing.engines import Job, Outcome, outcome, retry_crashed, run_in_workers, work_on_clip
+from dfer.preprocessing.engines import Job, Outcome, outcome, run_in_workers, work_on_clip
 from dfer.records import ClipRecord
+from dfer.runtime.retries import retry_crashed
 from dfer.runtime.workers import WorkerDiedError
 from dfer.store.manifest import ManifestRow
 

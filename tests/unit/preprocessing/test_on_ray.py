@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from dfer.errors import DferError
-from dfer.preprocessing import on_ray
-from dfer.preprocessing.clip import Settings, unreadable_row
-from dfer.preprocessing.engines import Job, Outcome
+from dfer.preprocessing.clip import Settings
+from dfer.preprocessing.engines import Job
 from dfer.preprocessing.on_ray import run_on_ray
 from dfer.records import ClipRecord
+from dfer.runtime import ray_tasks
+from dfer.runtime.workers import WorkerDiedError
 from dfer.store.manifest import ManifestRow
+
+NodeResult = tuple[ManifestRow | None, Exception | None]
 
 CLIPS = [ClipRecord(name, 0, "happy", Path(f"{name}.mp4"), {}) for name in "abcdef"]
 
@@ -80,12 +83,12 @@ def rows(ray: FakeRay, job: Job, tasks: int = 0) -> list[tuple[str, str, str]]:
 def test_every_clip_gets_its_row_few_at_a_time(
     job: Job, monkeypatch: pytest.MonkeyPatch, tasks: int, at_once: int
 ) -> None:
-    def work(clip: ClipRecord, _job: Job, _version: str) -> Outcome:
+    def work(clip: ClipRecord, _work: object, _version: str) -> NodeResult:
         assert clip.source is not None
         assert clip.source.is_absolute()
-        return ManifestRow(clip.clip_id, 0, "happy", "ok", {}), False
+        return ManifestRow(clip.clip_id, 0, "happy", "ok", {}), None
 
-    monkeypatch.setattr(on_ray, "_run_on_node", work)
+    monkeypatch.setattr(ray_tasks, "_run_on_node", work)
     ray = FakeRay()
     assert rows(ray, job, tasks) == [(clip.clip_id, "ok", "") for clip in CLIPS]
     assert ray.most_at_once == at_once
@@ -94,15 +97,15 @@ def test_every_clip_gets_its_row_few_at_a_time(
 def test_clips_that_crash_or_lose_their_node_are_tried_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    def work(clip: ClipRecord, job: Job, _version: str) -> Outcome:
+    def work(clip: ClipRecord, _work: object, _version: str) -> NodeResult:
         tried.append(clip.clip_id)
         if clip.clip_id == "b":
             raise NodeDiedError
         if clip.clip_id == "d" and tried.count("d") == 1:
-            return unreadable_row(clip, job.raw, "the decoder crashed (SIGSEGV)"), True
-        return ManifestRow(clip.clip_id, 0, "happy", "ok", {}), False
+            return None, WorkerDiedError(-11)
+        return ManifestRow(clip.clip_id, 0, "happy", "ok", {}), None
 
-    monkeypatch.setattr(on_ray, "_run_on_node", work)
+    monkeypatch.setattr(ray_tasks, "_run_on_node", work)
     found = {name: (status, detail) for name, status, detail in rows(FakeRay(), job)}
     assert found.pop("b") == ("unreadable", "its node was lost 6 times (NodeDiedError)")
     assert set(found.values()) == {("ok", "")}
@@ -110,7 +113,7 @@ def test_clips_that_crash_or_lose_their_node_are_tried_again(job: Job, monkeypat
 
 
 def test_an_error_of_a_node_ends_the_run_and_cancels_what_waits(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_ray, "_run_on_node", lambda *_: DferError("cannot write: disk full"))
+    monkeypatch.setattr(ray_tasks, "_run_on_node", lambda *_: (None, DferError("cannot write: disk full")))
     ray = FakeRay()
     with pytest.raises(DferError, match="disk full"):
         rows(ray, job)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dfer.errors import DataError, DferError
+from dfer.runtime import workers
 from dfer.runtime.workers import WorkerDiedError, run_tasks
 
 
@@ -36,6 +37,23 @@ class UnportableError(Exception):
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} and {second}")
+
+
+def work_on(signs: int) -> int:
+    workers._SIGN_EVERY_S = 0.0
+    for _ in range(signs):
+        time.sleep(0.3)
+        workers.show_life()
+    if not signs:
+        time.sleep(60)
+    return signs
+
+
+def test_a_task_may_take_long_as_long_as_it_shows_life() -> None:
+    finished = dict(run_tasks(work_on, [6, 0], workers=2, timeout_s=lambda _task: 1.2))
+    assert finished[6].result() == 6
+    with pytest.raises(TimeoutError):
+        finished[0].result()
 
 
 def ending(future: object) -> str:

@@ -1,0 +1,128 @@
+"""Ways of asking for the answers of `dfer predict`: in this process, in worker processes, on a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dfer.cli.console import warn
+from dfer.cli.options import EngineKind
+from dfer.cli.progress import Progress
+from dfer.errors import VideoError
+from dfer.names import name_text
+from dfer.prediction.inputs import Input
+from dfer.prediction.progress import ProgressFile, Video
+from dfer.records import Prediction
+
+if TYPE_CHECKING:
+    from dfer.prediction.engines import Engine, Task
+    from dfer.prediction.predictor import Analysis, Predictor
+    from dfer.video.apart import DecodingProcess
+
+
+class Answered(NamedTuple):
+    """The answer about an input, or why there is none.
+
+    Attributes:
+        number: of the input in the run.
+        prediction: the answer.
+        error: why there is none.
+        analysis: what the answer was made from, if it was made in this process.
+    """
+
+    number: int
+    prediction: Prediction | None = None
+    error: VideoError | None = None
+    analysis: Analysis | None = None
+
+
+# Takes the inputs that are to be answered, and yields the answers in any order.
+Ask = Callable[["Sequence[Task]", ProgressFile | None], Generator[Answered, None, None]]
+
+
+def choose_ask(
+    predictor: Predictor,
+    decoder: DecodingProcess,
+    inputs: Sequence[Input],
+    options: dict[str, Any],
+    *,
+    engine: EngineKind,
+    workers: int,
+    timeout_s: float,
+) -> Ask:
+    """Return the way of asking that suits a command.
+
+    Args:
+        predictor: of this process.
+        decoder: decodes for it.
+        inputs: of the command; a single one is answered in this process.
+        options: that the predictor was built with.
+        engine: the user's choice.
+        workers: number of processes, or of tasks of a cluster; 0: one per core.
+        timeout_s: the longest time without a sign of life.
+
+    Raises:
+        DferError: Ray is not installed.
+    """
+    here = partial(_ask_here, predictor, decoder, len(inputs))
+    if engine is EngineKind.inline or (engine is EngineKind.local and (workers == 1 or len(inputs) == 1)):
+        return here
+    from dfer.prediction.engines import Job, ray_engine, run_in_workers
+    from dfer.runtime.machine import usable_cores
+
+    job = Job.like(predictor, options, workers=min(workers or usable_cores(), len(inputs)), timeout_s=timeout_s)
+    if engine is EngineKind.ray:
+        return partial(_ask_engine, predictor, ray_engine(job, workers))
+    return partial(_ask_engine, predictor, partial(run_in_workers, job=job, workers=workers))
+
+
+def _ask_here(
+    predictor: Predictor, decoder: DecodingProcess, total: int, tasks: Sequence[Task], kept: ProgressFile | None
+) -> Generator[Answered, None, None]:
+    for number, source in tasks:
+        prefix = f"{number + 1}/{total} " if total > 1 else ""
+        try:
+            analysis = _analyse(predictor, decoder, source, kept, f"{prefix}{name_text(source.path.name)}")
+        except VideoError as error:
+            yield Answered(number, error=error)
+        else:
+            yield Answered(number, analysis.prediction, analysis=analysis)
+
+
+def _analyse(
+    predictor: Predictor, decoder: DecodingProcess, source: Input, kept: ProgressFile | None, title: str
+) -> Analysis:
+    video, halves = Video.at(source.path) if kept else None, {"detect": 0, "recognise": 50}
+    with Progress(title, "%") as progress:
+        frames = decoder.open(source.path, fps=predictor.fps)
+        analysis = predictor.analyse(
+            frames, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
+        )
+    if kept and video:
+        kept.add(video, analysis.prediction)
+    for warning in analysis.prediction.warnings:
+        if warning not in frames.warnings:  # said while the video was read
+            warn(f"{source.name}: {warning}")
+    return analysis
+
+
+def _ask_engine(
+    predictor: Predictor, engine: Engine, tasks: Sequence[Task], kept: ProgressFile | None
+) -> Generator[Answered, None, None]:
+    failed = 0
+    with Progress("predict", "inputs") as progress, closing(engine(tasks)) as answers:
+        for task, answer in answers:
+            failed += isinstance(answer, VideoError)
+            progress.advance(1, len(tasks), f"{failed:,} failed" if failed else "")
+            if isinstance(answer, VideoError):
+                yield Answered(task.number, error=answer)
+                continue
+            prediction = replace(answer.prediction, model=predictor.description)
+            if kept and answer.video:
+                kept.add(answer.video, prediction)
+            for warning in prediction.warnings:
+                warn(f"{task.source.name}: {warning}")
+            yield Answered(task.number, prediction)

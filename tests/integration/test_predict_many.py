@@ -1,0 +1,66 @@
+"""`dfer predict` on a folder of recordings: workers, shards, Ctrl-C, and one answer for each whatever happens."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration.program import ctrl_c, dfer, start, wait_until
+
+
+@pytest.fixture
+def folder(raw: Path, tmp_path: Path) -> Path:
+    """Five recordings at two depths, one of them broken, and files that are none."""
+    folder = tmp_path / "interviews"
+    for number, place in ((1, "a/1.mp4"), (4, "a/4.mp4"), (5, "5.mp4"), (6, "b/6.mp4")):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(raw / "Clip" / "original" / f"{number}.mp4", folder / place)
+    (folder / "a" / "broken.mp4").write_bytes(b"no video" * 100)
+    (folder / "a" / "._1.mp4").write_bytes(b"AppleDouble")
+    (folder / "notes.txt").write_text("notes")
+    return folder
+
+
+def command(checkpoint: Path, folder: Path, *more: object) -> list[object]:
+    return ["predict", folder, "--checkpoint", checkpoint, "--detector", "haar", *more]
+
+
+def test_workers_and_shards_come_to_the_same(checkpoint: Path, folder: Path) -> None:
+    one = dfer(*command(checkpoint, folder, "--json", "one.jsonl", "--csv", "one.csv"))
+    answers = [json.loads(line) for line in Path("one.jsonl").read_text().splitlines()]
+    assert [answer["source"] for answer in answers] == ["5.mp4", "a/1.mp4", "a/4.mp4", "a/broken.mp4", "b/6.mp4"]
+    assert ["error" in answer for answer in answers] == [False, False, False, True, False]
+    assert one.code == 1
+
+    many = dfer(*command(checkpoint, folder, "--json", "many.jsonl", "--csv", "many.csv", "--workers", 2))
+    assert many.code == 1
+    assert len(many.lines("error: ")) == 1
+    assert Path("many.csv").read_text() == Path("one.csv").read_text()
+
+    for shard, code in (("1/2", 0), ("2/2", 1)):
+        outcome = dfer(*command(checkpoint, folder, "--json", "s.jsonl", "--csv", "s.csv", "--shard", shard))
+        assert outcome.code == code
+        assert "without --shard writes the files" in outcome.err
+        assert not Path("s.jsonl").exists()
+    whole = dfer(*command(checkpoint, folder, "--json", "s.jsonl", "--csv", "s.csv"))
+    assert "4 of 5 inputs were answered before" in whole.err
+    for name in ("many.jsonl", "s.jsonl"):
+        assert [json.loads(line) for line in Path(name).read_text().splitlines()] == answers
+    assert sorted(path.name for path in Path().glob("*.progress*")) == []
+
+
+def test_workers_go_on_after_ctrl_c(checkpoint: Path, folder: Path) -> None:
+    arguments = command(checkpoint, folder, "--csv", "all.csv", "--workers", 2)
+    process = start(*arguments)
+    kept = Path("all.csv.progress")
+    wait_until(lambda: kept.exists() and kept.read_text().count("\n") >= 2, process)
+    ctrl_c(process).failed(130, "interrupted")
+    assert not Path("all.csv").exists()
+    done = kept.read_text().count("\n") - 1
+    again = dfer(*arguments)
+    assert f"{done} of 5 inputs were answered before" in again.err
+    assert dfer(*command(checkpoint, folder, "--csv", "whole.csv")).code == 1
+    assert Path("all.csv").read_text() == Path("whole.csv").read_text()
