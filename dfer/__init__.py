@@ -11,14 +11,16 @@ from dfer.version import __version__
 
 if TYPE_CHECKING:
     from dfer.errors import DferError
+    from dfer.plugins import load_plugin
     from dfer.prediction.predictor import Predictor
     from dfer.prediction.saved import read_predictions
     from dfer.records import Prediction
 
-__all__ = ["DferError", "Prediction", "Predictor", "__version__", "read_predictions"]
+__all__ = ["DferError", "Prediction", "Predictor", "__version__", "load_plugin", "read_predictions"]
 
 _LAZY = {
     "DferError": "dfer.errors",
+    "load_plugin": "dfer.plugins",
     "Predictor": "dfer.prediction.predictor",
     "Prediction": "dfer.records",
     "read_predictions": "dfer.prediction.saved",

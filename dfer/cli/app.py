@@ -31,6 +31,7 @@ from dfer.cli import (
 from dfer.cli.console import configure_logging, print_error
 from dfer.cli.hiding import PredictCommand
 from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, os_reason
+from dfer.plugins import load_installed, load_plugin
 from dfer.runtime.files import remove_own_unfinished
 from dfer.runtime.signals import last_signal, raise_on_stop
 from dfer.runtime.streams import discard_unwritten
@@ -68,8 +69,19 @@ def _global_options(
     debug: Annotated[
         bool, typer.Option("--debug", help=f"Show tracebacks and debug messages (or ${DEBUG_VARIABLE}=1).")
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Python file (or module) that adds models, losses, data sets or detectors; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
-    """Declare options that act before a command starts."""
+    """Declare options that act before a command starts, and load plugins."""
+    del version, debug  # their work is done
+    for source in plugin or []:
+        load_plugin(source)
+    load_installed()
 
 
 def _add(
@@ -123,7 +135,7 @@ def _run(arguments: Sequence[str]) -> int:
     if not debug:
         warnings.simplefilter("ignore")  # users cannot act on other packages' deprecations
     try:
-        result = app(list(arguments), standalone_mode=False, prog_name="dfer")
+        result = app(_plugins_first(arguments), standalone_mode=False, prog_name="dfer")
         if sys.stdout is not None:
             sys.stdout.flush()
         if result == EXIT_SIGNAL + signal.SIGINT:  # newer versions of Typer return this on Ctrl-C; older ones raise
@@ -148,6 +160,21 @@ def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     rest = [word for n, word in enumerate(arguments) if word != "--debug" or n > end]
     return rest, len(rest) < len(arguments) or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
+
+
+def _plugins_first(arguments: Sequence[str]) -> list[str]:
+    """Move `--plugin FILE` from anywhere to the front: it must be loaded before the command's own options are read."""
+    words, first, rest = iter(arguments), list[str](), list[str]()
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--plugin":
+            first += [word, next(words, "")]
+        elif word.startswith("--plugin="):
+            first.append(word)
+        else:
+            rest.append(word)
+    return first + rest
 
 
 def _report(error: Exception) -> int:

@@ -16,6 +16,7 @@ from dfer.datasets.media import Report
 from dfer.datasets.merge import OfficialSizes, RawDataset
 from dfer.datasets.outputs import refuse_store
 from dfer.errors import UsageError
+from dfer.registry import Registry
 
 __all__ = ["DATASETS", "DatasetEntry", "FolderOptions", "RawDataset", "official_sizes", "read_dataset"]
 
@@ -35,15 +36,19 @@ class DatasetEntry:
     official: OfficialSizes | None = None
 
 
-DATASETS = {
-    "dfew": DatasetEntry(dfew.read_dfew, "11,697 film clips, 7 emotions, 5 folds", dfew.OFFICIAL_SIZES),
-    "ferv39k": DatasetEntry(
-        ferv39k.read_ferv39k, "38,935 clips of 22 scenes, 7 emotions, 1 split", ferv39k.OFFICIAL_SIZES
-    ),
-    "mafw": DatasetEntry(mafw.read_mafw, "9,172 clips, 11 emotions, 5 folds", mafw.OFFICIAL_SIZES),
-    "ferplus": DatasetEntry(ferplus.read_ferplus, "FER+, 35,710 still faces with the votes of ten annotators"),
-    "folder": DatasetEntry(folder.read_folder, "your own clips, in a folder per class or listed in a CSV"),
-}
+DATASETS = Registry(
+    "data set",
+    DatasetEntry,
+    {
+        "dfew": DatasetEntry(dfew.read_dfew, "11,697 film clips, 7 emotions, 5 folds", dfew.OFFICIAL_SIZES),
+        "ferv39k": DatasetEntry(
+            ferv39k.read_ferv39k, "38,935 clips of 22 scenes, 7 emotions, 1 split", ferv39k.OFFICIAL_SIZES
+        ),
+        "mafw": DatasetEntry(mafw.read_mafw, "9,172 clips, 11 emotions, 5 folds", mafw.OFFICIAL_SIZES),
+        "ferplus": DatasetEntry(ferplus.read_ferplus, "FER+, 35,710 still faces with the votes of ten annotators"),
+        "folder": DatasetEntry(folder.read_folder, "your own clips, in a folder per class or listed in a CSV"),
+    },
+)
 
 
 def official_sizes(name: str) -> OfficialSizes | None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dfer.losses.classification import cross_entropy_per_class, focal_per_class, ldam_margins, ldam_per_class
 from dfer.losses.compact import CompactLoss
+from dfer.registry import Registry
 
 if TYPE_CHECKING:
     from dfer.losses.training_loss import LossSection
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 # (logits [B, C], the recipe's `loss` section, training clips of each class [C]) -> per-class losses [B, C]
 PerClassLoss = Callable[[Tensor, "LossSection", Tensor], Tensor]
 
-LOSSES: dict[str, PerClassLoss] = {
-    "cross_entropy": lambda logits, *_: cross_entropy_per_class(logits),
-    "focal": lambda logits, settings, _: focal_per_class(logits, settings.focal_gamma),
-    "ldam": lambda logits, settings, counts: ldam_per_class(
-        logits, ldam_margins(counts, settings.ldam_margin), settings.ldam_scale
-    ),
-}
+LOSSES: Registry[PerClassLoss] = Registry(
+    "loss",
+    Callable,
+    {
+        "cross_entropy": lambda logits, *_: cross_entropy_per_class(logits),
+        "focal": lambda logits, settings, _: focal_per_class(logits, settings.focal_gamma),
+        "ldam": lambda logits, settings, counts: ldam_per_class(
+            logits, ldam_margins(counts, settings.ldam_margin), settings.ldam_scale
+        ),
+    },
+)
 
 __all__ = ["LOSSES", "CompactLoss"]

@@ -11,18 +11,23 @@ from dfer.model.resnet18_vit import ResNet18Vit
 from dfer.model.video_model import ModelEntry, VideoModel
 from dfer.model.vit import Vit
 from dfer.model.weights import load_weights
+from dfer.registry import Registry
 
 DEFAULT_MODEL = "logo_former_s"
-MODELS: dict[str, ModelEntry] = {
-    "logo_former_s": ModelEntry(LogoFormer),
-    "logo_former_b": ModelEntry(LogoFormer, LOGO_FORMER_B),
-    "former_dfer": ModelEntry(FormerDfer),
-    "resnet18_vit": ModelEntry(ResNet18Vit),
-    "resnet18_gru": ModelEntry(ResNet18Gru),
-    "resnet18_mean": ModelEntry(ResNet18Mean),
-    "r2plus1d_18": ModelEntry(R2Plus1d18),
-    "vit_b": ModelEntry(Vit),
-}
+MODELS: Registry[ModelEntry] = Registry(
+    "model",
+    ModelEntry,
+    {
+        "logo_former_s": ModelEntry(LogoFormer),
+        "logo_former_b": ModelEntry(LogoFormer, LOGO_FORMER_B),
+        "former_dfer": ModelEntry(FormerDfer),
+        "resnet18_vit": ModelEntry(ResNet18Vit),
+        "resnet18_gru": ModelEntry(ResNet18Gru),
+        "resnet18_mean": ModelEntry(ResNet18Mean),
+        "r2plus1d_18": ModelEntry(R2Plus1d18),
+        "vit_b": ModelEntry(Vit),
+    },
+)
 
 __all__ = [
     "DEFAULT_MODEL", "MODELS", "LogoFormer", "LogoFormerConfig", "ModelEntry", "VideoModel", "load_weights",

@@ -241,7 +241,7 @@ def _build(info: CheckpointInfo, path: Path) -> VideoModel:
     entry = MODELS.get(info.model_name)
     if entry is None:
         what = f"its model {info.model_name!r:.80} is not one of this dfer: {', '.join(MODELS)}"
-        raise CheckpointError(what, where=path)
+        raise CheckpointError(what, where=path, hint="if a plugin brings it, name that: --plugin FILE")
     known = ["num_classes", *entry.architecture.settings_class.model_fields]
     unknown = [unknown_key(key, known) for key in info.model_config if key not in known]
     try:

@@ -17,6 +17,7 @@ from typing import Any
 
 from dfer.errors import DferError, os_reason
 from dfer.faces.detectors import Detector
+from dfer.plugins import load_plugins
 from dfer.preprocessing.clip import Settings, missing_row, process_clip, unreadable_row
 from dfer.preprocessing.guard import read_through, take_snapshot
 from dfer.records import ClipRecord
@@ -39,12 +40,14 @@ class Job:
         out: the store's folder.
         settings: crop size and detector.
         timeout_s: the longest time for a short clip; long ones get more.
+        plugins: the sources of those that a worker loads first, for a detector that one of them brings.
     """
 
     raw: Path
     out: Path
     settings: Settings
     timeout_s: float = TIMEOUT_S
+    plugins: tuple[str, ...] = ()
 
 
 Rows = Generator[tuple[ClipRecord, ManifestRow], None, None]
@@ -135,6 +138,7 @@ def start_worker(job: Job) -> None:
     import cv2
 
     cv2.setNumThreads(1)  # with a thread pool in each worker, there would be more threads than cores
+    load_plugins(job.plugins)
     _state.update(job=job, detector=job.settings.build_detector())
     limit_memory(max_memory())
 

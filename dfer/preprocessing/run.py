@@ -20,6 +20,7 @@ from dfer.datasets.notice import read_notice
 from dfer.errors import DataError, UsageError
 from dfer.faces.align import alignment_settings
 from dfer.names import name_text
+from dfer.plugins import loaded_sources
 from dfer.preprocessing.clip import Settings, missing_row
 from dfer.preprocessing.engines import Engine, Job, Rows, run_in_workers
 from dfer.preprocessing.folder import STORE_FILES, STORE_FOLDERS, open_for_writing, require_apart
@@ -138,7 +139,7 @@ def preprocess(
         if present := [clip for clip in todo if clip.source is not None]:
             guard = DiskGuard(raw)
             process = engine or partial(run_in_workers, workers=workers)
-            job = Job(raw, out, settings, timeout_s)
+            job = Job(raw, out, settings, timeout_s, loaded_sources())
 
             def guarded(some: Sequence[ClipRecord]) -> Rows:
                 with closing(process(some, job)) as processed:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from dfer.plugins import describe_plugins
 from dfer.runtime.device import describe_machine
 from dfer.version import __version__
 
@@ -19,7 +20,7 @@ _PACKAGES = ("torch", "numpy", "opencv-python", "insightface", "onnxruntime", "d
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Return the versions, git commit, machine and command of this process, ready for JSON.
+    """Return the versions, plugins, git commit, machine and command of this process, ready for JSON.
 
     Args:
         device: the device that the process computes on.
@@ -29,6 +30,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "git": git_commit(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
+        "plugins": describe_plugins(),
         "platform": platform.platform(),
         "device": str(device),
         "machine": describe_machine(device),

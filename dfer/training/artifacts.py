@@ -29,6 +29,7 @@ from dfer.losses.training_loss import TrainingLoss
 from dfer.model.checkpoint import CheckpointInfo, save_checkpoint
 from dfer.model.video_model import ModelConfig
 from dfer.model.weights import load_pickled
+from dfer.plugins import changed_plugins, describe_plugins
 from dfer.recipe import Recipe, deciding_keys, save_recipe
 from dfer.records import Selection
 from dfer.run_records import EpochRecord, read_run
@@ -150,7 +151,12 @@ class FoldFolder:
             tensors: of `Learner.state_dicts`.
             state: the progress.
         """
-        values = {"format": STATE_FORMAT, "recipe": deciding_keys(self._recipe), "fingerprint": self._fingerprint}
+        values = {
+            "format": STATE_FORMAT,
+            "recipe": deciding_keys(self._recipe),
+            "fingerprint": self._fingerprint,
+            "plugins": describe_plugins(),
+        }
         with atomic_path(self._state) as temporary:
             try:
                 torch.save(values | vars(state) | tensors, temporary)
@@ -177,6 +183,8 @@ class FoldFolder:
         if reason:
             hint = "choose another --out, or start from scratch with --no-resume"
             raise UsageError(reason, where=self.path, hint=hint)
+        for source in changed_plugins(state.get("plugins", [])):
+            logger.warning("the plugin %s is not what it was when this run was begun", source)
         return state
 
     def _read_state(self) -> dict[str, Any]:

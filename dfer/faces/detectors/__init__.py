@@ -18,6 +18,7 @@ from dfer.faces.detectors.weights import (
     find_detector_weights,
     require_detector_weights,
 )
+from dfer.registry import Registry
 
 __all__ = [
     "AUTO", "DETECTORS", "FALLBACK", "PREFERRED", "Detector", "DetectorEntry", "build_detector",
@@ -69,21 +70,25 @@ def _build_none(_weights: Path | None) -> Detector:
     return AlignedFrames()
 
 
-DETECTORS = {
-    "scrfd": DetectorEntry(
-        _build_scrfd,
-        "insightface's SCRFD, which finds five landmarks and needs weights",
-        require_detector_weights,
-        download_detector_weights,
-    ),
-    "centerface": DetectorEntry(
-        _build_centerface, "CenterFace, which finds five landmarks and whose weights are installed with dfer"
-    ),
-    "haar": DetectorEntry(
-        _build_haar, "OpenCV's Haar cascade, which finds only the eyes and misses turned and small faces"
-    ),
-    "none": DetectorEntry(_build_none, "the frames are aligned face crops already"),
-}
+DETECTORS = Registry(
+    "detector",
+    DetectorEntry,
+    {
+        "scrfd": DetectorEntry(
+            _build_scrfd,
+            "insightface's SCRFD, which finds five landmarks and needs weights",
+            require_detector_weights,
+            download_detector_weights,
+        ),
+        "centerface": DetectorEntry(
+            _build_centerface, "CenterFace, which finds five landmarks and whose weights are installed with dfer"
+        ),
+        "haar": DetectorEntry(
+            _build_haar, "OpenCV's Haar cascade, which finds only the eyes and misses turned and small faces"
+        ),
+        "none": DetectorEntry(_build_none, "the frames are aligned face crops already"),
+    },
+)
 # "auto" is the preferred detector where its weights are found on this machine, else the fallback.
 AUTO, PREFERRED, FALLBACK = "auto", "scrfd", "centerface"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -36,16 +37,28 @@ def toyset(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def run(words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    # A process of its own: the registries of this one stay as they are.
+    return subprocess.run([sys.executable, "-m", "dfer", *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
 def test_the_four_examples_run_as_one_pipeline(toyset: Path) -> None:
+    (toyset / "toyset.py").write_text("\n".join(code_blocks(PAGE, "python")))
     commands = [block for block in code_blocks(PAGE, "") if block.startswith("dfer ")][-1].splitlines()
     arguments = [shlex.split(command)[1:] for command in commands]
     arguments[-2] += ["--json", "evaluation.json"]
     arguments[-1] += ["--json", "prediction.json"]
-    # A process of its own: the registries of this one stay as they are.
-    calls = [f"assert run({words!r}) == 0" for words in arguments]
-    program = "\n".join([*code_blocks(PAGE, "python"), "from dfer.cli.app import run", *calls])
-    done = subprocess.run([sys.executable, "-c", program], cwd=toyset, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for words in arguments:
+        done = run(words, toyset)
+        assert done.returncode == 0, done.stderr
+        assert f"plugin {toyset / 'toyset.py'}: " in done.stderr
+    without = run(["eval", "--run", "runs/toyset"], toyset)
+    assert without.returncode == 1
+    assert "error: its model 'frame_mean' is not one of this dfer" in without.stderr
+    assert "hint: if a plugin brings it, name that: --plugin FILE" in without.stderr
+    (plugin,) = json.loads((toyset / "runs" / "toyset" / "fold1" / "run.json").read_text())["plugins"]
+    assert plugin["adds"]["model"] == ["frame_mean", "frame_mean_wide"]
+    assert plugin["sha256"] == hashlib.sha256((toyset / "toyset.py").read_bytes()).hexdigest()
 
     assert (toyset / "data" / "toyset" / "manifest.csv").read_text().count(",ok,") == 8
     assert json.loads((toyset / "data" / "toyset" / "dataset.json").read_text())["detector"] == "centre"
