@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfer.errors import DferError, VideoError
+from dfer.plugins import load_plugins, loaded_sources
 from dfer.prediction.inputs import Input
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.progress import Video
@@ -58,11 +59,13 @@ class Job:
         options: of the `Predictor` in each worker, by name.
         threads: of the model in each worker.
         timeout_s: the longest time without a sign of life; to open a long video may take longer.
+        plugins: the sources of those that a worker loads first.
     """
 
     options: tuple[tuple[str, Any], ...]
     threads: int
     timeout_s: float
+    plugins: tuple[str, ...] = ()
 
     @classmethod
     def like(cls, predictor: Predictor, options: dict[str, Any], *, workers: int, timeout_s: float) -> Job:
@@ -82,7 +85,8 @@ class Job:
             "detector_weights": None if weights is None else str(weights.absolute()),
             "prior": str(Path(prior).absolute()) if prior is not None and Path(prior).is_file() else prior,
         }
-        return cls(tuple(sorted(found.items())), max(1, usable_cores() // max(1, workers)), timeout_s)
+        threads = max(1, usable_cores() // max(1, workers))
+        return cls(tuple(sorted(found.items())), threads, timeout_s, loaded_sources())
 
 
 def run_in_workers(tasks: Sequence[Task], job: Job, *, workers: int = 0) -> Answers:
@@ -178,6 +182,7 @@ def start_worker(job: Job) -> None:
     package = logging.getLogger("dfer")
     package.addHandler(logging.NullHandler())  # the parent says what the answers hold
     package.propagate = False
+    load_plugins(job.plugins)
     _state.update(predictor=Predictor(**dict(job.options)))
     limit_memory(max_memory())
 

@@ -52,6 +52,10 @@ def test_the_four_examples_run_as_one_pipeline(toyset: Path) -> None:
         done = run(words, toyset)
         assert done.returncode == 0, done.stderr
         assert f"plugin {toyset / 'toyset.py'}: " in done.stderr
+    # Worker processes load the plugin too.
+    words = ["predict", "raw/toyset/clips", *arguments[-1][2:-2], "--workers", "2", "--json", "all.jsonl"]
+    assert run(words, toyset).returncode == 0
+    assert len((toyset / "all.jsonl").read_text().splitlines()) == 8
     without = run(["eval", "--run", "runs/toyset"], toyset)
     assert without.returncode == 1
     assert "error: its model 'frame_mean' is not one of this dfer" in without.stderr
