@@ -46,6 +46,10 @@ class UsageError(DferError):
     exit_code = EXIT_USAGE
 
 
+class InUseError(DferError):
+    """A file or folder that another process is working on."""
+
+
 class VideoError(DferError):
     """A video, frame folder or image that cannot be read."""
 

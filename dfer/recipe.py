@@ -6,6 +6,7 @@ are described beside what they set up, in `dfer.model` and `dfer.losses`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,6 +33,7 @@ from dfer.settings import (
     unknown_key,
 )
 
+KEYS_HINT = "docs/recipes.md lists every key"
 _INCIDENTAL = ("workers", "memory_gb", "save_minutes", "feed")  # keys of `train`
 
 
@@ -282,17 +284,49 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UsageError: the file is missing or not plain YAML, or keys are unknown or ill-typed (all are listed).
     """
-    found = path if path.exists() else _shipped(path)
-    values = read_mapping(found, "recipe", hint="start from recipes/dfew.yaml")
-    problems = list(_apply_overrides(values, overrides))
+    found = find_recipe(path)
+    values = read_recipe_values(found)
+    if "recipe" in values:
+        raise UsageError("a sweep, not a recipe", where=found, hint=f"dfer sweep {path}")
+    recipe, problems = check_recipe(values, overrides)
+    if recipe is None:
+        raise UsageError("; ".join(problems), where=found, hint=KEYS_HINT)
+    return recipe
+
+
+def find_recipe(path: Path) -> Path:
+    """Return the file of a recipe; see `load_recipe`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return path if path.exists() else _shipped(path)
+
+
+def read_recipe_values(found: Path) -> dict[str, Any]:
+    """Return what a recipe's file holds, not checked yet.
+
+    Raises:
+        UsageError: it cannot be read, or is not plain YAML of a mapping.
+    """
+    return read_mapping(found, "recipe", hint="start from recipes/dfew.yaml")
+
+
+def check_recipe(values: dict[str, Any], overrides: Sequence[str] = ()) -> tuple[Recipe | None, list[str]]:
+    """Return the recipe that values and overrides make, and otherwise None and a phrase for each problem.
+
+    Args:
+        values: as a file holds them; they are not changed.
+        overrides: see `load_recipe`.
+    """
+    changed = copy.deepcopy(values)
+    problems = list(_apply_overrides(changed, overrides))
     problems = shorten_problems(problems, len(problems))
     try:
-        recipe = Recipe.model_validate(values)
+        recipe = Recipe.model_validate(changed)
     except ValidationError as error:
-        problems += describe_problems(error, [*recipe_keys(), *_store_keys(values)])
-    if problems:
-        raise UsageError("; ".join(problems), where=found, hint="docs/recipes.md lists every key")
-    return recipe
+        return None, problems + describe_problems(error, [*recipe_keys(), *_store_keys(changed)])
+    return (None if problems else recipe), problems
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:

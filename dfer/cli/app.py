@@ -25,6 +25,7 @@ from dfer.cli import (
     preprocess,
     published,
     relabel,
+    sweep,
     synth,
     train,
 )
@@ -101,6 +102,7 @@ _add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
 _add("train", train.train, PIPELINE, train.EXAMPLES)
 _add("eval", evaluate.evaluate, PIPELINE, evaluate.EXAMPLES)
 _add("compare", compare.compare, PIPELINE, compare.EXAMPLES)
+_add("sweep", sweep.sweep, PIPELINE, sweep.EXAMPLES)
 _add("published", published.published, PIPELINE, published.EXAMPLES)
 _add("export", export.export, PIPELINE, export.EXAMPLES)
 _add("synth", synth.synth, START, synth.EXAMPLES)

@@ -100,7 +100,7 @@ def _common_name(names: Sequence[str]) -> str:
         return names[0]
     columns = zip(*names, strict=False)
     shared = "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, columns))
-    return re.sub(r"[-_. ]*(seed|s)?[-_. ]*$", "", shared) or names[0]
+    return re.sub(r"[-_., ]*(seed[-_. ]*\d*|s)?[-_., ]*$", "", shared) or names[0]
 
 
 def _warn_if_stale(run: Run) -> None:

@@ -19,7 +19,7 @@ from typing import IO
 
 import psutil
 
-from dfer.errors import DferError
+from dfer.errors import InUseError
 from dfer.runtime.filenames import require_possible
 from dfer.runtime.files import write_error
 
@@ -58,7 +58,7 @@ class LockedError(Exception):
         super().__init__(owner)
         self.owner = owner
 
-    def as_error(self, doing: str, where: Path) -> DferError:
+    def as_error(self, doing: str, where: Path) -> InUseError:
         """Return the error for the user.
 
         Args:
@@ -67,7 +67,7 @@ class LockedError(Exception):
         """
         by = self.owner or "another process"
         stop = f", or stop it: kill {self.owner.pid}" if self.owner else ""
-        return DferError(f"{by} {doing}", where=where, hint=f"wait for it to end{stop}")
+        return InUseError(f"{by} {doing}", where=where, hint=f"wait for it to end{stop}")
 
 
 def try_lock(handle: int, *, exclusive: bool) -> bool | None:

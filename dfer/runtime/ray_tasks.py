@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import socket
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 UNLIMITED = 2**31
-_NODES_LOST = 5  # times a task is run again after its node was lost
+NODES_LOST = 5  # times a task is run again after its node was lost
 _ANSWER_S = 10.0
 _IN_FLIGHT_PER_CORE = 2  # so that a node has its next task when one ends
 _NODES_HINT = "each node needs `pip install 'dfer[ray]'` of the same versions, and the same files under the same paths"
@@ -40,7 +40,7 @@ class NodeLostError(WorkerDiedError):
     @property
     def reason(self) -> str:
         """The cause in a few words."""
-        return f"its node was lost {_NODES_LOST + 1} times ({self._name})"
+        return f"its node was lost {NODES_LOST + 1} times ({self._name})"
 
 
 @dataclass(frozen=True)
@@ -85,24 +85,36 @@ def run_tasks_on_ray(
     Raises:
         DferError: the cluster is lost, or its nodes have another version of dfer.
     """
-    remote = ray.remote(num_cpus=1, max_retries=_NODES_LOST)(_run_on_node)
+    remote = ray.remote(num_cpus=1, max_retries=NODES_LOST)(_run_on_node)
     reference_to_work = ray.put(work)
-    for task, reference in _in_flight(
-        ray, lambda task: remote.remote(task, reference_to_work, __version__), tasks, at_once
-    ):
-        yield task, _result(ray, reference)
+
+    def submit(task: Task) -> Any:
+        return remote.remote(task, reference_to_work, __version__)
+
+    def room() -> int:
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        return min(at_once, max(1, cores) * _IN_FLIGHT_PER_CORE)
+
+    for task, reference in in_flight(ray, submit, tasks, room):
+        yield task, _outcome(ray, reference)
 
 
-def _in_flight(
-    ray: Any, submit: Callable[[Task], Any], tasks: Sequence[Task], at_once: int
+def in_flight(
+    ray: Any, submit: Callable[[Task], Any], tasks: Iterable[Task], room: Callable[[], int], *, grace_s: float = 0.0
 ) -> Generator[tuple[Task, Any], None, None]:
-    """Yield each task with the reference of its finished call; few are submitted at a time, so memory stays flat."""
+    """Yield each task with the reference of its finished call; few are submitted at a time, so memory stays flat.
+
+    Args:
+        ray: of `import_ray`.
+        submit: submits a task, and returns its reference.
+        tasks: the tasks.
+        room: returns how many may be submitted at a time now; nodes come and go.
+        grace_s: time that running tasks have, in seconds, to end when they are cancelled.
+    """
     remaining, waiting = iter(tasks), dict[Any, Task]()
     try:
         while True:
-            cores = int(ray.cluster_resources().get("CPU", 1))  # nodes come and go
-            room = min(at_once, max(1, cores) * _IN_FLIGHT_PER_CORE) - len(waiting)
-            for task in islice(remaining, max(0, room)):
+            for task in islice(remaining, max(0, room() - len(waiting))):
                 waiting[submit(task)] = task
             if not waiting:
                 return
@@ -111,21 +123,40 @@ def _in_flight(
     finally:
         for reference in waiting:
             ray.cancel(reference)
+        if waiting and grace_s:
+            ray.wait(list(waiting), num_returns=len(waiting), timeout=grace_s)
 
 
-def _result(ray: Any, reference: Any) -> Future[Any]:
-    future: Future[Any] = Future()
+def result_of(ray: Any, reference: Any, *, hint: str = _NODES_HINT) -> Any:
+    """Return what a finished call returned.
+
+    Args:
+        ray: of `import_ray`.
+        reference: of the call.
+        hint: on what nodes need, for a call that raised an exception.
+
+    Raises:
+        NodeLostError: its process or node was lost, each time that it was tried.
+        DferError: it raised an exception, or Ray failed.
+    """
     try:
-        result, error = ray.get(reference)
+        return ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError) as lost:
-        future.set_exception(NodeLostError(lost))
-        return future
+        raise NodeLostError(lost) from lost
     except ray.exceptions.RayTaskError as failed:
         first = (str(failed.cause or failed).splitlines() or [""])[0]
         what = f"a task failed on its node: {type(failed.cause).__name__}: {first}"
-        raise DferError(what, hint=_NODES_HINT) from failed
+        raise DferError(what, hint=hint) from failed
     except ray.exceptions.RayError as failed:
         raise DferError(f"Ray failed: {(str(failed).splitlines() or [''])[0]}", hint="see `ray status`") from failed
+
+
+def _outcome(ray: Any, reference: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    try:
+        result, error = result_of(ray, reference)
+    except NodeLostError as lost:
+        result, error = None, lost
     if error is None:
         future.set_result(result)
     else:

@@ -29,7 +29,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _MAX_FAILED_STARTS = 3  # in a row
-_GRACE_S = 3.0  # for a terminated worker to remove its half-written files
+GRACE_S = 3.0  # for a terminated worker to remove its half-written files
 
 
 class WorkerDiedError(Exception):
@@ -78,10 +78,15 @@ class Worker(Generic[Task, Result]):
     Args:
         function: called with each task; importable.
         initializer: called first in the process, with `initargs`.
+        place: its number among the workers that run at the same time, from 0.
     """
 
     def __init__(
-        self, function: Callable[[Task], Result], initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
+        self,
+        function: Callable[[Task], Result],
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        place: int = 0,
     ) -> None:
         # Spawned, not forked: threads of the caller (torch, progress bars) do not survive a fork.
         context = get_context("spawn")
@@ -91,6 +96,7 @@ class Worker(Generic[Task, Result]):
         with _ctrl_c_ignored():
             self.process.start()
         theirs.close()
+        self.place = place
         self.ready = False
         self.job: tuple[Task, Future[Result]] | None = None
         self.deadline = self._timeout_s = float("inf")
@@ -122,7 +128,7 @@ class Worker(Generic[Task, Result]):
         try:
             message = self.connection.recv() if self.connection.poll() else None
         except (EOFError, OSError):
-            self.process.join(_GRACE_S)
+            self.process.join(GRACE_S)
             self._settle(None, WorkerDiedError(self.process.exitcode))
             self.kill()
             return False
@@ -146,7 +152,7 @@ class Worker(Generic[Task, Result]):
         """Kill the process."""
         self.process.kill()
         # A process that waits for a dead disk cannot be killed; it ends when the disk answers.
-        self.process.join(_GRACE_S)
+        self.process.join(GRACE_S)
         self.connection.close()
 
     def _settle(self, result: Result | None, error: Exception | None) -> None:
@@ -226,7 +232,8 @@ def run_tasks(
     workers: int,
     timeout_s: Callable[[Task], float] | None = None,
     initializer: Callable[..., object] | None = None,
-    initargs: tuple[Any, ...] = (),
+    initargs: tuple[Any, ...] | Callable[[int], tuple[Any, ...]] = (),
+    grace_s: float = GRACE_S,
 ) -> Generator[tuple[Task, Future[Result]], None, None]:
     """Run a function over tasks in spawned processes.
 
@@ -239,6 +246,8 @@ def run_tasks(
         workers: number of processes.
         timeout_s: returns the longest time a task may take, in seconds.
         initializer: called first in every worker, with `initargs`.
+        initargs: the same for all workers, or called with the worker's place: no two have the same at one time.
+        grace_s: time that running tasks have, in seconds, to end when they are stopped.
 
     Yields:
         Each task with its finished future, in the order of completion. The future's `result` raises what the
@@ -258,7 +267,9 @@ def run_tasks(
                     worker.begin(upcoming, None if timeout_s is None else timeout_s(upcoming))
                     upcoming = next(remaining, _END)
             while not isinstance(upcoming, _End) and len(pool) < workers:
-                pool.append(Worker(function, initializer, initargs))
+                place = min(set(range(workers)) - {worker.place for worker in pool})
+                arguments = initargs(place) if callable(initargs) else initargs
+                pool.append(Worker(function, initializer, arguments, place))
             yield from finished
             if isinstance(upcoming, _End) and all(worker.job is None for worker in pool):
                 return
@@ -276,7 +287,7 @@ def run_tasks(
             if failed_starts >= _MAX_FAILED_STARTS:
                 raise DferError("worker processes die while they start", hint="is there enough memory? use fewer")
     finally:
-        stop_workers(pool)
+        stop_workers(pool, grace_s)
 
 
 def wait_for(workers: Sequence[Worker[Task, Result]]) -> None:
@@ -286,11 +297,11 @@ def wait_for(workers: Sequence[Worker[Task, Result]]) -> None:
     wait([worker.connection for worker in workers], timeout)
 
 
-def stop_workers(workers: Sequence[Worker[Task, Result]]) -> None:
-    """Stop workers, leaving them a moment to remove their half-written files."""
+def stop_workers(workers: Sequence[Worker[Task, Result]], grace_s: float = GRACE_S) -> None:
+    """Stop workers, leaving them a moment, in seconds, to remove their half-written files."""
     for worker in workers:
         worker.process.terminate()
-    end = time.monotonic() + _GRACE_S
+    end = time.monotonic() + grace_s
     for worker in workers:
         worker.process.join(max(0.0, end - time.monotonic()))
         worker.kill()

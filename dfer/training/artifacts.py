@@ -174,12 +174,7 @@ class FoldFolder:
             return None
         state = self._read_state()
         recipe, fingerprint = _completed(state["recipe"]), state["fingerprint"]
-        different = sorted(_differences(recipe, deciding_keys(self._recipe)))
-        more = f" and {len(different) - _SHOWN_DIFFERENCES:,} more" if len(different) > _SHOWN_DIFFERENCES else ""
-        shown = "; ".join(different[:_SHOWN_DIFFERENCES])
-        reason = f"this run was begun with another recipe: {shown}{more}" if different else ""
-        if not reason and fingerprint != self._fingerprint:
-            reason = "the data have changed since this run was begun"
+        reason = changed_since(recipe, deciding_keys(self._recipe), fingerprint, self._fingerprint)
         if reason:
             hint = "choose another --out, or start from scratch with --no-resume"
             raise UsageError(reason, where=self.path, hint=hint)
@@ -276,6 +271,23 @@ class FoldFolder:
             logit_adjustment=self._recipe.loss.logit_adjustment,
             **({} if loss is None else _prior_of(loss, info.labels, epoch=record["epoch"] - 1)),
         )
+
+
+def changed_since(
+    recipe: Mapping[str, Any], recipe_now: Mapping[str, Any], fingerprint: str, fingerprint_now: str
+) -> str | None:
+    """Return why a run cannot go on as it was begun: other settings, or other data; None if it can.
+
+    Args:
+        recipe: the keys that decided the run, see `dfer.recipe.deciding_keys`.
+        recipe_now: those that would.
+        fingerprint: of the data then.
+        fingerprint_now: of the data now.
+    """
+    if different := sorted(_differences(recipe, recipe_now)):
+        more = f" and {len(different) - _SHOWN_DIFFERENCES:,} more" if len(different) > _SHOWN_DIFFERENCES else ""
+        return f"this run was begun with another recipe: {'; '.join(different[:_SHOWN_DIFFERENCES])}{more}"
+    return None if fingerprint == fingerprint_now else "the data have changed since this run was begun"
 
 
 def _prior_of(loss: TrainingLoss, labels: Sequence[str], *, epoch: float) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dfer.errors import UsageError
-from dfer.recipe import StoreSection, load_recipe, recipe_keys, save_recipe
+from dfer.recipe import StoreSection, check_recipe, load_recipe, recipe_keys, save_recipe
 
 MINIMAL = "name: x\ndata: {path: data/x}\n"
 
@@ -96,8 +97,23 @@ def test_shipped_recipes_go_by_their_name(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert load_recipe(Path("recipes/demo.yaml")).name == "demo"
     assert load_recipe(Path("demo.yaml")).name == "demo"
-    assert load_recipe(Path("recipes/ablations/joint.yaml")).name == "ablation_joint"
-    assert load_recipe(Path("ablations/joint.yaml")).model.attention == "joint"
+    assert load_recipe(Path("recipes/baselines/resnet18_gru.yaml")).name == "baseline_resnet18_gru"
+    assert load_recipe(Path("baselines/resnet18_gru.yaml")).model.name == "resnet18_gru"
+
+
+def test_a_sweep_file_is_no_recipe() -> None:
+    with pytest.raises(UsageError, match="a sweep, not a recipe") as caught:
+        load_recipe(Path("ablations.yaml"))
+    assert caught.value.hint == "dfer sweep ablations.yaml"
+
+
+def test_overrides_leave_the_values_of_a_file_as_they_are() -> None:
+    values: dict[str, Any] = {"name": "x", "data": {"path": "data/x"}}
+    recipe, problems = check_recipe(values, ["train.epochs=7", "data.path=data/y"])
+    assert recipe is not None
+    assert (recipe.train.epochs, recipe.data.path, problems) == (7, "data/y", [])
+    assert values == {"name": "x", "data": {"path": "data/x"}}
+    assert check_recipe(values, ["lr=3"]) == (None, ["unknown key 'lr' (did you mean 'optim.lr'?)"])
 
 
 def test_several_stores_are_spelled_out(minimal: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every shipped recipe: it loads and does a step of its model on small frames; ablations change one thing each."""
+"""Every shipped recipe and cell of a sweep loads and does a step of its model; ablations change one thing each."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ import torch
 
 from dfer.model import logo_former_s
 from dfer.model.checkpoint import save_checkpoint
-from dfer.recipe import load_recipe, shipped_recipes
+from dfer.recipe import Recipe, load_recipe, read_recipe_values, shipped_recipes
 from dfer.store import Store
+from dfer.sweep import Cell, load_sweep
 from dfer.training.artifacts import FoldFolder
 from dfer.training.loop import FoldTrainer
 from dfer.training.setup import open_loaders
 from tests.stores import small_store
 
 ROOT = shipped_recipes()
-NAMES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
-ABLATIONS = [name for name in NAMES if name.startswith("ablations/")]
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
+SWEEPS = [name for name in FILES if "recipe" in read_recipe_values(ROOT / name)]
+NAMES = [name for name in FILES if name not in SWEEPS]
+ABLATIONS = load_sweep(ROOT / "ablations.yaml").cells
+DRAWN = load_sweep(ROOT / "ablations_drawn.yaml").cells
+
+
+def load(name: str, changes: list[str]) -> Recipe:
+    """A recipe by its name, or a cell of the ablations by its own."""
+    if name in NAMES:
+        return load_recipe(ROOT / name, changes)
+    return next(
+        cell for cell in load_sweep(ROOT / "ablations.yaml", overrides=changes).cells if cell.name == name
+    ).recipe
 
 
 @pytest.fixture(scope="module")
@@ -26,23 +39,24 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return small_store(tmp_path_factory.mktemp("data") / "tiny", clips_per_class=2, num_frames=20, num_folds=2)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(cell.name for cell in ABLATIONS)])
 def test_a_recipe_does_a_step(name: str, store: Store, tmp_path: Path) -> None:
     changes = [f"data.path={store.root}", "data.val_fraction=0", "train.batch_size=1", "model.image_size=48"]
     if name.endswith("vit_b.yaml"):
         changes.append("model.depth=1")  # of 12 equal layers
-    recipe = load_recipe(ROOT / name, changes)
+    recipe = load(name, changes)
     # Stand-ins for weights that are not ours to ship, or that another recipe gives.
+    stand_ins = {}
     if recipe.model.backbone:
-        torch.save(logo_former_s().stem.state_dict(), tmp_path / "stem.pth")
-        changes.append(f"model.backbone={tmp_path / 'stem.pth'}")
+        stand_ins["backbone"] = str(tmp_path / "stem.pth")
+        torch.save(logo_former_s().stem.state_dict(), stand_ins["backbone"])
     if recipe.model.init:
+        stand_ins["init"] = str(tmp_path / "start.safetensors")
         start = logo_former_s(num_frames=2 * recipe.data.segments, num_classes=len(store.info.labels))
         folder = FoldFolder(tmp_path / "first", recipe, store, 1, store.rows)
         info = folder.checkpoint_info(start.config, "last", {"epoch": 1})
-        save_checkpoint(tmp_path / "start.safetensors", start.state_dict(), info)
-        changes.append(f"model.init={tmp_path / 'start.safetensors'}")
-    recipe = load_recipe(ROOT / name, changes)
+        save_checkpoint(Path(stand_ins["init"]), start.state_dict(), info)
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=stand_ins)})
     trainer = FoldTrainer(recipe, store, 1, tmp_path / "run", device=torch.device("cpu"))
     model, stepper = trainer.learner.model, trainer.stepper
     before = {key: value.clone() for key, value in model.named_parameters()}
@@ -74,25 +88,27 @@ def test_the_papers_recipe_has_the_published_settings_and_improves_nothing() -> 
     assert (recipe.loss.name, recipe.loss.label_smoothing, recipe.loss.class_weights) == ("cross_entropy", 0, "none")
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
-def test_an_ablation_changes_one_thing_of_the_reference(name: str, checkout: Path) -> None:
-    reference = load_recipe(ROOT / "dfew.yaml").model_dump()
-    ablation = load_recipe(ROOT / name).model_dump()
-    assert ablation.pop("name") == f"ablation_{Path(name).stem}"
-    different = [
-        f"{section}.{key}"
-        for section, values in ablation.items()
-        for key, value in values.items()
-        if reference[section][key] != value
-    ]
-    assert len(different) == (name != "ablations/local_global.yaml"), different
-    command = f"dfer train recipes/{name} --fold all"
-    assert command in (ROOT / name).read_text()
-    assert f"| `{Path(name).name}` |" in (checkout / "docs" / "recipes.md").read_text()
+def different(recipe: Recipe, reference: Recipe) -> list[str]:
+    """The keys in which two recipes differ."""
+    ours, theirs = recipe.model_dump(), reference.model_dump()
+    assert ours.pop("name") == theirs["name"]
+    return [f"{name}.{key}" for name, values in ours.items() for key in values if values[key] != theirs[name][key]]
+
+
+def test_the_shipped_sweeps_are_known() -> None:
+    assert SWEEPS == ["ablations.yaml", "ablations_drawn.yaml"]
+    for name in SWEEPS:
+        assert f"dfer sweep recipes/{name}" in (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("cell", ABLATIONS, ids=lambda cell: cell.name)
+def test_an_ablation_changes_one_thing_of_the_reference(cell: Cell, checkout: Path) -> None:
+    assert len(different(cell.recipe, load_recipe(ROOT / "dfew.yaml"))) == (cell.name != "reference")
+    assert f"| `{cell.name}` |" in (checkout / "docs" / "sweep.md").read_text()
 
 
 def test_the_ablations_cover_what_the_paper_varies() -> None:
-    recipes = [load_recipe(ROOT / name) for name in ABLATIONS]
+    recipes = [cell.recipe for cell in ABLATIONS]
     assert {recipe.model.attention for recipe in recipes} == {"local", "global", "local_global", "joint"}
     assert len({recipe.model.window for recipe in recipes}) >= 3
     assert len({recipe.model.depth for recipe in recipes}) >= 2
@@ -100,3 +116,18 @@ def test_the_ablations_cover_what_the_paper_varies() -> None:
     assert {recipe.loss.compact_weight for recipe in recipes} >= {0.0, 0.1, 0.5}
     assert {recipe.loss.compact_form for recipe in recipes} == {"logit", "center"}
     assert {recipe.model.backbone is None for recipe in recipes} == {True, False}
+
+
+def test_the_ablations_on_drawings_are_those_of_the_benchmarks() -> None:
+    sweep = load_sweep(ROOT / "ablations_drawn.yaml")
+    assert (sweep.seeds, sweep.folds, sweep.baseline) == ([0, 1, 2], [1, 2], "local_global,num_frames=16")
+    assert {cell.recipe.model.num_frames for cell in DRAWN} == {16, 64}
+    changed = {cell.label: different(cell.recipe, DRAWN[0].recipe) for cell in DRAWN if cell.name.endswith("=16")}
+    assert changed.pop("local_global") == []
+    assert {key for keys in changed.values() for key in keys} == {
+        "model.attention",
+        "loss.compact_weight",
+        "loss.compact_form",
+    }
+    assert all(len(keys) == 1 for keys in changed.values())
+    assert {cell.recipe.data.val_fraction for cell in DRAWN} == {0.1}, "the epoch is not chosen on the test list"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 
 from dfer.cli.app import app
 from dfer.recipe import load_recipe, shipped_recipes
+from dfer.sweep.definition import load_sweep, parse_vary
 from tests.unit.docs.pages import PAGES, code_blocks, page_name, prose
 
 GROUP: Any = typer.main.get_command(app)
@@ -74,13 +76,17 @@ def test_a_command_in_a_code_block_parses(line: str) -> None:
     assert command is not GROUP, "no such command"
     context = command.make_context(command.name, rest)
     if "recipe" in context.params:
-        _load(context.params["recipe"], context.params["overrides"])
+        _load(context.params["recipe"], context.params["overrides"], context.params.get("vary"))
 
 
-def _load(recipe: str | Path, overrides: Sequence[str] | None) -> None:
-    """Load a recipe with its changes; a recipe of the reader's own stands for any."""
+def _load(recipe: str | Path, overrides: Sequence[str] | None, vary: Sequence[str] | None = None) -> None:
+    """Load a recipe or sweep with its changes; a recipe of the reader's own stands for any."""
     shipped = shipped_recipes() / Path(recipe).name
-    load_recipe(shipped if shipped.is_file() else Path("dfew.yaml"), overrides or [])
+    path = shipped if shipped.is_file() else Path("dfew.yaml")
+    if vary is None:
+        load_recipe(path, overrides or [])
+    else:
+        load_sweep(path, vary=parse_vary(vary), overrides=overrides or [])
 
 
 @pytest.mark.parametrize("line", IN_SENTENCES)
@@ -91,8 +97,11 @@ def test_a_command_within_a_sentence_exists(line: str) -> None:
     options = {spelling for parameter in command.params for spelling in (*parameter.opts, *parameter.secondary_opts)}
     unknown = [word for word in (word.strip(".,[]") for word in rest) if word.startswith("--") and word not in options]
     assert not unknown
-    changes = [word for word in rest if re.match(r"[a-z]+\.[a-z_]+=", word)]
-    if changes:
+    varied = [word for before, word in pairwise(rest) if before == "--vary" and "." in word]
+    changes = [word for word in rest if re.match(r"[a-z]+\.[a-z_]+=", word) and word not in varied]
+    if varied:
+        _load(rest[0], changes, varied)
+    elif changes:
         _load(rest[0], changes)
 
 
