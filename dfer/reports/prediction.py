@@ -38,17 +38,17 @@ def prediction_table(predictions: Sequence[Prediction]) -> Table:
     several = len(predictions) > 1
     table = new_table(None)
     if several:
-        table.add_column("video", overflow="fold", max_width=40)
+        table.add_column("video", overflow="fold", min_width=12, max_width=40)
     named = any(face.name for prediction in predictions for face in prediction.faces)
     table.add_column("face", justify="left" if named else "right", overflow="fold", max_width=24)
     table.add_column("emotion", no_wrap=True)
-    table.add_column("%", justify="right", style="bold")
-    table.add_column("seen", no_wrap=True)
-    table.add_column("over time", no_wrap=True)
-    for prediction in predictions:
+    table.add_column("%", justify="right", style="bold", no_wrap=True)
+    table.add_column("seen", no_wrap=not several, min_width=7)
+    table.add_column("over time", no_wrap=not several, overflow="fold", min_width=16)
+    for prediction, shown in zip(predictions, _names(predictions), strict=True):
         rows = [_face_cells(face, prediction) for face in prediction.faces] or [_NO_FACE]
         for number, cells in enumerate(rows):
-            name = [Text("" if number else _name(prediction))] if several else []
+            name = [Text("" if number else shown)] if several else []
             table.add_row(*name, *cells, end_section=number == len(rows) - 1)
     return with_notes(table, [], _warnings(predictions))
 
@@ -109,8 +109,18 @@ def _warnings(predictions: Sequence[Prediction]) -> list[str]:
     """Return each warning once, with the video's name unless it holds for all."""
     every = unique_lines(*(prediction.notes for prediction in predictions))
     common = [text for text in every if all(text in prediction.notes for prediction in predictions)]
-    own = [f"{_name(p)}: {text}" for p in predictions for text in p.notes if text not in common]
+    named = zip(predictions, _names(predictions), strict=True)
+    own = [f"{name}: {text}" for prediction, name in named for text in prediction.notes if text not in common]
     return [*common, *own]
+
+
+def _names(predictions: Sequence[Prediction]) -> list[str]:
+    """Return the videos' names, with their folders where several have one name."""
+    names = [_name(prediction) for prediction in predictions]
+    return [
+        prediction.source if names.count(name) > 1 else name
+        for prediction, name in zip(predictions, names, strict=True)
+    ]
 
 
 def _name(prediction: Prediction) -> str:

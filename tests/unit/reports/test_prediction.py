@@ -45,5 +45,17 @@ def test_prediction_table_does_not_read_file_names_as_markup() -> None:
     assert "a[red].mp4" in printed(prediction_table(several))
 
 
+def test_a_narrow_table_of_several_videos_cuts_no_figure_and_tells_namesakes_apart() -> None:
+    face = face_with([(0.0, 0.7, "happy"), (0.7, 6.0, "sad")])
+    several = [predicted([face], source=f"{folder}/an_interview.mp4", duration=6.0) for folder in ("monday", "friday")]
+    for width in (60, 80):
+        text = printed(prediction_table(several), width)
+        assert "…" not in text
+        assert text.count("70.00") == 2
+        column = "".join(line[:24].split("  ")[0] for line in text.splitlines())
+        assert "monday/an_interview.mp4" in column
+        assert "friday/an_interview.mp4" in column
+
+
 def test_empty_list_of_predictions_gives_an_empty_table() -> None:
     assert "emotion" in printed(prediction_table([]))
