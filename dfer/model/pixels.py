@@ -28,7 +28,7 @@ def prepare_clips(frames: Tensor, image_size: int) -> Tensor:
     Returns:
         float32 [B, T, 3, S, S], normalised.
     """
-    batch = len(frames)
+    batch = frames.shape[0]  # `len` would be a constant in an exported graph
     images = rearrange(frames, "b t h w c -> (b t) c h w").float()
     if images.shape[-1] != image_size:
         images = F.interpolate(images, (image_size, image_size), mode="bilinear", align_corners=False, antialias=True)

@@ -12,11 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import dfer as package
+from dfer.batches.sampling import sample_frames
 from dfer.faces.detectors import _say_choice
 from dfer.labels import DFEW_LABELS
-from dfer.model.checkpoint import read_checkpoint_info
+from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info
+from dfer.model.export import open_session
+from dfer.model.pixels import prepare_clips
+from dfer.model.priors import choose_answering
 from tests.integration.program import dfer, tree
 
 # The options that users script against.
@@ -115,16 +120,30 @@ def test_synth_depends_on_the_seed_alone(small_raw: Path, tmp_path: Path) -> Non
 # ---- export
 
 
-def test_export_computes_what_the_checkpoint_does(checkpoint: Path) -> None:
-    import onnxruntime
-    import torch
-
-    from dfer.model.checkpoint import load_checkpoint
-
+def test_export_answers_as_predict_does(checkpoint: Path) -> None:
     outcome = dfer("export", checkpoint, "--out", "model.onnx").succeeded()
     assert "largest difference" in outcome.err
+    beside = [f"model{ending}" for ending in (".README.md", ".example.html", ".example.mjs", ".example.py")]
+    assert sorted(os.listdir()) == [*beside, "model.onnx"]  # noqa: PTH208
+    session = open_session(Path("model.onnx"))
+    assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == list(DFEW_LABELS)
+    model, info = load_checkpoint(checkpoint)
+    random = np.random.default_rng(0)
+    for batch, length in ((1, 1), (2, 8), (5, 21)):
+        crops = random.integers(0, 256, (batch, length, info.crop_size, info.crop_size, 3), dtype=np.uint8)
+        sampled = torch.from_numpy(crops[:, sample_frames(length, 8, info.segments)])
+        with torch.inference_mode():
+            logits = model.head(model.clip_features(prepare_clips(sampled, 48), mirror=info.mirror)).numpy()
+        found, raw = session.run(["probabilities", "logits"], {"crops": crops})
+        assert np.abs(found - choose_answering(info, where=checkpoint).probabilities(logits)).max() < 1e-4
+        assert np.abs(raw - logits).max() < 1e-4
+        assert np.abs(logits).max() > 1e-3
+
+
+def test_export_of_the_network_alone(checkpoint: Path) -> None:
+    dfer("export", checkpoint, "--out", "model.onnx", "--bare").succeeded()
     assert os.listdir() == ["model.onnx"]  # noqa: PTH208
-    session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+    session = open_session(Path("model.onnx"))
     (given,), (asked,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape[1:]) == ("clips", "tensor(float)", [8, 3, 48, 48])
     assert (asked.name, asked.shape[1]) == ("logits", 7)
@@ -141,6 +160,14 @@ def test_export_computes_what_the_checkpoint_does(checkpoint: Path) -> None:
         assert found.shape == (batch, 7)
         assert np.abs(found - expected).max() < 1e-4
         assert np.abs(expected).max() > 1e-3
+
+
+def test_export_of_a_calibrated_int8_model(checkpoint: Path, drawn: Path) -> None:
+    outcome = dfer("export", checkpoint, "--out", "small.onnx", "--int8", "--calibration", drawn).succeeded()
+    assert "int8 (static)" in outcome.err
+    assert "same label as float32" in outcome.err
+    inside = drawn / "small.onnx"
+    dfer("export", checkpoint, "--out", inside, "--int8", "--calibration", drawn).failed(2, "inside", "small.onnx")
 
 
 # ---- this machine, and the demo

@@ -161,7 +161,7 @@ def test_export_of_a_name(shipped: Path, tmp_path: Path) -> None:
     import onnx
 
     export_onnx(Path("default"), tmp_path / "a.onnx")
-    (entry,) = onnx.load(tmp_path / "a.onnx").metadata_props
+    (entry,) = (e for e in onnx.load(tmp_path / "a.onnx").metadata_props if e.key == "dfer")
     assert json.loads(entry.value)["temperature"] == read_checkpoint_info(shipped).temperature
 
 
