@@ -56,6 +56,7 @@ def evaluated(
             unreadable=np.bincount([0] * unreadable, minlength=len(labels)),
             prior="training",
             fold=fold,
+            labels=list(labels),
             checkpoint=f"runs/dfew/fold{fold}/best.safetensors",
             selection=selection,
             logits=np.zeros((0, len(labels)), np.float32),

@@ -57,6 +57,15 @@ def small_store(
     return open_store(root)
 
 
+def renamed_store(root: Path, labels: list[str], **options: int) -> Store:
+    """A store of stripes whose three classes have other names."""
+    store = small_store(root, **options)  # type: ignore[arg-type]
+    write_info(root, replace(store.info, labels=labels))
+    rows = [replace(row, label_name=labels[row.label]) for row in store.rows]
+    write_manifest(root / "manifest.csv", rows)
+    return open_store(root)
+
+
 def row_of(clip_id: str, status: str = "ok", label: int = 0, **more: object) -> ManifestRow:
     """A manifest row of ten crops, all detected; `more` replaces further fields."""
     row = ManifestRow(clip_id, label, LABELS[label], status, {1: "train"}, num_frames=10, fps=25.0, detected=1.0)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dfer.cli.options import (
+    ACROSS,
     ANSWERS,
     COMPUTE,
     OUTPUT,
     WHICH,
+    ClipsKind,
     DeviceKind,
     DeviceOption,
     MirrorOption,
     PriorOption,
+    ProtocolKind,
     parse_folds,
 )
 
+if TYPE_CHECKING:
+    from dfer.evaluation.across import Across
+
 EXAMPLES = (
     "Examples: [bold]dfer eval --fold 3[/bold] takes the newest run that has fold 3.\n\n"
-    "[bold]dfer eval --run runs/dfew --json result.json --report report/[/bold]"
+    "[bold]dfer eval --run runs/dfew --json result.json --report report/[/bold]\n\n"
+    "[bold]dfer eval --checkpoint default --data data/ravdess --clips all[/bold] tests on other data."
 )
 
 
@@ -55,6 +62,34 @@ def evaluate(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    clips: Annotated[
+        ClipsKind,
+        typer.Option(
+            help="[bold]test[/bold]: the fold's test list; [bold]all[/bold]: all lists of data that the model has not "
+            "seen.",
+            rich_help_panel=WHICH,
+        ),
+    ] = ClipsKind.test,
+    class_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="CLASS=CLASS,...",
+            help="Classes of the data as classes of the model, such as [bold]worry=fear,boredom=[/bold]; nothing after "
+            "the = leaves the class out. Emotions that both name, in any usual spelling, are joined without it.",
+            show_default=False,
+            rich_help_panel=ACROSS,
+        ),
+    ] = None,
+    protocol: Annotated[
+        ProtocolKind | None,
+        typer.Option(
+            help="[bold]restricted[/bold]: only the classes of both can be answered; [bold]open[/bold]: all of the "
+            "model's, and one that the data lack counts as wrong.",
+            show_default="restricted",
+            rich_help_panel=ACROSS,
+        ),
+    ] = None,
     probe: Annotated[
         bool,
         typer.Option(
@@ -72,19 +107,23 @@ def evaluate(
 
     No test clip is dropped: one that could not be read counts as an error, and the results without it are given too.
     Each clip's answer is kept beside the checkpoint; for other data, priors and checkpoints, in the run's eval/.
+    Of data with other classes, the clips of classes that the model does not know are left out, and counted.
     """
     from rich.console import Group
 
     from dfer.cli.console import note, warn
     from dfer.cli.outputs import check_outputs, give_result, json_output, require_apart
     from dfer.cli.progress import Progress
+    from dfer.evaluation.across import Across, parse_class_map
     from dfer.evaluation.evaluate import evaluate as run_evaluation
     from dfer.evaluation.plan import plan_evaluation
     from dfer.evaluation.predictions import PREDICTION_FILES
     from dfer.evaluation.probe import probe as run_probe
+    from dfer.evaluation.results import ALL_LISTS, TEST_ONLY
     from dfer.reports.evaluation import evaluation_table, write_evaluation_report
     from dfer.reports.probe import probe_dict, probe_view, write_probe_report
 
+    across = Across(parse_class_map(class_map), protocol.value if protocol else None)
     json_to = json_output(json)
     check_outputs(json_to)
     tasks = plan_evaluation(
@@ -93,7 +132,7 @@ def evaluate(
         checkpoint=checkpoint,
         data=data,
         out=predictions,
-        variant=_variant(prior, mirror),
+        variant=_variant(prior, mirror, across, clips),
     )
     read = [path for task in tasks for path in (task.data, *_files_beside(task.checkpoint))]
     kept = [task.out / name for task in tasks if task.out for name in PREDICTION_FILES]
@@ -117,6 +156,8 @@ def evaluate(
             "batch_size": batch_size,
             "prior": prior,
             "mirror": mirror,
+            "across": across,
+            "splits": ALL_LISTS if clips is ClipsKind.all else TEST_ONLY,
             "on_batch": on_batch,
         }
         result = run_evaluation(tasks, **options)
@@ -134,10 +175,12 @@ def evaluate(
         warn(f"the clips' answers are not kept: {error}; name a folder with --predictions")
 
 
-def _variant(prior: str | None, mirror: bool | None) -> list[str]:
+def _variant(prior: str | None, mirror: bool | None, across: Across, clips: ClipsKind) -> list[str]:
     """Return words for the options that make other answers than the checkpoint's own."""
     words = [] if prior is None else [Path(prior).stem]
-    return words if mirror is None else [*words, "mirror" if mirror else "no-mirror"]
+    words += [] if mirror is None else ["mirror" if mirror else "no-mirror"]
+    words += ["all"] if clips is ClipsKind.all else []
+    return words + across.words()
 
 
 def _files_beside(checkpoint: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED, require_d
 from dfer.shares import BALANCED, DATASET_COUNTS, TRAINING
 
 OUTPUT, WHICH, COMPUTE, FACES, ANSWERS = "Output", "Selection", "Compute", "Faces", "Answers"
+ACROSS = "Data with other classes"
 
 
 class EngineKind(str, Enum):
@@ -44,6 +45,20 @@ class SelectKind(str, Enum):
 
     val = "val"
     test = "test"
+
+
+class ProtocolKind(str, Enum):
+    """Classes that compete where data and model have different ones."""
+
+    restricted = "restricted"
+    open = "open"
+
+
+class ClipsKind(str, Enum):
+    """Clips of a fold that are tested."""
+
+    test = "test"
+    all = "all"
 
 
 DetectorOption = Annotated[

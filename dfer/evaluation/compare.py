@@ -82,6 +82,7 @@ def measure(
     methods = [_method(name, aligned, rows, observed, samples, len(labels)) for name, rows in members.items()]
     pairs = _pairs(aligned, members, observed, samples, against)
     notes = [f"{pluralize(left_out, 'clip')} that not all runs have left out"] if left_out else []
+    notes += _protocol_notes(runs)
     return Comparison(
         labels=labels,
         folds=folds,
@@ -93,6 +94,15 @@ def measure(
         pairs=pairs,
         notes=notes,
     )
+
+
+def _protocol_notes(runs: Sequence[Run]) -> list[str]:
+    """Return a note if runs were answered among different classes, which makes their figures differ by itself."""
+    protocols = {run.name: run.protocol for run in runs}
+    if len(set(protocols.values())) < 2:
+        return []
+    parts = [f"{name} ({of or 'all classes in common'})" for name, of in protocols.items()]
+    return [f"the runs were answered under different protocols, see `dfer eval --protocol`: {', '.join(parts)}"]
 
 
 def _counts(

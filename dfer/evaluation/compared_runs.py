@@ -39,6 +39,14 @@ class Run:
         """Return what the folds' records say, each value once; None where they say nothing."""
         return list(dict.fromkeys(answers.record.get(key) for answers in self.folds.values()))
 
+    @property
+    def protocol(self) -> str | None:
+        """The protocol of data with other classes, see `dfer.evaluation.across`; None for the model's own classes."""
+        return next(
+            (answers.record["across"]["protocol"] for answers in self.folds.values() if "across" in answers.record),
+            None,
+        )
+
 
 def read_runs(named: Sequence[str]) -> list[Run]:
     """Read the runs to compare.
@@ -84,7 +92,10 @@ def _as_repeats(runs: Sequence[Run]) -> list[Run]:
     """Give the runs that differ only in the seed one name."""
     groups: dict[object, list[Run]] = {}
     for run in runs:
-        made = tuple(tuple(map(str, run.facts(key))) for key in ("settings", "selection", "prior", "mirror"))
+        made = (
+            *(tuple(map(str, run.facts(key))) for key in ("settings", "selection", "prior", "mirror")),
+            run.protocol,
+        )
         known = run.facts("settings")
         groups.setdefault(made if len(known) == 1 and known[0] else run.path, []).append(run)
     found = []

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.errors import DataError, DferError
+from dfer.errors import DataError, DferError, UsageError
+from dfer.evaluation.across import Across, JoinedClasses, count_left_out, join_classes, trained_store
 from dfer.evaluation.inference import Change, evaluation_loader, run_clips
 from dfer.evaluation.keep import keep_answers
-from dfer.evaluation.metrics import confusion_matrix, expected_calibration_error, intra_inter_ratio
+from dfer.evaluation.marks import Marks
+from dfer.evaluation.metrics import intra_inter_ratio
 from dfer.evaluation.plan import FoldTask
-from dfer.evaluation.results import Evaluation, FoldEvaluation, PriorCounts
+from dfer.evaluation.results import ClassCounts, Evaluation, FoldEvaluation
 from dfer.faces.align import require_same_alignment
 from dfer.labels import require_same_labels
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
@@ -29,7 +30,6 @@ from dfer.pretrained import pretrained_name
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE, Split
 from dfer.runtime.device import choose_device
 from dfer.store import Store, open_store
-from dfer.store.joined import fit_store
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def evaluate(
     prior: str | None = None,
     mirror: bool | None = None,
     change: Callable[[], Change] | None = None,
+    across: Across | None = None,
+    splits: Sequence[Split] = ("test",),
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> Evaluation:
     """Evaluate each fold, and keep the answers for its clips as soon as they are known.
@@ -53,6 +55,8 @@ def evaluate(
         prior: see `dfer.model.priors.choose_answering`; None for the checkpoint's default.
         mirror: average each clip with its mirror image; None for what the checkpoint says.
         change: makes a change of the frames that the model sees, for each fold a new one.
+        across: the user's decisions on data with other classes, see `dfer.evaluation.across`.
+        splits: the lists of a fold that are tested together.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
@@ -65,8 +69,9 @@ def evaluate(
     for task in tasks:
         store = open_store(task.data)
         model, info = load_checkpoint(task.checkpoint, choose_device(device))
-        labels = labels or info.labels
-        require_same_labels(labels, info.labels, what="the checkpoint", where=str(task.checkpoint))
+        if "train" in splits and trained_store(store, info) is not None:
+            hint = "test on its test list: --clips test"
+            raise UsageError("the model was trained on clips of this data set", where=store.root, hint=hint)
         result = evaluate_fold(
             model,
             info,
@@ -77,8 +82,12 @@ def evaluate(
             prior=prior,
             mirror=mirror,
             change=None if change is None else change(),
+            across=across,
+            splits=splits,
             on_batch=on_batch,
         )
+        labels = labels or result.labels
+        require_same_labels(labels, result.labels, what="the checkpoint", where=str(task.checkpoint))
         folds.append(result)
         try:
             keep_answers(task, result, info, store, mirror=info.mirror if mirror is None else mirror)
@@ -102,6 +111,7 @@ def evaluate_fold(
     mirror: bool | None = None,
     splits: Sequence[Split] = ("test",),
     change: Change | None = None,
+    across: Across | None = None,
     on_batch: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> FoldEvaluation:
     """Evaluate a loaded model on the test list of one fold, or on several of its lists together.
@@ -117,78 +127,56 @@ def evaluate_fold(
         mirror: average each clip with its mirror image; None for what the checkpoint says.
         splits: the lists.
         change: of the frames that the model sees.
+        across: the user's decisions on data with other classes, see `dfer.evaluation.across`.
         on_batch: called with the number of clips in each batch and in the fold.
 
     Raises:
         DferError: the store does not fit the checkpoint, or has no such test list.
     """
-    trained_on = store
-    store = store_as_trained(store, info, fold)
-    require_same_labels(info.labels, store.info.labels, what="the data set", where=str(store.root))
+    joined, classes = join_classes(store, info, fold, across)
     require_same_alignment(info.alignment, store.info.alignment, where=str(store.root))
-    rows = store.select(fold, *splits)
+    rows = joined.select(fold, *splits)
+    left_out = count_left_out(store, classes, fold, splits)
     if not rows:
-        raise DataError(f"fold {fold} has no {' or '.join(splits)} clips", where=store.root)
+        why = f" of the common classes; {sum(left_out.values()):,} of others" if left_out else ""
+        raise DataError(f"fold {fold} has no {' or '.join(splits)} clips{why}", where=store.root)
     if change is None:  # else it was said before
-        _warn_of_other_data(info, trained_on, fold, checkpoint)
+        _warn_of_other_data(info, store, fold, checkpoint)
     readable = [row for row in rows if row.ok]
     answering = choose_answering(info, prior, where=checkpoint)
     outputs = run_clips(
         model,
-        evaluation_loader(store, readable, model, segments=info.segments, batch_size=batch_size),
+        evaluation_loader(joined, readable, model, segments=info.segments, batch_size=batch_size),
         on_batch=lambda count: on_batch(count, len(readable)),
         change=change,
         mirror=info.mirror if mirror is None else mirror,
     )
-    truth = np.array([row.label for row in readable], np.int64)
-    lost = np.array([row.label for row in rows if not row.ok], np.int64)
-    unreadable = np.bincount(lost, minlength=len(info.labels))
-
-    def counts(under: Answering) -> PriorCounts:
-        probabilities = under.probabilities(outputs.logits)
-        return PriorCounts(
-            confusion=confusion_matrix(truth, probabilities.argmax(axis=1), len(info.labels)),
-            unreadable=unreadable,
-            prior=under.prior,
-            ece=expected_calibration_error(probabilities, truth) if readable else None,
-        )
-
+    marks = Marks(info.labels, rows, outputs.logits)
+    shown = info.labels if classes is None else classes.shown()
+    probabilities, truth = marks.probabilities(answering, shown), marks.truth(shown)
     return FoldEvaluation(
-        **vars(counts(answering)),
-        others=[counts(other) for other in comparable_answerings(info, answering, where=checkpoint)],
+        **vars(marks.counts(answering, shown)),
+        others=[marks.counts(other, shown) for other in comparable_answerings(info, answering, where=checkpoint)],
         fold=fold,
+        labels=list(shown),
         checkpoint=pretrained_name(checkpoint) or str(checkpoint),
         selection=info.selection,
         logits=outputs.logits,
         truth=truth,
-        probabilities=answering.probabilities(outputs.logits),
+        probabilities=probabilities,
         clips=rows,
+        splits=tuple(splits),
+        classes=classes,
+        left_out=left_out,
+        under_other_protocol=_under_other_protocol(marks, answering, classes),
         intra_inter_ratio=_ratio(outputs.features, truth),
     )
 
 
-def store_as_trained(store: Store, info: CheckpointInfo, fold: int) -> Store:
-    """Return a store with a checkpoint's labels, if that was trained on several stores; else as it is.
-
-    Args:
-        store: one of them, or another one.
-        info: of the checkpoint.
-        fold: the fold that is asked for.
-
-    Raises:
-        DataError: the checkpoint does not know a class of the store.
-    """
-    if "stores" not in info.data:
-        return store
-    known = trained_store(store, info) or {}
-    return fit_store(store, info.labels, known.get("labels", {}), fold)
-
-
-def trained_store(store: Store, info: CheckpointInfo) -> dict[str, Any] | None:
-    """Return what a checkpoint says of a store that it was trained on, maybe in another state; None for others."""
-    stores: list[dict[str, Any]] = info.data.get("stores") or [info.data]
-    same = [known for known in stores if known.get("fingerprint") == store.fingerprint()]
-    return next(iter([*same, *(known for known in stores if known.get("name") == store.info.name)]), None)
+def _under_other_protocol(marks: Marks, answering: Answering, classes: JoinedClasses | None) -> ClassCounts | None:
+    if classes is None or classes.other_protocol is None:
+        return None
+    return marks.counts(answering, classes.shown(classes.other_protocol))
 
 
 def _warn_of_other_data(info: CheckpointInfo, store: Store, fold: int, checkpoint: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from dfer.errors import DferError
 from dfer.evaluation.plan import FoldTask
 from dfer.evaluation.predictions import UNREAD, FoldPredictions, write_predictions
-from dfer.evaluation.results import FoldEvaluation
+from dfer.evaluation.results import TEST_ONLY, FoldEvaluation
 from dfer.model.checkpoint import CheckpointInfo
 from dfer.pretrained import pretrained_name
 from dfer.recipe import deciding_keys, load_recipe
@@ -48,12 +48,14 @@ def keep_answers(task: FoldTask, result: FoldEvaluation, info: CheckpointInfo, s
         "prior": result.prior,
         "mirror": mirror,
         **_training(task.checkpoint.parent),
+        **({} if result.classes is None else {"across": result.classes.to_dict(), "left_out": result.left_out}),
+        **({} if result.splits == TEST_ONLY else {"splits": list(result.splits)}),
         "store": {"path": str(store.root.resolve()), "fingerprint": store.fingerprint()},
         "dfer": __version__,
     }
     splits = [(row.clip_id, split) for row in store.rows if (split := row.folds.get(task.fold))]
-    answers = fold_predictions(result, info.labels, record)
-    write_predictions(task.out, answers, logits=result.logits, splits=splits)
+    answers = fold_predictions(result, record)
+    write_predictions(task.out, answers, logits=result.logits, logit_labels=info.labels, splits=splits)
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -67,23 +69,23 @@ def _training(folder: Path) -> dict[str, Any]:
     return {"seed": seed, "settings": hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()}
 
 
-def fold_predictions(result: FoldEvaluation, labels: list[str], record: dict[str, Any]) -> FoldPredictions:
+def fold_predictions(result: FoldEvaluation, record: dict[str, Any]) -> FoldPredictions:
     """Return the answers for a fold's test clips.
 
     Args:
         result: of the fold.
-        labels: C class names.
         record: what made them.
     """
+    place = {label: number for number, label in enumerate(result.labels)}
     readable = np.array([row.ok for row in result.clips], bool)
     predicted = np.full(len(readable), UNREAD, np.int64)
-    probabilities = np.full((len(readable), len(labels)), np.nan)
+    probabilities = np.full((len(readable), len(result.labels)), np.nan)
     predicted[readable] = result.probabilities.argmax(axis=1)
     probabilities[readable] = result.probabilities
     return FoldPredictions(
-        labels=labels,
+        labels=result.labels,
         clip_ids=[row.clip_id for row in result.clips],
-        truth=np.array([row.label for row in result.clips], np.int64),
+        truth=np.array([place[row.label_name] for row in result.clips], np.int64),
         predicted=predicted,
         probabilities=probabilities,
         frames=np.array([row.num_frames for row in result.clips], np.int64),

@@ -1,7 +1,7 @@
 """The answers of a model for each test clip of a fold, as files that comparisons read.
 
     predictions.csv    a row per clip of the test list, in the manifest's order
-    logits.npz         arrays clip_id [N], labels [C] and logits float32 [N, C], of the N clips that could be read
+    logits.npz         arrays clip_id [N], labels [M] and logits float32 [N, M], of the N clips that could be read
     splits.csv         clip_id and split of every clip in the fold's lists
     predictions.json   what made them: store, checkpoint, prior; written last, with the SHA-256 of predictions.csv
 
@@ -15,7 +15,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,13 @@ class CheckpointOrigin(TypedDict, total=False):
 
 
 @with_config(STRICT_AND_OPEN)
+class AcrossOrigin(TypedDict, total=False):
+    """How the classes of data and checkpoint were joined."""
+
+    protocol: Required[Literal["restricted", "open"]]
+
+
+@with_config(STRICT_AND_OPEN)
 class PredictionRecord(TypedDict, total=False):
     """The content of `predictions.json`, as far as dfer reads it again."""
 
@@ -62,6 +69,7 @@ class PredictionRecord(TypedDict, total=False):
     prior: str
     mirror: bool
     checkpoint: CheckpointOrigin
+    across: AcrossOrigin
     predictions_sha256: Required[Name]
 
 
@@ -95,6 +103,7 @@ def write_predictions(
     answers: FoldPredictions,
     *,
     logits: NDArray[np.float32],
+    logit_labels: Sequence[str] = (),
     splits: Sequence[tuple[str, str]],
 ) -> None:
     """Write the files of a fold; one that is interrupted leaves no `predictions.json` that fits.
@@ -102,7 +111,8 @@ def write_predictions(
     Args:
         folder: of the fold.
         answers: with the record of what made them.
-        logits: float32 [M, C] of the M readable clips, in their order.
+        logits: float32 [R, M] of the R readable clips, in their order.
+        logit_labels: the M classes of the model, if the answers are among some of them only.
         splits: clip id and split of every clip in the fold's lists.
 
     Raises:
@@ -110,7 +120,9 @@ def write_predictions(
     """
     readable = [clip for clip, label in zip(answers.clip_ids, answers.predicted, strict=True) if label != UNREAD]
     with atomic_path(folder / LOGITS) as temporary:
-        np.savez_compressed(temporary, clip_id=np.array(readable), labels=np.array(answers.labels), logits=logits)
+        np.savez_compressed(
+            temporary, clip_id=np.array(readable), labels=np.array(logit_labels or answers.labels), logits=logits
+        )
     rows = pd.DataFrame(splits, columns=["clip_id", "split"])
     rows["clip_id"] = rows["clip_id"].map(quote_cell)
     write_bytes(folder / SPLITS, _csv(rows))

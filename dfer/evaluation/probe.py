@@ -109,7 +109,7 @@ def probe(
 
 
 def _run(name: str, evaluation: Evaluation) -> Run:
-    folds = {fold.fold: fold_predictions(fold, evaluation.labels, {}) for fold in evaluation.folds}
+    folds = {fold.fold: fold_predictions(fold, {}) for fold in evaluation.folds}
     return Run(name, Path(name), folds)
 
 

@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
+from dfer.evaluation.across import JoinedClasses
 from dfer.evaluation.metrics import per_class_recall, uar, war
-from dfer.records import Selection
+from dfer.records import Selection, Split
 from dfer.store.manifest import ManifestRow
+
+TEST_ONLY: tuple[Split, ...] = ("test",)
+ALL_LISTS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,23 +78,33 @@ class FoldEvaluation(PriorCounts):
 
     Attributes:
         fold: its number, from 1.
+        labels: C class names, in the order of the confusion matrix.
         checkpoint: the file, or the name of the shipped weights.
         selection: how the checkpoint's epoch was chosen.
-        logits: float32 [N, C] of the N readable clips, in the manifest's order.
+        logits: float32 [N, M] of the N readable clips and all M classes of the model, in the manifest's order.
         truth: int64 [N], their labels.
         probabilities: float64 [N, C], as answered under the prior.
         clips: all clips of the test list, readable or not, in the manifest's order.
+        splits: the lists that were tested.
+        classes: how the classes of data and model were joined; None where both have the same.
+        left_out: clips of the list whose class has no counterpart, by class of the data; they count nowhere.
+        under_other_protocol: the result under `classes.other_protocol`; None where that would be the same.
         others: the results under other priors, where the checkpoint knows its own.
         intra_inter_ratio: see `dfer.evaluation.metrics`; None where it is not defined.
     """
 
     fold: int
+    labels: list[str]
     checkpoint: str
     selection: Selection
     logits: NDArray[np.float32] = field(repr=False)
     truth: NDArray[np.int64] = field(repr=False)
     probabilities: NDArray[np.float64] = field(repr=False)
     clips: Sequence[ManifestRow] = field(repr=False)
+    splits: tuple[Split, ...] = TEST_ONLY
+    classes: JoinedClasses | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    under_other_protocol: ClassCounts | None = None
     others: list[PriorCounts] = field(default_factory=list)
     intra_inter_ratio: float | None
 
@@ -104,18 +118,14 @@ class FoldEvaluation(PriorCounts):
         """The mean recall over the readable clips; None if there are none."""
         return uar(self.confusion) if self.confusion.any() else None
 
-    def to_dict(self, labels: Sequence[str]) -> dict[str, Any]:
-        """Return the fold's object in `dfer.evaluation/1`.
-
-        Args:
-            labels: class names in the order of the confusion matrix.
-        """
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fold's object in `dfer.evaluation/1`."""
         return {
             "war": self.war,
             "uar": self.uar,
             "war_readable": self.war_readable,
             "uar_readable": self.uar_readable,
-            "per_class_recall": dict(zip(labels, self.recalls, strict=True)),
+            "per_class_recall": dict(zip(self.labels, self.recalls, strict=True)),
             "confusion": self.confusion.tolist(),
             "num_clips": self.num_clips,
             "num_unreadable": self.num_unreadable,
@@ -127,7 +137,17 @@ class FoldEvaluation(PriorCounts):
             "checkpoint": self.checkpoint,
             "selection": self.selection,
             "intra_inter_ratio": self.intra_inter_ratio,
+            **self._beyond_its_own_data(),
         }
+
+    def _beyond_its_own_data(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {} if self.splits == TEST_ONLY else {"splits": list(self.splits)}
+        if self.classes is None:
+            return facts
+        other, counts = self.classes.other_protocol, self.under_other_protocol
+        if other is not None and counts is not None:
+            facts["other_protocol"] = {"protocol": other, "war": counts.war, "uar": counts.uar}
+        return {**facts, "left_out": self.left_out}
 
 
 @dataclass(frozen=True)
@@ -169,6 +189,11 @@ class Evaluation:
         found = {name: [other for fold in self.folds for other in fold.others if other.prior == name] for name in names}
         return {name: others for name, others in found.items() if len(others) == len(self.folds)}
 
+    @property
+    def classes(self) -> JoinedClasses | None:
+        """How the classes of data and model were joined; None where both have the same."""
+        return self.folds[0].classes
+
     @cached_property
     def pooled(self) -> ClassCounts:
         """The test clips of all folds, counted together."""
@@ -183,7 +208,7 @@ class Evaluation:
             "schema": "dfer.evaluation/1",
             "dataset": self.dataset,
             "labels": self.labels,
-            "folds": {str(fold.fold): fold.to_dict(self.labels) for fold in self.folds},
+            "folds": {str(fold.fold): fold.to_dict() for fold in self.folds},
             "prior": self.prior,
             "mean": {"war": self.mean_war, "uar": self.mean_uar},
             "other_priors": {
@@ -196,6 +221,7 @@ class Evaluation:
                 "per_class_recall": dict(zip(self.labels, self.pooled.recalls, strict=True)),
             },
             "notes": self.notes,
+            **({} if self.classes is None else {"across": self.classes.to_dict()}),
         }
 
 

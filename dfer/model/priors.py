@@ -15,7 +15,7 @@ Source: M. Saerens et al., "Adjusting the Outputs of a Classifier to New a Prior
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,19 @@ class Answering:
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Return class probabilities, float64 [N, C], of logits float [N, C]."""
         return class_probabilities(logits, self.temperature, self.shift)
+
+    def among(self, columns: Sequence[int]) -> Answering:
+        """Return the same for logits of some classes only, whose probabilities are then divided by their sum.
+
+        Raises:
+            UsageError: the prior gives none of them a share.
+        """
+        if self.shift is None:
+            return self
+        shift = self.shift[list(columns)]
+        if not np.isfinite(shift).any():
+            raise UsageError(f"the prior {self.prior} has no share of the classes that are tested", where="--prior")
+        return replace(self, shift=shift)
 
 
 def choose_answering(info: CheckpointInfo, prior: str | None = None, *, where: str | Path) -> Answering:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dfer.batches.sampling import sample_frames
 from dfer.drawing.tables import markdown_table
 from dfer.errors import DataError
-from dfer.evaluation.evaluate import store_as_trained
+from dfer.evaluation.across import store_as_trained
 from dfer.evaluation.metrics import expected_calibration_error
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
 from dfer.model.pixels import prepare_clips

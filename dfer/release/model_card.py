@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.batches.sampling import evenly_spread
-from dfer.evaluation.evaluate import store_as_trained
+from dfer.evaluation.across import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import expected_calibration_error
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
@@ -106,7 +106,7 @@ def measure_model(
             "ece_before": expected_calibration_error(
                 replace(first.answering, temperature=1.0).probabilities(first.result.logits), first.result.truth
             ),
-            **first.result.to_dict(info.labels),
+            **first.result.to_dict(),
         },
         "without": list(without),
         "sets": [tested.figures(info.labels, without) for tested in tested_sets],

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfer.errors import CheckpointError, DataError
-from dfer.evaluation.evaluate import evaluate_fold, store_as_trained, trained_store
+from dfer.evaluation.across import store_as_trained, trained_store
+from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.model import load_weights
 from dfer.model.calibration import fit_temperature

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError, UsageError
-from dfer.evaluation.evaluate import store_as_trained
+from dfer.evaluation.across import store_as_trained
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.faces.align import require_same_alignment
 from dfer.labels import require_same_labels

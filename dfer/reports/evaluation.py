@@ -14,6 +14,7 @@ from dfer.drawing.style import save_figure
 from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, new_table, with_notes
 from dfer.evaluation.results import ClassCounts, Evaluation, FoldEvaluation
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
+from dfer.reports.across import across_remarks
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, percent, pluralize
 from dfer.shares import TRAINING
@@ -72,6 +73,7 @@ def evaluation_remarks(evaluation: Evaluation) -> list[str]:
         remarks.append(
             f"answers under the {evaluation.prior} prior" + ("; other priors in rows of their own" if others else "")
         )
+    remarks += across_remarks(evaluation)
     unreadable = evaluation.pooled.num_unreadable
     if unreadable:
         readable = pd.DataFrame([(fold.war_readable, fold.uar_readable) for fold in folds], dtype=float).mean()

@@ -166,11 +166,28 @@ def fit_store(store: Store, labels: Sequence[str], renamed: Renamed, fold: int) 
     Raises:
         DataError: `labels` lacks a class of the store, or `renamed` names a class that it does not have.
     """
-    rows = relabel(store, labels, renamed)
-    folds = {number for row in rows for number in row.folds}
-    if len(folds) == 1:
-        rows = [_in_folds(row, folds, [fold]) for row in rows]
+    return rename_store(store, labels, _known_names(store, labels, renamed), fold)
+
+
+def rename_store(store: Store, labels: Sequence[str], names: Renamed, fold: int | None) -> Store:
+    """Return a store with other labels.
+
+    Args:
+        store: the store.
+        labels: their order.
+        names: the label of each class of the store; None leaves its clips out.
+        fold: that a single fold of the store's own shall stand for; None to leave it as it is.
+    """
+    rows = _renamed_rows(store, labels, names)
+    if fold is not None and (own := own_fold(store, fold)) != fold:
+        rows = [_in_folds(row, [own], [fold]) for row in rows]
     return replace(store, info=replace(store.info, labels=list(labels)), rows=rows)
+
+
+def own_fold(store: Store, fold: int) -> int:
+    """Return the store's fold that stands for the one that is asked for: its only one, if there is no other."""
+    folds = {number for row in store.rows for number in row.folds}
+    return folds.pop() if len(folds) == 1 else fold
 
 
 def relabel(store: Store, labels: Sequence[str], renamed: Renamed) -> list[ManifestRow]:
@@ -184,6 +201,10 @@ def relabel(store: Store, labels: Sequence[str], renamed: Renamed) -> list[Manif
     Raises:
         DataError: `labels` lacks a class of the store, or `renamed` names a class that it does not have.
     """
+    return _renamed_rows(store, labels, _known_names(store, labels, renamed))
+
+
+def _known_names(store: Store, labels: Sequence[str], renamed: Renamed) -> dict[str, str | None]:
     names = class_names(store.info.labels, renamed, where=store.root)
     unknown = [name for name in names.values() if name is not None and name not in labels]
     if unknown:
@@ -192,7 +213,12 @@ def relabel(store: Store, labels: Sequence[str], renamed: Renamed) -> list[Manif
             where=store.root,
             hint="give it another name, or leave it out with null, in `labels` of this store",
         )
-    place = [None if name is None else list(labels).index(name) for name in names.values()]
+    return names
+
+
+def _renamed_rows(store: Store, labels: Sequence[str], names: Renamed) -> list[ManifestRow]:
+    new = [names[own] for own in store.info.labels]
+    place = [None if name is None else list(labels).index(name) for name in new]
     rows = []
     for row in store.rows:
         votes = _reordered(row.votes, place, len(labels)) if row.votes else ()

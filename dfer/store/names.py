@@ -23,6 +23,14 @@ def class_names(labels: Sequence[str], renamed: Renamed, *, where: Path) -> dict
     Raises:
         DataError: `renamed` names a class that the store does not have.
     """
+    given = own_names(labels, renamed, where=where)
+    return {
+        name: None if name in given and given[name] is None else our_name(given.get(name) or name) for name in labels
+    }
+
+
+def own_names(labels: Sequence[str], renamed: Renamed, *, where: Path) -> dict[str, str | None]:
+    """Return other names by the store's own spelling of its classes; arguments and errors as of `class_names`."""
     by_our_name = {our_name(name): name for name in labels}
     given: dict[str, str | None] = {}
     for name, other in renamed.items():
@@ -30,9 +38,7 @@ def class_names(labels: Sequence[str], renamed: Renamed, *, where: Path) -> dict
         if own is None:
             raise unknown_class(name, labels, where=where)
         given[own] = other
-    return {
-        name: None if name in given and given[name] is None else our_name(given.get(name) or name) for name in labels
-    }
+    return given
 
 
 def our_name(name: str) -> str:
@@ -42,6 +48,11 @@ def our_name(name: str) -> str:
 
 def unknown_class(name: str, known: Sequence[str], *, where: Path) -> DataError:
     """Return the error for a name that is no class's, with the nearest that is."""
+    hint = f"{nearest_class(name, known)}the classes here: {', '.join(known)}"
+    return DataError(f"no class is named {name!r}", where=where, hint=hint)
+
+
+def nearest_class(name: str, known: Sequence[str]) -> str:
+    """Return the beginning of a hint on the class that may be meant, "" if there is none."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return DataError(f"no class is named {name!r}", where=where, hint=f"{hint}the classes here: {', '.join(known)}")
+    return f"did you mean {near[0]!r}? " if near else ""
