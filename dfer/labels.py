@@ -29,6 +29,15 @@ MAFW_LABELS = (
     "disappointment",
 )
 
+# RAVDESS numbers its emotions 01-08. Calm is its second baseline beside neutral ("perceptually like neutral, but may be
+# perceived as having a mild positive valence", Livingstone and Russo, 2018), so other models know it as neutral.
+RAVDESS_LABELS = ("neutral", "calm", "happy", "sad", "angry", "fear", "disgust", "surprise")
+# DFEW's order without surprise (CREMA-D) and without neutral (eNTERFACE'05).
+CREMA_D_LABELS = tuple(label for label in DFEW_LABELS if label != "surprise")
+ENTERFACE_LABELS = tuple(label for label in DFEW_LABELS if label != "neutral")
+# AFEW and CAER have DFEW's seven emotions.
+AFEW_LABELS = CAER_LABELS = DFEW_LABELS
+
 _SYNONYMS = {
     "happy": ("happiness", "hap", "joy", "joyful"),
     "sad": ("sadness",),
@@ -50,6 +59,7 @@ EMOTION_COLORS = {
     "happy": "#E69F00",
     "sad": "#0072B2",
     "neutral": "#8C8C8C",
+    "calm": "#B8B0A0",
     "angry": "#D55E00",
     "surprise": "#CC79A7",
     "disgust": "#009E73",

@@ -49,7 +49,7 @@ def read_shares(path: Path, labels: Sequence[str]) -> dict[str, float]:
     """
     shares: dict[str, float] = {}
     for key, value in _entries(path):
-        label = canonical_emotion(str(key)) or str(key)
+        label = str(key) if str(key) in labels else canonical_emotion(str(key)) or str(key)
         if label not in labels:
             raise UsageError(f"unknown label {key!r:.60}", where=path, hint=f"the labels are {', '.join(labels)}")
         if label in shares:

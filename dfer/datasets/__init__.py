@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from dfer.datasets import dfew, ferplus, ferv39k, folder, mafw
+from dfer.datasets import afew, caer, crema_d, dfew, enterface, ferplus, ferv39k, folder, mafw, ravdess
 from dfer.datasets.coverage import one_sided_classes
 from dfer.datasets.folder.options import FolderOptions
 from dfer.datasets.ids import with_portable_names
@@ -45,6 +45,11 @@ DATASETS = Registry(
             ferv39k.read_ferv39k, "38,935 clips of 22 scenes, 7 emotions, 1 split", ferv39k.OFFICIAL_SIZES
         ),
         "mafw": DatasetEntry(mafw.read_mafw, "9,172 clips, 11 emotions, 5 folds", mafw.OFFICIAL_SIZES),
+        "afew": DatasetEntry(afew.read_afew, "1,156 film clips, 7 emotions, 1 split", afew.OFFICIAL_SIZES),
+        "caer": DatasetEntry(caer.read_caer, "clips of television series, 7 emotions, 1 split"),
+        "ravdess": DatasetEntry(ravdess.read_ravdess, "2,452 videos of 24 actors, speech and song, 8 emotions"),
+        "crema-d": DatasetEntry(crema_d.read_crema_d, "7,442 videos of 91 actors, 6 emotions"),
+        "enterface": DatasetEntry(enterface.read_enterface, "eNTERFACE'05, 1,293 videos of 44 people, 6 emotions"),
         "ferplus": DatasetEntry(ferplus.read_ferplus, "FER+, 35,710 still faces with the votes of ten annotators"),
         "folder": DatasetEntry(folder.read_folder, "your own clips, in a folder per class or listed in a CSV"),
     },

@@ -102,34 +102,49 @@ def find_sources(raw: Path, root: Path, clip_ids: Iterable[str], *, layout: Layo
     report(f"looking for clips in {root}")
     media, notices = find_media(root, report)
     wanted = {layout.key(clip_id): clip_id for clip_id in clip_ids}
-    found: dict[str, dict[int, Source]] = defaultdict(dict)  # by the rank of the form
-    doubles: dict[tuple[str, int], tuple[Source, Source]] = {}
+    found: list[tuple[str, Source]] = []
     for item in media:
         named = layout.clip_of(item)
         clip = None if named is None else wanted.get(layout.key(named))
-        if clip is None:
-            continue
-        home = _home((*prefix, *item.folders), layout.id_levels)
-        new = Source(item, layout.form_of(home.lower(), item.is_video), home)
-        old = found[clip].setdefault(new.form.rank, new)
-        if old is not new:
-            doubles.setdefault((clip, new.form.rank), (old, new))
-    forms = {clip: [of_rank[rank] for rank in sorted(of_rank)] for clip, of_rank in found.items()}
+        if clip is not None:
+            home = source_home((*prefix, *item.folders), layout.id_levels)
+            found.append((clip, Source(item, layout.form_of(home.lower(), item.is_video), home)))
+    forms, form_notices = sort_sources(found, root)
     if forms:
-        used = [pair for (clip, rank), pair in doubles.items() if forms[clip][0].form.rank == rank]
-        notices += _form_notices([sources[0] for sources in forms.values()]) + _double_notices(used, root)
+        notices += form_notices
     else:
         notices.append(f"none of the {len(wanted):,} clips is on disk: looked for {layout.looked_for} in {root}")
     report(f"found {len(forms):,} of {len(wanted):,} clips")
     return FoundSources(forms, _describe_missing(wanted.values(), forms, layout, raw), notices)
 
 
+def sort_sources(found: Iterable[tuple[str, Source]], root: Path) -> tuple[dict[str, list[Source]], list[str]]:
+    """Sort the sources of each clip by their form.
+
+    Args:
+        found: clip ids and sources, sorted by path: of several of one form, the first is taken.
+        root: the folder that paths are described relative to.
+
+    Returns:
+        Clip id -> its sources, the best form first; and notices of forms that are mixed or assumed, and of doubles.
+    """
+    by_rank: dict[str, dict[int, Source]] = defaultdict(dict)
+    doubles: dict[tuple[str, int], tuple[Source, Source]] = {}
+    for clip, new in found:
+        old = by_rank[clip].setdefault(new.form.rank, new)
+        if old is not new:
+            doubles.setdefault((clip, new.form.rank), (old, new))
+    forms = {clip: [of_rank[rank] for rank in sorted(of_rank)] for clip, of_rank in by_rank.items()}
+    used = [pair for (clip, rank), pair in doubles.items() if forms[clip][0].form.rank == rank]
+    return forms, _form_notices([sources[0] for sources in forms.values()]) + _double_notices(used, root)
+
+
 def _describe_missing(
     clip_ids: Iterable[str], forms: Mapping[str, Sequence[Source]], layout: Layout, raw: Path
 ) -> dict[str, str]:
     """Return for each clip that is not on disk the paths that were tried, and its nearest neighbour that is."""
-    on_disk = sorted(forms, key=_in_order)
-    keys = list(map(_in_order, on_disk))
+    on_disk = sorted(forms, key=in_order)
+    keys = list(map(in_order, on_disk))
     lines = {}
     for clip_id in clip_ids:
         if clip_id in forms:
@@ -138,13 +153,14 @@ def _describe_missing(
         if not on_disk:
             lines[clip_id] = f"{tried}, nor any other clip of the lists"
             continue
-        place = min(bisect(keys, _in_order(clip_id)), len(on_disk) - 1)
+        place = min(bisect(keys, in_order(clip_id)), len(on_disk) - 1)
         near = forms[on_disk[place]][0].media.path.relative_to(raw).as_posix()
         lines[clip_id] = f"{tried} in this or another form; the nearest clip that exists is {near}"
     return lines
 
 
-def _in_order(clip_id: str) -> str:
+def in_order(clip_id: str) -> str:
+    """Return a key that sorts ids by the numbers in them."""
     return re.sub(r"[0-9]+", lambda match: match[0].zfill(9), clip_id)
 
 
@@ -162,7 +178,8 @@ def _clips_root(raw: Path, root: Path, clips_folder: str) -> tuple[Path, tuple[s
     return (beside[0], (beside[0].name,)) if beside else (root, ())
 
 
-def _home(folders: Sequence[str], id_levels: int) -> str:
+def source_home(folders: Sequence[str], id_levels: int = 0) -> str:
+    """Return the path of the folder of a collection, given the folders above a clip from the root down."""
     # The parts of a split archive form one collection.
     collection = folders[: len(folders) - id_levels]
     return "/".join(name for name in collection if not _PART.fullmatch(name)) or "."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfer.datasets.folder.classes import order_labels
-from dfer.datasets.folder.folds import folds_by_label, folds_by_subject
+from dfer.datasets.folder.folds import folds_by_label, folds_by_subject, splits_by_fold
 from dfer.datasets.folder.labelled import LabelledClip
 from dfer.datasets.folder.options import FolderOptions
 from dfer.datasets.folder.table import find_table, read_table
@@ -96,11 +96,7 @@ def _folds(clips: Sequence[LabelledClip]) -> tuple[list[dict[int, Split]], list[
             f"no split is given: {max(tested)} folds were made by label, not subject-disjoint, so the same person may "
             "be in train and test, which makes the results too high; give a subject for every clip, or a split"
         )
-    numbers = range(1, max(tested) + 1)
-    folds: list[dict[int, Split]] = [
-        {fold: "test" if fold == number else "train" for fold in numbers} for number in tested
-    ]
-    return folds, [notice]
+    return splits_by_fold(tested), [notice]
 
 
 def _shared_subjects(clips: Sequence[LabelledClip]) -> list[str]:

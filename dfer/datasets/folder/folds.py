@@ -6,6 +6,8 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from dfer.records import Split
+
 NUM_FOLDS = 5
 
 
@@ -57,6 +59,12 @@ def folds_by_label(clip_ids: Sequence[str], labels: Sequence[str]) -> list[int]:
     for place, index in enumerate(order):
         folds[index] = place % num_folds + 1
     return folds
+
+
+def splits_by_fold(tested: Sequence[int]) -> list[dict[int, Split]]:
+    """Return the split of each clip in every fold, given the fold in which it is tested."""
+    numbers = range(1, max(tested, default=0) + 1)
+    return [{fold: "test" if fold == number else "train" for fold in numbers} for number in tested]
 
 
 def _digest(text: str) -> str:

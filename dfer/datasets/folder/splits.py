@@ -40,6 +40,11 @@ def split_of(name: str) -> Split | None:
     return None if others else split
 
 
+def split_among_words(name: str) -> Split | None:
+    """Return the one split that a name holds, whatever other words are in it, as in "Train_AFEW"."""
+    return _read(name)[0]
+
+
 def splits_of_folders(names: Iterable[str]) -> tuple[dict[str, Split], list[str]]:
     """Return the splits that sibling folders stand for, and the folders that are none.
 

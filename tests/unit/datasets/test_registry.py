@@ -110,7 +110,7 @@ def test_the_real_lists_numbered_from_0_are_read_and_reported(annotations: Path,
 
 
 class TestRegistry:
-    @pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw"])
+    @pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw", "afew"])
     def test_help_and_official_sizes_agree(self, name: str) -> None:
         entry, sizes = DATASETS[name], official_sizes(name)
         assert sizes is not None
@@ -123,7 +123,7 @@ class TestRegistry:
 
     def test_the_page_of_layouts_agrees_with_the_code(self, checkout: Path) -> None:
         text = (checkout / "docs" / "data_layouts.md").read_text(encoding="utf-8").replace(",", "")
-        for name in ("dfew", "ferv39k", "mafw"):
+        for name in ("dfew", "ferv39k", "mafw", "afew"):
             sizes = official_sizes(name)
             assert sizes is not None
             for fold in {fold for fold, _ in sizes.lists}:
@@ -167,7 +167,8 @@ class TestRaw:
         [
             pytest.param("dfwe", "did you mean dfew?", id="swapped"),
             pytest.param("FERV39K", "did you mean ferv39k?", id="case"),
-            pytest.param("ckplus2", "known data sets: dfew, ferv39k, mafw, ferplus, folder", id="unlike-any"),
+            pytest.param("ckplus2", f"known data sets: {', '.join(DATASETS)}", id="unlike-any"),
+            pytest.param("cremad", "did you mean crema-d?", id="without its hyphen"),
         ],
     )
     def test_an_unknown_name(self, name: str, hint: str, tmp_path: Path) -> None:

@@ -233,7 +233,8 @@ class TestProtocols:
         result = compare(read_runs([str(tmp_path / "kept"), str(tmp_path / "open")]), resamples=20)
         assert [method.name for method in result.methods] == ["kept", "open"]
         assert [note for note in result.notes if "protocol" in note] == [
-            "the runs were answered under different protocols, see `dfer eval --protocol`: kept (restricted), open (open)"
+            "the runs were answered under different protocols, see `dfer eval --protocol`: "
+            "kept (restricted), open (open)"
         ]
 
     def test_a_prior_without_a_share_of_the_common_classes_is_refused(self) -> None:
