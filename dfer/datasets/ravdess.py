@@ -28,6 +28,7 @@ _TITLE = "RAVDESS"
 _CHANNELS = {"01": "speech", "02": "song"}
 _IN_SONG = RAVDESS_LABELS[:6]  # without disgust and surprise
 _NOT_SINGING = "18"
+_SHOWN = 6  # actors in a notice
 _ACTORS = tuple(f"{number:02d}" for number in range(1, 25))
 # 02-01-06-01-02-01-12: modality, channel, emotion, intensity, statement, repetition, actor.
 _NAME = re.compile(
@@ -94,7 +95,8 @@ def _coverage_notices(there: set[tuple[str | None, str]], num_missing: int) -> l
         actors = [actor for actor in _ACTORS if channel == "01" or actor != _NOT_SINGING]
         absent = [actor for actor in actors if (actor, channel) not in there]
         if absent:
-            lacking = "" if len(absent) == len(actors) else f", not {', '.join(absent)}"
+            more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+            lacking = "" if len(absent) == len(actors) else f", not {', '.join(absent[:_SHOWN])}{more}"
             notices.append(f"{title}: {len(actors) - len(absent)} of {len(actors)} actors are on disk{lacking}")
     if num_missing:
         notices.append(f"missing recordings of these actors: {num_missing:,}")

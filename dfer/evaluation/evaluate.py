@@ -139,7 +139,9 @@ def evaluate_fold(
     left_out = count_left_out(store, classes, fold, splits)
     if not rows:
         why = f" of the common classes; {sum(left_out.values()):,} of others" if left_out else ""
-        raise DataError(f"fold {fold} has no {' or '.join(splits)} clips{why}", where=store.root)
+        tested = sorted({number for row in joined.rows for number, split in row.folds.items() if split in splits})
+        hint = f"the folds that have some: {tested}" if tested else None
+        raise DataError(f"fold {fold} has no {' or '.join(splits)} clips{why}", where=store.root, hint=hint)
     if change is None:  # else it was said before
         _warn_of_other_data(info, store, fold, checkpoint)
     readable = [row for row in rows if row.ok]

@@ -24,7 +24,7 @@ def across_remarks(evaluation: Evaluation) -> list[str]:
     left_out = sum((Counter(fold.left_out) for fold in evaluation.folds), Counter[str]())
     if unmatched := [name for name, label in classes.names.items() if label is None]:
         parts = [f"{name} ({pluralize(left_out[name], 'clip')})" for name in unmatched]
-        remarks.append(f"left out, without a counterpart in the model: {', '.join(parts)}")
+        remarks.append(f"classes left out: {', '.join(parts)}")
     if classes.model_only:
         remarks.append(_protocol(evaluation, classes))
     return remarks
