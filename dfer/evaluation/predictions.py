@@ -51,7 +51,7 @@ class CheckpointOrigin(TypedDict, total=False):
 
 @with_config(STRICT_AND_OPEN)
 class AcrossOrigin(TypedDict, total=False):
-    """How the classes of data and checkpoint were joined."""
+    """The classes of data and checkpoint, as they were joined."""
 
     protocol: Required[Literal["restricted", "open"]]
 

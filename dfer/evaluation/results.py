@@ -191,7 +191,7 @@ class Evaluation:
 
     @property
     def classes(self) -> JoinedClasses | None:
-        """How the classes of data and model were joined; None where both have the same."""
+        """The classes of data and model, as joined; None where both have the same."""
         return self.folds[0].classes
 
     @cached_property

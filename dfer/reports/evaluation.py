@@ -126,6 +126,8 @@ def _subtitle(counts: ClassCounts) -> str:
     parts = [f"WAR {percent(counts.war)}", f"UAR {percent(counts.uar)}"]
     if isinstance(counts, FoldEvaluation):
         parts.append(f"epoch: {counts.selection}")
+    if isinstance(counts, FoldEvaluation) and counts.classes is not None and counts.classes.model_only:
+        parts.append(f"protocol: {counts.classes.protocol}")
     if counts.num_unreadable:
         parts.append(f"{pluralize(counts.num_unreadable, 'unreadable clip')} not in the matrix")
     return " · ".join(parts)
