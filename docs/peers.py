@@ -33,8 +33,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dfer.drawing.tables import markdown_table
-from dfer.evaluation.confidence import accuracy_at_coverage
 from dfer.evaluation.across import store_as_trained
+from dfer.evaluation.confidence import accuracy_at_coverage
 from dfer.evaluation.inference import evaluation_loader, run_clips
 from dfer.evaluation.metrics import confusion_matrix, per_class_recall, war
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint
