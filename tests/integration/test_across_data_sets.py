@@ -95,7 +95,7 @@ def test_ravdess_from_raw_to_figures(store: Path, checkpoint: Path) -> None:
     assert kept[0] == "ravdess-all"
     assert kept[1].startswith("ravdess-all-open-map")
     first, second = (Path("evaluations/best") / name for name in kept)
-    notes = dfer("compare", first, second, "--common", "--resamples", 20, "--json", "-").succeeded()
+    notes = dfer("compare", first, second, "--common", "--resamples", 100, "--json", "-").succeeded()
     assert any("different protocols" in note for note in json.loads(notes.out)["notes"])
 
 
