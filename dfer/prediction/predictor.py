@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
@@ -44,13 +44,14 @@ from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.runtime.device import choose_device
 from dfer.runtime.files import sha256_of
 from dfer.version import __version__
-from dfer.video import FrameSource, open_frames
+from dfer.video import FrameSource, frames_source, open_frames
 from dfer.video.limits import check_rate
 
 BATCH_WINDOWS = 8
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
+Source = str | Path | FrameSource | ArrayLike | Sequence[ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -159,22 +160,24 @@ class Predictor:
             "smooth": self.smooth,
         }
 
-    def __call__(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Prediction:
+    def __call__(self, source: Source, on_progress: Progress | None = None, *, fps: float | None = None) -> Prediction:
         """Predict the emotions in one video, frame folder or image.
 
         Args:
-            source: the file or folder, or its frames.
+            source: the file or folder, or its frames: an open source, an RGB array, uint8 [N, H, W, 3], or a list of
+                frames [H, W, 3].
+            fps: frames per second of frames without times; the predictor's by default.
             on_progress: called with the pass ("detect" or "recognise") and its progress, 0..1.
 
         Raises:
             VideoError: it cannot be read.
         """
-        return self.analyse(source, on_progress).prediction
+        return self.analyse(source, on_progress, fps=fps).prediction
 
-    def analyse(self, source: str | Path | FrameSource, on_progress: Progress | None = None) -> Analysis:
+    def analyse(self, source: Source, on_progress: Progress | None = None, *, fps: float | None = None) -> Analysis:
         """Predict as a call does, and return the tracks behind the answer as well."""
         progress = on_progress or (lambda _stage, _done: None)
-        frames = source if isinstance(source, FrameSource) else open_frames(Path(source), fps=self.fps)
+        frames = _open(source, self.fps if fps is None else fps)
         clock = clock_of(frames)
         tracks = self._find_tracks(frames, clock, progress)
         default_s = default_stride_s(clock, self.model.config.num_frames)
@@ -197,7 +200,7 @@ class Predictor:
             for track, cells in zip(tracks, timelines, strict=True)
         ]
         prediction = Prediction(
-            source=name_text(frames.path if isinstance(source, FrameSource) else source),
+            source=name_text(source if isinstance(source, str | Path) else frames.path),
             duration=frames.duration,
             fps=frames.fps,
             num_frames=frames.num_frames,
@@ -276,6 +279,19 @@ class Predictor:
         if tracks and not self.detector.aligned_input and (text := self.info.detector_warning(self.detector.name)):
             warnings.append(text)
         return warnings
+
+
+def _open(source: Source, fps: float | None) -> FrameSource:
+    """Return the frames of a source.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    if isinstance(source, FrameSource):
+        return source
+    if isinstance(source, str | Path):
+        return open_frames(Path(source), fps=fps)
+    return frames_source(source, fps=fps)
 
 
 def _whole_frames(source: FrameSource) -> FaceTrack:

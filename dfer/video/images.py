@@ -86,7 +86,7 @@ class ImageFiles:
         for index in wanted.tolist():
             frame = _read_image(self._files[index])
             if frame is not None:
-                yield index, _resized(frame, self.size_hw)
+                yield index, resize_frame(frame, self.size_hw)
 
 
 class Animation:
@@ -213,7 +213,8 @@ def _no_limit_of_pillow() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = former
 
 
-def _resized(frame: Frame, size_hw: tuple[int, int]) -> Frame:
+def resize_frame(frame: Frame, size_hw: tuple[int, int]) -> Frame:
+    """Return a frame with this height and width; itself if it has them."""
     if frame.shape[:2] == size_hw:
         return frame
     return np.asarray(cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -179,6 +179,21 @@ def test_lengths_that_are_none(name: str, value: float) -> None:
         Predictor(**{name: value})  # type: ignore[arg-type]
 
 
+def test_frames_in_memory_are_answered_as_a_source(checkpoint: Path) -> None:
+    scene = Scene([FACE] * 30)
+    predictor = Predictor(checkpoint, detector="none", device="cpu", fps=10)
+    predictor.detector = scene.oracle
+    frames = [frame for _, frame in scene.source(np.arange(30) / 25, 1.2).iter_frames()]
+    found = [predictor(np.stack(frames), fps=25), predictor(frames, fps=25), predictor(frames)]
+    assert found[0] == found[1]
+    assert [(one.source, one.fps, one.num_frames, one.warnings) for one in found[1:]] == [
+        ("frames", 25.0, 30, []),
+        ("frames", 10.0, 30, []),
+    ]
+    (face,) = found[0].faces
+    assert (face.start, face.end) == pytest.approx((0, 1.2))
+
+
 class TestRealClip:
     """Frames of a real clip with other timestamps, in a real container, found by the detector that is the default."""
 
