@@ -49,7 +49,7 @@ def keep_answers(
         yield None
         return
     with ProgressFile(files[0], predictor.settings, resume=resume, part=part) as kept:
-        if known := sum(kept.find(source.path) is not None for source in inputs):
+        if known := sum(kept.find(source.path) is not None for source in inputs if source.is_local):
             note(f"{known} of {len(inputs)} inputs were answered before ({kept.path}); --no-resume starts from scratch")
         yield kept
 
@@ -92,7 +92,7 @@ def answer_inputs(
     Raises:
         VideoError: the only input cannot be read.
     """
-    found = [kept.find(source.path) if kept else None for source in inputs]
+    found = [kept.find(source.path) if kept and source.is_local else None for source in inputs]
     waiting = {number: Answered(number, known) for number, known in enumerate(found) if known is not None}
     todo = [Task(number, source) for number, source in enumerate(inputs) if number not in waiting]
     with closing(ask(todo, kept)) as answers:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfer.cli.console import warn
@@ -52,6 +53,8 @@ def choose_ask(
     engine: EngineKind,
     workers: int,
     timeout_s: float,
+    seconds: float | None,
+    fetched: ExitStack,
 ) -> Ask:
     """Return the way of asking that suits a command.
 
@@ -63,41 +66,73 @@ def choose_ask(
         engine: the user's choice.
         workers: number of processes, or of tasks of a cluster; 0: one per core.
         timeout_s: the longest time without a sign of life.
+        seconds: of a stream, how long to record it; None for until it ends.
+        fetched: keeps the file of a single input that is fetched.
 
     Raises:
         DferError: Ray is not installed.
     """
-    here = partial(_ask_here, predictor, decoder, len(inputs))
+    here = partial(_ask_here, predictor, decoder, len(inputs), seconds, fetched)
     if engine is EngineKind.inline or (engine is EngineKind.local and (workers == 1 or len(inputs) == 1)):
         return here
     from dfer.prediction.engines import Job, ray_engine, run_in_workers
     from dfer.runtime.machine import usable_cores
 
-    job = Job.like(predictor, options, workers=min(workers or usable_cores(), len(inputs)), timeout_s=timeout_s)
+    job = Job.like(
+        predictor, options, workers=min(workers or usable_cores(), len(inputs)), timeout_s=timeout_s, seconds=seconds
+    )
     if engine is EngineKind.ray:
         return partial(_ask_engine, predictor, ray_engine(job, workers))
     return partial(_ask_engine, predictor, partial(run_in_workers, job=job, workers=workers))
 
 
 def _ask_here(
-    predictor: Predictor, decoder: DecodingProcess, total: int, tasks: Sequence[Task], kept: ProgressFile | None
+    predictor: Predictor,
+    decoder: DecodingProcess,
+    total: int,
+    seconds: float | None,
+    fetched: ExitStack,
+    tasks: Sequence[Task],
+    kept: ProgressFile | None,
 ) -> Generator[Answered, None, None]:
     for number, source in tasks:
-        prefix = f"{number + 1}/{total} " if total > 1 else ""
-        try:
-            analysis = _analyse(predictor, decoder, source, kept, f"{prefix}{name_text(source.path.name)}")
-        except VideoError as error:
-            yield Answered(number, error=error)
-        else:
-            yield Answered(number, analysis.prediction, analysis=analysis)
+        title = f"{f'{number + 1}/{total} ' if total > 1 else ''}{name_text(source.path.name)}"
+        with ExitStack() as own:
+            try:
+                file = (fetched if total == 1 else own).enter_context(_fetched(source, seconds, title))
+                analysis = _analyse(predictor, decoder, source, file, kept, title)
+            except VideoError as error:
+                if not source.is_local:  # the error names the copy
+                    error = VideoError(error.what, where=source.name, hint=error.hint)
+                yield Answered(number, error=error)
+            else:
+                yield Answered(number, analysis.prediction, analysis=analysis)
+
+
+@contextmanager
+def _fetched(source: Input, seconds: float | None, title: str) -> Iterator[Path]:
+    from dfer.prediction.fetching import local_file
+
+    with Progress(title, "%") as progress:
+
+        def report(done: int, total: int | None) -> None:
+            if total:
+                progress.set(int(100 * done / total), 100, "download")
+
+        opened = local_file(source, seconds=seconds, on_progress=report)
+        path = opened.__enter__()
+    try:
+        yield path
+    finally:
+        opened.__exit__(None, None, None)
 
 
 def _analyse(
-    predictor: Predictor, decoder: DecodingProcess, source: Input, kept: ProgressFile | None, title: str
+    predictor: Predictor, decoder: DecodingProcess, source: Input, file: Path, kept: ProgressFile | None, title: str
 ) -> Analysis:
-    video, halves = Video.at(source.path) if kept else None, {"detect": 0, "recognise": 50}
+    video, halves = Video.of(source) if kept else None, {"detect": 0, "recognise": 50}
     with Progress(title, "%") as progress:
-        frames = decoder.open(source.path, fps=predictor.fps)
+        frames = decoder.open(file, fps=predictor.fps)
         analysis = predictor.analyse(
             frames, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,6 +45,7 @@ class PageReport:
             place.source: place for place in plan_pages(folder, [item.name for item in inputs])
         }
         self._paths = {item.name: item.path for item in inputs}
+        self._fetched = {item.name for item in inputs if not item.is_local}
         refuse_foreign(folder, list(self._places.values()))
 
     @property
@@ -69,6 +71,8 @@ class PageReport:
         path = self._paths[prediction.source]
         try:
             shown = self._show(prediction, frames or decoder.open(path, fps=self._fps))
+            if prediction.source in self._fetched:
+                shown = replace(shown, media="", no_media="The video was not kept: it did not come from a file.")
         except VideoError as error:
             warn(f"{prediction.source}: the page shows no picture: {error}")
             shown = Shown(no_media="The video could not be read when this page was made.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -68,7 +69,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Videos, frame folders, images, folders of these at any depth, and quoted patterns.",
+            help="Videos, frame folders, images, folders of these at any depth, quoted patterns, URLs; - is stdin.",
         ),
     ],
     checkpoint: Annotated[
@@ -139,6 +140,16 @@ def predict(
         ),
     ] = None,
     fps: FpsOption = None,
+    raw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH@FPS[:FORMAT]", help="Stdin holds raw frames, such as 640x360@25:bgr24; rgb24 by default."
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Of a stream, such as rtsp://..., record this much and answer."),
+    ] = None,
     images: Annotated[
         ImagesKind,
         typer.Option(
@@ -201,6 +212,7 @@ def predict(
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
+    from dfer.prediction.fetching import check_sources, keep_standard_input, standard_input
     from dfer.prediction.inputs import find_inputs
     from dfer.prediction.people_file import people_file_beside
     from dfer.prediction.predictor import Predictor
@@ -225,7 +237,9 @@ def predict(
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
     files = [detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
-    read = [*dict.fromkeys([*map(Path, inputs), *(item.path for item in found)]), *files]
+    local = [item.path for item in found if item.is_local]
+    read = [*dict.fromkeys([*filter(os.path.lexists, map(Path, inputs)), *local]), *files]
+    form = check_sources(found, raw=raw, duration=duration)
     summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
     saved = plan_saving(save or (), found)
     pages = None if report is None else PageReport(report, found, hide=anonymise is not None, fps=fps)
@@ -236,11 +250,17 @@ def predict(
     check_outputs(*given, inputs=[*read, who.file])
     for notice in notices:
         note(f"note: {notice}")
-    missing = [item for item in found if not os.path.exists(item.path)]  # noqa: PTH110 - a name may be too long
+    missing = [item for item in found if item.is_local and not os.path.exists(item.path)]  # noqa: PTH110 - a name may be too long
     if len(missing) == len(found):
         raise VideoError("no such file or folder", where=missing[0].path, hint="check the path")
     is_whole, found = part == (1, 1), found[part[0] - 1 :: part[1]]
-    with claim_outputs(*(given if is_whole else ())), DecodingProcess(timeout_s=timeout) as decoder:
+    with (
+        ExitStack() as fetched,
+        claim_outputs(*(given if is_whole else ())),
+        DecodingProcess(timeout_s=timeout) as decoder,
+    ):
+        if any(item.is_stdin for item in found):
+            found = keep_standard_input(found, fetched.enter_context(standard_input(form)))
         options: dict[str, Any] = {
             "detector": detector,
             "detector_weights": detector_weights,
@@ -266,7 +286,17 @@ def predict(
             CsvResults(csv_to) as rows,
             keep_answers(predictor, found, (json_to, csv_to, summary_to, *saved, *listed), resume, part) as kept,
         ):
-            ask = choose_ask(predictor, decoder, found, options, engine=engine, workers=workers, timeout_s=timeout)
+            ask = choose_ask(
+                predictor,
+                decoder,
+                found,
+                options,
+                engine=engine,
+                workers=workers,
+                timeout_s=timeout,
+                seconds=duration,
+                fetched=fetched,
+            )
             try:
                 for prediction, analysis in answer_inputs(ask, found, results, rows, kept, schema, who):
                     predictions.append(prediction)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from dfer.errors import DferError, VideoError
 from dfer.plugins import load_plugins, loaded_sources
+from dfer.prediction.fetching import local_file
 from dfer.prediction.inputs import Input
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.progress import Video
@@ -60,15 +61,25 @@ class Job:
         threads: of the model in each worker.
         timeout_s: the longest time without a sign of life; to open a long video may take longer.
         plugins: the sources of those that a worker loads first.
+        seconds: of a stream, how long to record it; None for until it ends.
     """
 
     options: tuple[tuple[str, Any], ...]
     threads: int
     timeout_s: float
     plugins: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @classmethod
-    def like(cls, predictor: Predictor, options: dict[str, Any], *, workers: int, timeout_s: float) -> Job:
+    def like(
+        cls,
+        predictor: Predictor,
+        options: dict[str, Any],
+        *,
+        workers: int,
+        timeout_s: float,
+        seconds: float | None = None,
+    ) -> Job:
         """Return the job whose workers answer as a predictor does.
 
         Args:
@@ -76,6 +87,7 @@ class Job:
             options: that it was built with.
             workers: number of processes that share the cores.
             timeout_s: see the attribute.
+            seconds: see the attribute.
         """
         weights, prior = predictor.detector_weights, options.get("prior")
         found = {
@@ -86,7 +98,7 @@ class Job:
             "prior": str(Path(prior).absolute()) if prior is not None and Path(prior).is_file() else prior,
         }
         threads = max(1, usable_cores() // max(1, workers))
-        return cls(tuple(sorted(found.items())), threads, timeout_s, loaded_sources())
+        return cls(tuple(sorted(found.items())), threads, timeout_s, loaded_sources(), seconds)
 
 
 def run_in_workers(tasks: Sequence[Task], job: Job, *, workers: int = 0) -> Answers:
@@ -134,7 +146,10 @@ def run_on_ray(tasks: Sequence[Task], *, job: Job, ray: Any, at_once: int) -> An
         DferError: there is no cluster, it is lost, or its nodes have another version of dfer.
     """
     work: NodeWork[Task, Answer] = NodeWork(run_in_worker, start_worker, (job,), partial(task_time_s, job=job))
-    placed = [Task(task.number, replace(task.source, path=task.source.path.absolute())) for task in tasks]
+    placed = [
+        task if task.source.url else Task(task.number, replace(task.source, path=task.source.path.absolute()))
+        for task in tasks
+    ]
 
     def run(some: Sequence[Task], limit: int) -> Generator[tuple[Task, tuple[Answer | VideoError, bool]], None, None]:
         for task, future in run_tasks_on_ray(work, some, ray=ray, at_once=limit):
@@ -164,7 +179,8 @@ def outcome(future: Future[Answer], task: Task, job: Job) -> tuple[Answer | Vide
     except Exception as error:
         logger.debug("%s", task.source.name, exc_info=error)
         reason, is_crash = failure_reason(error, task_time_s(task, job))
-        return VideoError(f"cannot decode the video: {reason}", where=task.source.path), is_crash
+        where = task.source.name if task.source.url else task.source.path
+        return VideoError(f"cannot decode the video: {reason}", where=where), is_crash
 
 
 # ---- in the workers
@@ -183,7 +199,7 @@ def start_worker(job: Job) -> None:
     package.addHandler(logging.NullHandler())  # the parent says what the answers hold
     package.propagate = False
     load_plugins(job.plugins)
-    _state.update(predictor=Predictor(**dict(job.options)))
+    _state.update(predictor=Predictor(**dict(job.options)), seconds=job.seconds)
     limit_memory(max_memory())
 
 
@@ -194,6 +210,7 @@ def run_in_worker(task: Task) -> Answer:
         VideoError: it cannot be read.
     """
     predictor: Predictor = _state["predictor"]
-    video = Video.at(task.source.path)
-    frames = open_frames(task.source.path, fps=predictor.fps)
-    return Answer(predictor(frames, lambda _stage, _done: show_life()), video)
+    video = Video.of(task.source)
+    with local_file(task.source, seconds=_state["seconds"], on_progress=lambda _done, _total: show_life()) as path:
+        frames = open_frames(path, fps=predictor.fps)
+        return Answer(predictor(frames, lambda _stage, _done: show_life()), video)

@@ -24,6 +24,8 @@ from dfer.runtime.filenames import are_counted, is_visible
 from dfer.runtime.files import resolved
 from dfer.runtime.formatting import pluralize
 from dfer.runtime.reading import open_regular
+from dfer.video.remote import check_url, public_url, url_name, url_scheme
+from dfer.video.spool import STDIN
 
 AUTO, SEQUENCE, STILL = "auto", "sequence", "still"  # readings of the images in a folder
 
@@ -42,15 +44,37 @@ class Input:
         path: the video file, frame folder or image.
         name: as answers and messages name it; relative to the folder if one was all that the user named.
         stem: stands for {name} in the names of outputs; with its folders if it was found in one.
+        url: where it is fetched from, with all that may be secret in it; "" for a local file. `path` is then its name.
     """
 
     path: Path
     name: str
     stem: str
+    url: str = ""
+
+    @property
+    def is_stdin(self) -> bool:
+        """True if it comes on standard input."""
+        return self.name == STDIN
+
+    @property
+    def is_local(self) -> bool:
+        """True if it is a file or folder of the user."""
+        return not self.url and not self.is_stdin
 
     @classmethod
     def of(cls, path: str | Path) -> Input:
-        """Return a recording that the user named itself."""
+        """Return a recording that the user named itself: by its path, by a URL, or "-" for standard input.
+
+        Raises:
+            UsageError: the URL cannot be fetched.
+        """
+        if str(path) == STDIN:
+            return cls(Path("stdin"), STDIN, "stdin")
+        if url_scheme(str(path)) and not os.path.lexists(path):
+            check_url(str(path))
+            named = Path(url_name(str(path)))
+            return cls(named, name_text(public_url(str(path))), named.stem, str(path))
         return cls(Path(path), name_text(Path(path)), Path(path).stem)
 
 
@@ -66,7 +90,7 @@ class _Found:
 
     def add(self, found: Input, *, again: bool = False) -> None:
         """Add an input, unless it is known."""
-        place = resolved(found.path)
+        place = resolved(found.path) if found.is_local else Path(found.url or found.name)
         if again or place not in self.known:
             self.inputs.append(found)
         self.known.add(place)
@@ -88,14 +112,14 @@ def find_inputs(given: Sequence[str | Path], *, images: str = AUTO) -> tuple[lis
         The inputs, and notices of what was decided and left out.
 
     Raises:
-        UsageError: a folder is a store, which has no recordings.
+        UsageError: a folder is a store, which has no recordings; or a URL cannot be fetched.
         DataError: the disk fails during the search.
     """
     found = _Found(images, relative=len(given) == 1)
     for text in map(str, given):
         if _is_pattern(text):
             _add_matches(text, found)
-        elif os.path.isdir(text):  # noqa: PTH112 - a name may be one that no path can have
+        elif os.path.isdir(text) and text != STDIN:  # noqa: PTH112 - a name may be one that no path can have
             _add_folder(text, found)
         else:
             found.add(Input.of(text), again=True)
@@ -103,7 +127,7 @@ def find_inputs(given: Sequence[str | Path], *, images: str = AUTO) -> tuple[lis
 
 
 def _is_pattern(text: str) -> bool:
-    return any(sign in text for sign in _PATTERN) and not os.path.lexists(text)
+    return any(sign in text for sign in _PATTERN) and not url_scheme(text) and not os.path.lexists(text)
 
 
 def _add_matches(pattern: str, found: _Found) -> None:

@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 
 from dfer.errors import DataError, UsageError, os_reason
 from dfer.names import name_text
+from dfer.prediction.inputs import Input
 from dfer.prediction.saved import is_possible
 from dfer.records import IMAGE_SUFFIXES, Prediction
 from dfer.runtime.files import companion_path, write_error, write_text
@@ -66,6 +67,11 @@ class Video:
         except OSError:
             return None
         return cls(shorten_home(name_text(source.absolute())), size, modified_ns)
+
+    @classmethod
+    def of(cls, source: Input) -> Video | None:
+        """Return the video of an input; None if it cannot be reached, or comes from elsewhere than a file."""
+        return cls.at(source.path) if source.is_local else None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from dfer.runtime.reading import NOT_REGULAR, open_regular
 from dfer.runtime.streams import is_stream, open_stream
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]+\.tmp(\.[^.]*)?", re.DOTALL)  # the names that `atomic_path` gives
+_PLAIN = re.compile(r"[^\w.-]")
 _NAME_BYTES = 140  # of a temporary name; some encrypted file systems allow no more than 143
 _unfinished: set[Path] = set()  # what this process is writing
 
@@ -71,6 +72,28 @@ def atomic_path(path: Path, *, suffix: str = "", to_stream: bool = False) -> Ite
         with suppress(OSError):
             temporary.unlink()
         _unfinished.discard(temporary)
+
+
+@contextmanager
+def spool_path(name: str) -> Iterator[Path]:
+    """Yield the path of a new file in the folder of temporary files, which is removed after the block.
+
+    Args:
+        name: of what the file will hold; it keeps the suffix.
+
+    Raises:
+        DferError: it cannot be created.
+    """
+    path = Path(gettempdir()) / _temporary_name(Path(_PLAIN.sub("_", name)), "")
+    _unfinished.add(path)
+    try:
+        with reported(path):
+            path.touch(0o600, exist_ok=False)
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        _unfinished.discard(path)
 
 
 def _is_stream(path: Path, *, accepted: bool) -> bool:

@@ -14,6 +14,9 @@ DEFAULT_MAX_PIXELS = 120_000_000
 MAX_MEMORY_VARIABLE = "DFER_MAX_MEMORY"
 DEFAULT_MAX_MEMORY_MB = 2000  # beyond the libraries; a frame of that size takes half of it while it is decoded
 
+MAX_SPOOL_VARIABLE = "DFER_MAX_SPOOL"
+DEFAULT_MAX_SPOOL_MB = 20_000  # hours of video, a few minutes of raw frames
+
 
 def max_pixels() -> int:
     """Return how many pixels a frame may have: `$DFER_MAX_PIXELS`, or 120 million.
@@ -31,6 +34,15 @@ def max_memory() -> int:
         UsageError: the variable is no positive whole number.
     """
     return _read(MAX_MEMORY_VARIABLE, DEFAULT_MAX_MEMORY_MB, "megabytes", below=10**9) * 10**6
+
+
+def max_spool() -> int:
+    """Return how many bytes of a download, a stream or standard input are kept: `$DFER_MAX_SPOOL` megabytes, or 20,000.
+
+    Raises:
+        UsageError: the variable is no positive whole number.
+    """
+    return _read(MAX_SPOOL_VARIABLE, DEFAULT_MAX_SPOOL_MB, "megabytes", below=10**9) * 10**6
 
 
 def _read(variable: str, default: int, unit: str, *, below: int) -> int:
