@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,7 +55,8 @@ class Stand:
             CsvResults(csv_to) as rows,
             keep_answers(this, inputs, (json_to, csv_to), resume) as kept,
         ):
-            ask = choose_ask(this, this, inputs, {}, engine=EngineKind.inline, workers=0, timeout_s=1.0)
+            limits: dict[str, Any] = {"timeout_s": 1.0, "seconds": None, "fetched": ExitStack()}
+            ask = choose_ask(this, this, inputs, {}, engine=EngineKind.inline, workers=0, **limits)
             for count, _ in enumerate(answer_inputs(ask, inputs, results, rows, kept, 2), start=1):
                 if count == stop_after:
                     return []
