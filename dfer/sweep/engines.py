@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from dfer.errors import DferError, UsageError
+from dfer.plugins import load_plugins, loaded_sources
 from dfer.runtime.machine import free_memory_bytes, usable_cores
 from dfer.runtime.workers import WorkerDiedError, run_tasks
 from dfer.sweep.plan import SweepRun
@@ -79,7 +80,7 @@ def run_in_processes(
     threads = cores_per_run or max(1, usable_cores() // at_once)
 
     def place(number: int) -> tuple[Any, ...]:
-        return threads, room[number] if room else None, gpus_per_run
+        return threads, room[number] if room else None, gpus_per_run, loaded_sources()
 
     shared = [share_machine(run, at_once, threads, shares_gpu=bool(room) and gpus_per_run < 1) for run in runs]
     finished = run_tasks(
@@ -129,14 +130,16 @@ def gpu_places(gpus: Sequence[str], share: float) -> list[str]:
     return [gpu for _ in range(int(1 / share + 1e-6)) for gpu in gpus]
 
 
-def start_worker(threads: int, gpu: str | None, share: float) -> None:
+def start_worker(threads: int, gpu: str | None, share: float, plugins: Sequence[str]) -> None:
     """Prepare this process for its runs.
 
     Args:
         threads: to compute with.
         gpu: name of its GPU, None without one.
         share: of the GPU's memory.
+        plugins: the sources of those to load.
     """
+    load_plugins(plugins)
     torch.set_num_threads(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

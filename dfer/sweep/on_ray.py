@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import DferError
+from dfer.plugins import load_plugins, loaded_sources
 from dfer.runtime.ray_tasks import NODES_LOST, NodeLostError, connected, import_ray, in_flight, result_of
 from dfer.sweep.engines import SAVING_S, Engine, Outcomes, share_machine
 from dfer.sweep.plan import SweepRun
@@ -63,7 +64,7 @@ def run_on_ray(
         remote = ray.remote(num_cpus=cores_per_run, num_gpus=share, max_retries=NODES_LOST)(run_on_node)
 
         def submit(run: SweepRun) -> Any:
-            return remote.remote(run, device, str(Path.cwd()), __version__)
+            return remote.remote(run, device, str(Path.cwd()), __version__, loaded_sources())
 
         def room() -> int:
             there = ray.cluster_resources()
@@ -92,7 +93,7 @@ def _failure(ray: Any, reference: Any, run: SweepRun) -> DferError | None:
     except NodeLostError as error:
         return DferError(error.reason, where=run.folder, hint="if memory ran out, run fewer at a time")
     if isinstance(result, _WrongNodeError):
-        raise DferError(result.what, hint=_NODES_HINT)
+        raise DferError(result.what, where=result.where, hint=_NODES_HINT)
     return result  # type: ignore[no-any-return]
 
 
@@ -103,7 +104,7 @@ class _WrongNodeError(DferError):
 # ---- on the nodes
 
 
-def run_on_node(run: SweepRun, device: str, folder: str, version: str) -> DferError | None:
+def run_on_node(run: SweepRun, device: str, folder: str, version: str, plugins: Sequence[str] = ()) -> DferError | None:
     """Do one run, and return why it failed."""
     if version != __version__:
         return _WrongNodeError(f"a node has dfer {__version__}, the others {version}")
@@ -111,6 +112,10 @@ def run_on_node(run: SweepRun, device: str, folder: str, version: str) -> DferEr
         os.chdir(folder)  # the paths of recipes are relative to it
     except OSError as error:
         return _WrongNodeError(f"a node has no {folder}: {error.strerror}")
+    try:
+        load_plugins(plugins)
+    except DferError as error:
+        return _WrongNodeError(error.what, where=error.where)
     try:
         train_and_test(run, device=device)
     except Exception as error:

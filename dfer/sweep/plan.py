@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,8 +150,14 @@ def _costs(cells: Sequence[Cell], stores: dict[str, Store]) -> dict[str, Cost]:
 def _cost(recipe: Recipe, num_classes: int) -> Cost:
     section = recipe.model
     settings = section.model_dump(exclude={"name", "backbone", "init"})
-    with torch.device("meta"):
-        model = MODELS[section.name].build(num_classes=num_classes, **settings)
+    build = partial(MODELS[section.name].build, num_classes=num_classes, **settings)
+    try:
+        with torch.device("meta"):
+            model = build()
+    except DferError:
+        raise
+    except Exception:  # a plugin's model may compute with its weights when it is built
+        model = build()
     return Cost(count_parameters(model), count_gmacs(model, section.num_frames, section.image_size))
 
 
