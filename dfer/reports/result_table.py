@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from dfer.drawing.columns import fit_columns, wrap_cell
 from dfer.drawing.tables import escape_latex, markdown_table, new_table, with_notes
 from dfer.evaluation.statistics import Interval
 from dfer.runtime.formatting import MISSING, percent
@@ -60,25 +61,46 @@ def format_p(p: float) -> str:
 
 
 def terminal_table(table: ResultTable, remarks: Sequence[str]) -> RenderableType:
-    """Return a table for the terminal; where that is too narrow, intervals stand below their figures.
+    """Return a table for the terminal; where that is too narrow, intervals stand below their figures, and words wrap.
 
     Args:
         table: the table.
         remarks: lines on how to read it.
     """
-    drawn = _filled(table, " [")
-    if Console(width=1000).measure(drawn).maximum > Console().width:
-        drawn = _filled(table, "\n[")  # intervals below their figures
-    return with_notes(drawn, remarks)
+    return _Fitted(table, remarks)
 
 
-def _filled(table: ResultTable, before_interval: str) -> Table:
+@dataclass(frozen=True)
+class _Fitted:
+    """A table that takes the form that fits the terminal when it is printed."""
+
+    table: ResultTable
+    remarks: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield with_notes(self._form_for(console, options.max_width), self.remarks)
+
+    def _form_for(self, console: Console, width: int) -> Table:
+        wide = _filled(self.table, self.table.heading, self.table.rows)
+        if console.measure(wide, options=console.options.update_width(10_000)).maximum <= width:
+            return wide
+        rows = [[cell.replace(" [", "\n[") for cell in cells] for cells in self.table.rows]  # intervals below
+        rigid = range(self.table.left, len(self.table.heading))
+        widths, gap = fit_columns(self.table.heading, rows, width, rigid)
+        heading, *cells = (list(map(wrap_cell, texts, widths)) for texts in [self.table.heading, *rows])
+        drawn = _filled(self.table, heading, cells)
+        drawn.padding = (0, gap - 1, 0, 0)
+        for column, columns in zip(drawn.columns, widths, strict=True):
+            column.width = columns
+        return drawn
+
+
+def _filled(table: ResultTable, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     drawn = new_table(table.title)
-    for number, name in enumerate(table.heading):
+    for number, name in enumerate(heading):
         drawn.add_column(name, justify="left" if number < table.left else "right", overflow="fold")
-    for row, cells in enumerate(table.rows):
-        texts = [cell.replace(" [", before_interval) for cell in cells]
-        drawn.add_row(*(Text(text, "bold" if (row, n) in table.best else "") for n, text in enumerate(texts)))
+    for row, cells in enumerate(rows):
+        drawn.add_row(*(Text(text, "bold" if (row, n) in table.best else "") for n, text in enumerate(cells)))
     return drawn
 
 

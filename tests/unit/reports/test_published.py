@@ -9,8 +9,11 @@ import pytest
 
 from dfer.evaluation.published import PUBLISHED_DATASETS, read_published
 from dfer.labels import DFEW_LABELS
+from dfer.reports.published import PublishedTable, published_remarks, published_table
+from dfer.reports.result_table import terminal_table
 from tests.answers import write_run
 from tests.integration.program import dfer
+from tests.results import printed
 
 
 @pytest.fixture
@@ -68,3 +71,16 @@ def test_json_holds_fractions(runs: list[Path], tmp_path: Path) -> None:
 )
 def test_bad_usage(arguments: list[str], code: int, words: list[str]) -> None:
     dfer("published", *arguments).failed(code, *words)
+
+
+@pytest.mark.parametrize("dataset", ["dfew", "ferv39k", "mafw"])
+@pytest.mark.parametrize("width", [200, 100, 80])
+def test_words_stay_whole_on_a_narrow_terminal(dataset: str, width: int) -> None:
+    table = PublishedTable(dataset, read_published(dataset))
+    text = printed(terminal_table(published_table(table), published_remarks(table)), width=width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    shown = set(text.split())
+    result = published_table(table)
+    for whole in [*result.heading, *(word for row in result.rows for cell in row for word in cell.split())]:
+        assert whole in shown or set(whole.replace("-", "- ").split()) <= shown, whole
