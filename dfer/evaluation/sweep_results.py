@@ -15,6 +15,7 @@ from dfer.evaluation.comparison import METRICS, Comparison, PairResult
 from dfer.evaluation.predictions import FoldPredictions
 from dfer.evaluation.statistics import figures, unit_counts
 from dfer.records import BEST_ON_TEST
+from dfer.runtime.formatting import shorten_home
 
 DONE = "done"
 
@@ -27,7 +28,7 @@ class RunResult:
         seed: of its training.
         fold: 1-based.
         path: the run's folder.
-        status: "done", "failed", "in use" by another process, or how far it is.
+        status: "done", "failed", "in use" by another process, "damaged", or how far it is.
         scores: WAR, UAR and macro-F1 by name, fractions; empty unless it is done.
         seconds: time that its epochs took; None where it is not known.
         selection: how the tested epoch was chosen; None where it is not known.
@@ -50,7 +51,7 @@ class RunResult:
         return {
             "seed": self.seed,
             "fold": self.fold,
-            "path": str(self.path),
+            "path": shorten_home(str(self.path)),
             "status": self.status,
             **{name: self.scores.get(name) for name in METRICS},
             "seconds": self.seconds,

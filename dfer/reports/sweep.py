@@ -31,6 +31,7 @@ from dfer.runtime.files import write_json, write_text
 from dfer.runtime.formatting import MISSING, format_duration, percent, pluralize
 
 SUMMARY, RUNS = "summary", "runs.csv"
+SWEEP_FILES = (*(f"{SUMMARY}{suffix}" for suffix in (".json", ".csv", ".md", ".tex", ".png", ".pdf")), RUNS)
 _SHOWN = ("war", "uar")
 
 

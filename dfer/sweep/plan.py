@@ -17,9 +17,10 @@ from dfer.evaluation.predictions import RECORD
 from dfer.model import MODELS
 from dfer.model.complexity import count_gmacs, count_parameters
 from dfer.recipe import Recipe, deciding_keys, load_recipe
+from dfer.reports.sweep import SWEEP_FILES
 from dfer.run_records import read_run
 from dfer.runs import fold_checkpoint, fold_folder
-from dfer.runtime.files import sha256_of
+from dfer.runtime.files import is_inside, require_places, sha256_of
 from dfer.runtime.reading import read_json
 from dfer.store import Store
 from dfer.sweep.definition import Cell, Sweep
@@ -95,6 +96,7 @@ def plan_sweep(sweep: Sweep) -> SweepPlan:
         DferError: a store is missing or has no such fold, sizes fit no model, or a run was begun with other settings
             or data; all such runs are counted, and the first are named.
     """
+    _check_places(sweep)
     stores: dict[str, Store] = {}
     for cell in sweep.cells:
         key = _key(cell.recipe.data)
@@ -110,6 +112,19 @@ def plan_sweep(sweep: Sweep) -> SweepPlan:
         hint = "write to another folder with --out, or remove the folders of these runs to train them again"
         raise UsageError(f"{listed}{more}", where=sweep.out, hint=hint)
     return SweepPlan(sweep, runs, costs, {run: run_status(run) for run in runs})
+
+
+def _check_places(sweep: Sweep) -> None:
+    """Refuse a folder that cannot be written or is in a store, and cells of several stores without one to test on."""
+    require_places(sweep.out, SWEEP_FILES)
+    for cell in sweep.cells:
+        for store in cell.recipe.data.folders:
+            if is_inside(sweep.out, store):
+                hint = "choose another folder with --out"
+                raise UsageError("the sweep would be written into the store", where=sweep.out, hint=hint)
+        if len(cell.recipe.data.folders) > 1 and sweep.data is None:
+            hint = f"test on one of them: --data {' or --data '.join(map(str, cell.recipe.data.folders))}"
+            raise UsageError("trained on several stores", where=cell.name, hint=hint)
 
 
 def _key(section: Any) -> str:

@@ -57,8 +57,11 @@ def _read_result(run: SweepRun, failures: Mapping[SweepRun, DferError]) -> RunRe
             status_text = "in use" if isinstance(failure, InUseError) else "failed"
             return RunResult(run.seed, run.fold, run.run, status_text, error=str(failure))
         return RunResult(run.seed, run.fold, run.run, status)
-    (answers,) = read_predictions(answers_folder(run)).values()
-    seconds = [record["epoch_s"] for record in read_metrics(run.folder) if "epoch_s" in record]
+    try:
+        (answers,) = read_predictions(answers_folder(run)).values()
+        seconds = [record["epoch_s"] for record in read_metrics(run.folder) if "epoch_s" in record]
+    except DferError as error:
+        return RunResult(run.seed, run.fold, run.run, "damaged", error=str(error))
     return RunResult(
         run.seed,
         run.fold,

@@ -20,6 +20,7 @@ from dfer.sweep import work as work_module
 from dfer.sweep.engines import Outcomes, gpu_places, run_in_processes, run_inline, share_machine
 from dfer.sweep.plan import SweepRun, run_status
 from tests.integration.program import tree
+from tests.stores import small_store
 from tests.unit.sweep.conftest import planned
 
 CELLS = ["compact_weight=0", "compact_weight=0.5"]
@@ -131,6 +132,37 @@ def test_sizes_folds_and_stores_are_checked_first(
     with pytest.raises(DferError, match=message):
         plan_sweep(load_sweep(recipe, vary=vary, folds=folds, out=tmp_path / "s"))
     assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_that_cannot_take_the_sweep_is_refused(recipe: Path, flat: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="written into the store"):
+        plan_sweep(load_sweep(recipe, out=flat.root / "sweep"))
+    (tmp_path / "s" / "summary.md").mkdir(parents=True)
+    with pytest.raises(DferError, match="not a regular file"):
+        plan_sweep(load_sweep(recipe, out=tmp_path / "s"))
+
+
+def test_cells_of_several_stores_need_one_to_test_on(recipe: Path, flat: Store, tmp_path: Path) -> None:
+    second = small_store(tmp_path / "second", clips_per_class=6, num_frames=6)
+    overrides = [f"data.path=[{flat.root}, {second.root}]", "train.epochs=1"]
+    with pytest.raises(UsageError, match="trained on several stores") as caught:
+        plan_sweep(load_sweep(recipe, overrides=overrides, out=tmp_path / "s"))
+    assert f"--data {flat.root}" in (caught.value.hint or "")
+    for status in ("new", "done"):
+        plan = plan_sweep(load_sweep(recipe, overrides=overrides, out=tmp_path / "s", data=second.root))
+        assert list(plan.status.values()) == [status]
+        result, failures = run_sweep(plan)
+        assert failures == {}
+        assert result.cells[0].is_complete
+    assert (tmp_path / "s" / "base,seed0" / "eval" / "second" / "fold1" / "predictions.csv").exists()
+
+
+def test_a_run_whose_files_are_damaged_is_shown_as_such(recipe: Path, done: Path) -> None:
+    (done / f"{CELLS[1]},seed0" / "fold1" / "metrics.jsonl").write_text("no json\n")
+    result, failures = run_sweep(planned(recipe, done), engine=nothing)
+    assert failures == {}
+    assert [run.status for run in result.cells[1].runs] == ["damaged", "done"]
+    assert "metrics.jsonl" in str(result.cells[1].runs[0].error)
 
 
 def failing(run: SweepRun, **_options: object) -> None:
