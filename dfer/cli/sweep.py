@@ -276,7 +276,7 @@ class _Display:
             scores = next(of for of in result.runs if (of.path, of.fold) == (run.run, run.fold)).scores
             note(f"{run}: WAR {percent(scores.get('war'))}, UAR {percent(scores.get('uar'))}")
         elif isinstance(error, InUseError):
-            note(f"{run}: left to {error.what}")
+            note(f"{run}: {error.what}")
         else:
             self._failed += 1
             warn(f"{run} failed: {error}" + (f"; {error.hint}" if error.hint else ""))

@@ -229,4 +229,4 @@ def _status(cell: CellResult) -> str:
 
 
 def _gmacs(gmacs: float) -> str:
-    return f"{gmacs:.3g}" if gmacs < 1 else f"{gmacs:.2f}"
+    return f"{gmacs:#.3g}" if gmacs < 1 else f"{gmacs:.2f}"
