@@ -19,6 +19,7 @@ from dfer.model.encoder import EncoderLayer, TemporalEncoder
 from dfer.model.frame_model import FrameModel, FrameSettings
 from dfer.model.positions import resize_spatial
 from dfer.model.resnet import STEM_STRIDE, ResNet18, ResNetStem
+from dfer.model.rollout import roll_out
 from dfer.model.video_model import ModelConfig
 from dfer.settings import read_settings
 
@@ -83,6 +84,7 @@ class FormerDfer(FrameModel):
     """
 
     settings_class = FormerDferSettings
+    config: FormerDferConfig
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
@@ -107,3 +109,19 @@ class FormerDfer(FrameModel):
     def read_frames(self, frames: Tensor) -> Tensor:
         features: Tensor = self.temporal(frames)  # B D
         return features
+
+    def roll_out_attention(self, weights: list[Tensor], clips: Tensor) -> Tensor:
+        """Return the shares of the spatial transformer's places, times those of the frames; see `VideoModel`.
+
+        The convolutions between the two transformers, which mix neighbouring places, are left out.
+        """
+        depth, batch, frames = self.config.spatial_depth, len(clips), clips.shape[1]
+        class_token = clips.new_zeros(batch, 1 + frames)
+        class_token[:, 0] = 1
+        by_frame = roll_out(class_token, weights[depth:])[:, 1:]  # B T
+        by_frame = by_frame / by_frame.sum(dim=1, keepdim=True)
+        places = weights[0].shape[-1]
+        by_place = roll_out(clips.new_full((batch * frames, places), 1 / places), weights[:depth])  # (B T) (H W)
+        side = -(-clips.shape[-1] // STEM_STRIDE)
+        maps = rearrange(by_place, "(b t) (h w) -> b t h w", b=batch, w=side)
+        return maps * by_frame[:, :, None, None]

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dfer.model.resnet import RESNET_STAGES, ResNet18, load_resnet_weights
-from dfer.model.video_model import DividedModel, ModelSettings, require_clips
+from dfer.model.video_model import DividedModel, LastMap, ModelSettings, require_clips
 from dfer.settings import BelowOne
 
 
@@ -46,6 +46,9 @@ class FrameModel(DividedModel):
 
     def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
         return self.read_frames(maps.repeat_interleave(repeats, dim=1) if repeats > 1 else maps)  # of B T D
+
+    def last_map(self) -> LastMap:
+        return LastMap(self.stem.layer4, "(b t) d h w")
 
     def load_backbone(self, path: str | Path) -> None:
         load_resnet_weights(self.stem, path)

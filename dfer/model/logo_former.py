@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from dfer.model.ops import Dropout, Grid, WindowSum, attend, by_window
 from dfer.model.positions import resize_spatial, resize_temporal
 from dfer.model.resnet import STEM_STAGES, STEM_STRIDE, ResNetStem, load_resnet_weights
-from dfer.model.video_model import DividedModel, ModelConfig, ModelSettings, require_clips
+from dfer.model.rollout import roll_out_summaries, roll_out_windows
+from dfer.model.video_model import DividedModel, LastMap, ModelConfig, ModelSettings, require_clips
 from dfer.settings import BelowOne, read_settings
 
 logger = logging.getLogger(__name__)
@@ -319,6 +320,25 @@ class LogoFormer(DividedModel):
         x = self.blocks(self.dropout(x))  # B T H W D
         features: Tensor = self.norm(self.pool(x))  # B D
         return features
+
+    def last_map(self) -> LastMap:
+        return LastMap(self.blocks, "b t h w d")
+
+    def roll_out_attention(self, weights: list[Tensor], clips: Tensor) -> Tensor:
+        if not len(self.blocks):
+            return super().roll_out_attention(weights, clips)
+        B, T, _, S, _ = clips.shape
+        side, left = -(-S // STEM_STRIDE), list(weights)
+        share = clips.new_full((B, T, side, side), 1 / (T * side * side))  # of each token in the features
+        if isinstance(self.pool, ClassTokenPool):
+            share = left.pop().mean(dim=1).view(share.shape)
+        for block in reversed(self.blocks):
+            for residual in reversed(list(block.children())):
+                if isinstance(residual.layer, GlobalAttention):
+                    share = roll_out_summaries(share, left.pop(), residual.layer.summarise)
+                elif isinstance(residual.layer, LocalAttention):
+                    share = roll_out_windows(share, left, residual.layer.window)
+        return share
 
     def load_backbone(self, path: str | Path) -> None:
         load_resnet_weights(self.stem, path)

@@ -6,7 +6,8 @@ Legend of the shapes: as in `dfer.model.logo_former`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,20 @@ def by_window(x: Tensor, window: Grid, function: Callable[[Tensor], Tensor]) -> 
 FEW_KEYS = 128
 
 
+_recordings: list[list[Tensor]] = []
+
+
+@contextmanager
+def record_attention() -> Iterator[list[Tensor]]:
+    """Give a list that gets the weights of each attention in the block, float [..., M, N, K], in their order."""
+    record: list[Tensor] = []
+    _recordings.append(record)
+    try:
+        yield record
+    finally:
+        _recordings[:] = [other for other in _recordings if other is not record]
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Return the scaled dot-product attention of each head.
 
@@ -58,12 +73,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     Returns:
         The weighted mean of the values for each query, [..., N, D/M].
     """
+    for record in _recordings:
+        record.append(_attention_weights(q, k))
     is_half = q.dtype in (torch.bfloat16, torch.float16)
     if q.device.type != "cpu" or not (is_half and q.requires_grad) or k.shape[-2] > FEW_KEYS:
         return F.scaled_dot_product_attention(q, k, v)
+    return _attention_weights(q, k).to(v.dtype) @ v
+
+
+def _attention_weights(q: Tensor, k: Tensor) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    weights: Tensor = scores.softmax(-1, dtype=torch.float32).to(v.dtype)
-    return weights @ v
+    weights: Tensor = scores.softmax(-1, dtype=torch.float32)
+    return weights
 
 
 class Dropout(nn.Dropout):

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dfer.model.ops import Dropout
-from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel, require_clips
+from dfer.model.video_model import LastMap, ModelConfig, ModelSettings, VideoModel, require_clips
 from dfer.model.weights import load_part, read_state_dict
 from dfer.settings import BelowOne, read_settings
 
@@ -130,6 +130,9 @@ class R2Plus1d18(VideoModel):
         x = self.layer4(x)  # B 8·width T/8 S/16 S/16
         features: Tensor = self.dropout(x.mean(dim=(2, 3, 4)))  # B 8·width
         return features
+
+    def last_map(self) -> LastMap:
+        return LastMap(self.layer4, "b d t h w")
 
     def load_backbone(self, path: str | Path) -> None:
         """Initialise all but the head from a file of R(2+1)D-18 weights, such as torchvision's of Kinetics.

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from dfer.errors import UsageError
+from dfer.model.ops import record_attention
 from dfer.settings import MAX_CLASSES, Settings
 
 
@@ -39,6 +41,20 @@ class ParameterGroup(NamedTuple):
     depth: int
     decays: bool
     parameters: list[nn.Parameter]
+
+
+class LastMap(NamedTuple):
+    """The last feature map of a model: what its features are still computed from place by place.
+
+    Attributes:
+        layer: the module that gives it, once in a forward pass.
+        axes: of its output, as einops writes them: b clips, t steps of time, h rows, w columns, d channels.
+        sizes: of the axes that the output does not tell, for clips of the model's own size.
+    """
+
+    layer: nn.Module
+    axes: str
+    sizes: Mapping[str, int] = {}
 
 
 class VideoModel(nn.Module, ABC):
@@ -96,6 +112,48 @@ class VideoModel(nn.Module, ABC):
             UsageError: the model has no backbone.
         """
         raise UsageError(f"{type(self).__name__} has no backbone to load", where=path)
+
+    def last_map(self) -> LastMap:
+        """Return the last feature map, which `dfer explain` shows.
+
+        Raises:
+            UsageError: the model does not say which it is.
+        """
+        raise UsageError(f"{type(self).__name__} has no map of the face to explain: it defines no last_map()")
+
+    def attention_map(self, clips: Tensor) -> Tensor:
+        """Return how much of each place the features hold by the weights of the attention, [B, T', H, W].
+
+        The weights of the layers are multiplied from the features down to the first grid of tokens, each averaged over
+        its heads and with the identity, for the residual. The result is given as a multiple of what equal weights would
+        give: the middle of a grid has a larger share than its border whatever a model has learned.
+
+        Args:
+            clips: float [B, T, 3, S, S], normalised.
+
+        Raises:
+            UsageError: the model has no attention to places of the face.
+
+        Source: attention rollout, S. Abnar and W. Zuidema, "Quantifying Attention Flow in Transformers", ACL 2020.
+        """
+        with record_attention() as weights:
+            self.forward_features(clips)
+        equal = [torch.full_like(layer, 1 / layer.shape[-1]) for layer in weights]
+        return self.roll_out_attention(weights, clips) / self.roll_out_attention(equal, clips)
+
+    def roll_out_attention(self, weights: list[Tensor], clips: Tensor) -> Tensor:  # noqa: ARG002 - of the interface
+        """Return the share of each place in the features, [B, T', H, W], which sum to 1; see `dfer.model.rollout`.
+
+        Args:
+            weights: of the attention layers in a forward pass, the first one first.
+            clips: float [B, T, 3, S, S], that was seen in it.
+
+        Raises:
+            UsageError: the model has no attention to places of the face.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no attention to places of the face", hint="explain it with --method gradient"
+        )
 
     def fit_weights(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return a checkpoint's weights, those that depend on the size of the clips fitted to this model's."""

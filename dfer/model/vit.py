@@ -21,7 +21,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dfer.model.ops import Dropout, attend
-from dfer.model.video_model import ModelConfig, ModelSettings, VideoModel, require_clips
+from dfer.model.rollout import roll_out
+from dfer.model.video_model import LastMap, ModelConfig, ModelSettings, VideoModel, require_clips
 from dfer.model.weights import load_part, read_state_dict
 from dfer.settings import BelowOne, read_settings
 
@@ -143,6 +144,16 @@ class Vit(VideoModel):
             x = block(x)
         features: Tensor = self.fc_norm(x.mean(dim=1))  # B D
         return features
+
+    def last_map(self) -> LastMap:
+        side = self.config.image_size // SIDE
+        return LastMap(self.blocks[-1], "b (t h w) d", {"h": side, "w": side})
+
+    def roll_out_attention(self, weights: list[Tensor], clips: Tensor) -> Tensor:
+        tokens = weights[0].shape[-1]
+        share = roll_out(clips.new_full((len(clips), tokens), 1 / tokens), weights)  # B N
+        t, h, w = clips.shape[1] // FRAMES, clips.shape[3] // SIDE, clips.shape[4] // SIDE
+        return share.view(-1, t, h, w)
 
     def load_backbone(self, path: str | Path) -> None:
         """Initialise all but the head from a VideoMAE-style file: pretrained (`encoder.`) or fine-tuned weights.

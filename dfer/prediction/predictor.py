@@ -31,6 +31,7 @@ from dfer.names import name_text
 from dfer.prediction.faces import predict_face
 from dfer.prediction.windows import (
     MIN_STRIDE_S,
+    Cell,
     Window,
     cut_cells,
     default_stride_s,
@@ -180,10 +181,7 @@ class Predictor:
         frames = _open(source, self.fps if fps is None else fps)
         clock = clock_of(frames)
         tracks = self._find_tracks(frames, clock, progress)
-        default_s = default_stride_s(clock, self.model.config.num_frames)
-        window_s = self.window or default_window_s(self.info.clip_s, default_s)
-        stride_s = self.stride or (stride_within(self.bin, default_s) if self.bin else default_s)
-        timelines = [cut_cells(track, clock, stride_s=stride_s, window_s=window_s) for track in tracks]
+        timelines = [self.cut_time(track, clock) for track in tracks]
         windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))
         pictures = [np.full((len(track.frames), 2), np.nan, np.float32) for track in tracks]
         probabilities = self._recognise(frames, tracks, windows, pictures, progress)
@@ -211,6 +209,22 @@ class Predictor:
             notice=self.info.notice,
         )
         return Analysis(prediction, frames, tracks)
+
+    def cut_time(self, track: FaceTrack, clock: Clock) -> list[Cell]:
+        """Return the cells that a face's time is cut into, each with the window that its answer is based on.
+
+        Args:
+            track: the face.
+            clock: when the video's frames are shown.
+        """
+        default_s = default_stride_s(clock, self.model.config.num_frames)
+        window_s = self.window or default_window_s(self.info.clip_s, default_s)
+        stride_s = self.stride or (stride_within(self.bin, default_s) if self.bin else default_s)
+        return cut_cells(track, clock, stride_s=stride_s, window_s=window_s)
+
+    def sample_window(self, crops: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return which crops of a window the model sees, int64 [T], from the crops, uint8 [N, S, S, 3]."""
+        return sample_frames(len(crops), self.model.config.num_frames, self.info.segments)
 
     def _find_tracks(self, source: FrameSource, clock: Clock, progress: Progress) -> list[FaceTrack]:
         if self.detector.aligned_input:
@@ -245,7 +259,7 @@ class Predictor:
         """
 
         def crop(frame: Frame, face: int, place: int) -> Frame:
-            image = self._crop(frame, tracks[face].landmarks[place])
+            image = self.crop_face(frame, tracks[face].landmarks[place])
             pictures[face][place] = measure_crop(image)
             return image
 
@@ -253,7 +267,7 @@ class Predictor:
         results: dict[Window, NDArray[np.float64]] = {}
         crops = iter_window_crops(source, tracks, windows, crop)
         while batch := list(islice(crops, BATCH_WINDOWS)):
-            sampled = [images[sample_frames(len(images), config.num_frames, self.info.segments)] for _, images in batch]
+            sampled = [images[self.sample_window(images)] for _, images in batch]
             clips = torch.from_numpy(np.stack(sampled)).to(self.device)
             features = self.model.clip_features(prepare_clips(clips, config.image_size), mirror=self.mirror)
             probabilities = self.answering.probabilities(self.model.head(features).cpu().numpy())
@@ -261,7 +275,13 @@ class Predictor:
             progress("recognise", len(results) / len(windows))
         return results
 
-    def _crop(self, frame: Frame, landmarks: NDArray[np.float32]) -> Frame:
+    def crop_face(self, frame: Frame, landmarks: NDArray[np.float32]) -> Frame:
+        """Return the crop, uint8 [S, S, 3], of a frame, uint8 [H, W, 3], as training had it.
+
+        Args:
+            frame: which is the crop already where the detector says so.
+            landmarks: of the face, float32 [5, 2] or [2, 2].
+        """
         size = self.info.crop_size
         return resize_crop(frame, size) if self.detector.aligned_input else align_face(frame, landmarks, size)
 
