@@ -88,4 +88,5 @@ def roll_out_summaries(share: Tensor, weights: Tensor, summarise: WindowSum) -> 
     by_token = torch.einsum("bq,bqk->bk", share.flatten(1), weights.mean(dim=1)).unflatten(1, count)
     for axis, length in enumerate(summarise.window, start=1):
         by_token = by_token.repeat_interleave(length, dim=axis)
-    return (share + by_token[:, :T, :H, :W] * parts) / 2
+    before: Tensor = (share + by_token[:, :T, :H, :W] * parts) / 2
+    return before
