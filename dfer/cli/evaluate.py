@@ -114,12 +114,11 @@ def evaluate(
     from dfer.cli.console import note, warn
     from dfer.cli.outputs import check_outputs, give_result, json_output, require_apart
     from dfer.cli.progress import Progress
-    from dfer.evaluation.across import Across, parse_class_map
+    from dfer.evaluation.across import ALL_LISTS, TEST_ONLY, Across, parse_class_map
     from dfer.evaluation.evaluate import evaluate as run_evaluation
     from dfer.evaluation.plan import plan_evaluation
     from dfer.evaluation.predictions import PREDICTION_FILES
     from dfer.evaluation.probe import probe as run_probe
-    from dfer.evaluation.results import ALL_LISTS, TEST_ONLY
     from dfer.reports.evaluation import evaluation_table, write_evaluation_report
     from dfer.reports.probe import probe_dict, probe_view, write_probe_report
 

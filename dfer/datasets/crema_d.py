@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
+from dfer.datasets.folder.performances import CREMA_D
 from dfer.datasets.lists import children, read_csv
 from dfer.datasets.media import Media, Report
 from dfer.datasets.merge import RawDataset
@@ -28,11 +28,6 @@ _TITLE = "CREMA-D"
 _ACTORS = tuple(str(number) for number in range(1001, 1092))
 # https://github.com/tsagketas/demokritos-ml-project, reports/cremad_dataset_report.md; the total also in the paper.
 _COUNTS = {"happy": 1271, "sad": 1271, "neutral": 1087, "angry": 1271, "disgust": 1271, "fear": 1271}
-# 1001_DFA_ANG_XX: actor, sentence, emotion, intensity.
-_NAME = re.compile(
-    r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_(?P<level>LO|MD|HI|XX?)",
-    re.ASCII | re.IGNORECASE,
-)
 
 
 def read_crema_d(raw: Path, report: Report) -> RawDataset:
@@ -105,12 +100,12 @@ def _count_notices(clips: Iterable[NamedClip]) -> list[str]:
 
 
 def _named(name: str) -> NamedClip | None:
-    match = _NAME.fullmatch(name)
-    if match is None or match["actor"] not in _ACTORS:
+    match = CREMA_D.fullmatch(name)
+    if match is None or match["subject"] not in _ACTORS:
         return None
     clip_id = name.upper()
     emotion = require_emotion(match["emotion"], where=clip_id)
-    return NamedClip(clip_id, emotion, match["actor"], expected_at=f"VideoFlash/{clip_id}.flv")
+    return NamedClip(clip_id, emotion, match["subject"], expected_at=f"VideoFlash/{clip_id}.flv")
 
 
 def _form_of(media: Media) -> Form:

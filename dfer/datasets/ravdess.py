@@ -5,11 +5,11 @@ Each performance comes with its sound (01) and without it (02): one clip in two 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+from dfer.datasets.folder.performances import RAVDESS
 from dfer.datasets.media import Media, Report
 from dfer.datasets.merge import RawDataset
 from dfer.datasets.named import (
@@ -25,16 +25,12 @@ from dfer.datasets.sources import Form
 from dfer.labels import RAVDESS_LABELS
 
 _TITLE = "RAVDESS"
+_WITH_PICTURES = ("01", "02")  # 03 is the sound by itself
 _CHANNELS = {"01": "speech", "02": "song"}
 _IN_SONG = RAVDESS_LABELS[:6]  # without disgust and surprise
 _NOT_SINGING = "18"
 _SHOWN = 6  # actors in a notice
 _ACTORS = tuple(f"{number:02d}" for number in range(1, 25))
-# 02-01-06-01-02-01-12: modality, channel, emotion, intensity, statement, repetition, actor.
-_NAME = re.compile(
-    r"0(?P<modality>[12])-(?P<performance>(?P<channel>0[12])-0(?P<emotion>[1-8])-0[12]-0[12]-0[12]-(?P<actor>\d\d))",
-    re.ASCII,
-)
 
 
 def read_ravdess(raw: Path, report: Report) -> RawDataset:
@@ -104,10 +100,12 @@ def _coverage_notices(there: set[tuple[str | None, str]], num_missing: int) -> l
 
 
 def _clip_of(media: Media) -> NamedClip | None:
-    match = _NAME.fullmatch(media.name)
-    if match is None or match["actor"] not in _ACTORS:
+    match = RAVDESS.fullmatch(media.name)
+    if match is None or match["modality"] not in _WITH_PICTURES or match["channel"] not in _CHANNELS:
         return None
-    return NamedClip(match["performance"], RAVDESS_LABELS[int(match["emotion"]) - 1], match["actor"])
+    if match["subject"] not in _ACTORS:
+        return None
+    return NamedClip(match["performance"], RAVDESS_LABELS[int(match["emotion"]) - 1], match["subject"])
 
 
 def _form_of(media: Media) -> Form:

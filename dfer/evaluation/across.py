@@ -28,9 +28,12 @@ from dfer.model.checkpoint import CheckpointInfo
 from dfer.records import Split
 from dfer.store import Store
 from dfer.store.joined import fit_store, own_fold, rename_store
+from dfer.store.manifest import ManifestRow
 from dfer.store.names import Renamed, nearest_class, our_name, own_names
 
 Protocol = Literal["restricted", "open"]
+TEST_ONLY: tuple[Split, ...] = ("test",)
+ALL_LISTS: tuple[Split, ...] = ("train", "val", "test")
 RESTRICTED: Protocol = "restricted"
 OPEN: Protocol = "open"
 
@@ -156,9 +159,20 @@ def count_left_out(store: Store, classes: JoinedClasses | None, fold: int, split
     """
     if classes is None:
         return {}
-    number = own_fold(store, fold)
-    tested = Counter(store.info.labels[row.label] for row in store.rows if row.folds.get(number) in splits)
+    rows = tested_rows(store, own_fold(store, fold), splits)
+    tested = Counter(store.info.labels[row.label] for row in rows)
     return {name: tested[name] for name in store.info.labels if classes.names[name] is None and tested[name]}
+
+
+def tested_rows(store: Store, fold: int, splits: Sequence[Split]) -> list[ManifestRow]:
+    """Return the clips to test on: of some lists of a fold, or of all lists, whichever folds they are in.
+
+    Raises:
+        DataError: the store has no such fold.
+    """
+    if tuple(splits) != ALL_LISTS:
+        return store.select(fold, *splits)
+    return [row for row in store.rows if not set(ALL_LISTS).isdisjoint(row.folds.values())]
 
 
 def _joined_names(store: Store, labels: Sequence[str], renamed: Renamed) -> dict[str, str | None]:

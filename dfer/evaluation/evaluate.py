@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError, DferError, UsageError
-from dfer.evaluation.across import Across, JoinedClasses, count_left_out, join_classes, trained_store
+from dfer.evaluation.across import Across, JoinedClasses, count_left_out, join_classes, tested_rows, trained_store
 from dfer.evaluation.inference import Change, evaluation_loader, run_clips
 from dfer.evaluation.keep import keep_answers
 from dfer.evaluation.marks import Marks
@@ -135,7 +135,7 @@ def evaluate_fold(
     """
     joined, classes = join_classes(store, info, fold, across)
     require_same_alignment(info.alignment, store.info.alignment, where=str(store.root))
-    rows = joined.select(fold, *splits)
+    rows = tested_rows(joined, fold, splits)
     left_out = count_left_out(store, classes, fold, splits)
     if not rows:
         why = f" of the common classes; {sum(left_out.values()):,} of others" if left_out else ""

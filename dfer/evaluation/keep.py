@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from dfer.errors import DferError
+from dfer.evaluation.across import TEST_ONLY
 from dfer.evaluation.plan import FoldTask
 from dfer.evaluation.predictions import UNREAD, FoldPredictions, write_predictions
-from dfer.evaluation.results import TEST_ONLY, FoldEvaluation
+from dfer.evaluation.results import FoldEvaluation
 from dfer.model.checkpoint import CheckpointInfo
 from dfer.pretrained import pretrained_name
 from dfer.recipe import deciding_keys, load_recipe
 from dfer.runtime.files import sha256_of
 from dfer.store import Store
+from dfer.store.joined import own_fold
 from dfer.version import __version__
 
 
@@ -53,7 +55,8 @@ def keep_answers(task: FoldTask, result: FoldEvaluation, info: CheckpointInfo, s
         "store": {"path": str(store.root.resolve()), "fingerprint": store.fingerprint()},
         "dfer": __version__,
     }
-    splits = [(row.clip_id, split) for row in store.rows if (split := row.folds.get(task.fold))]
+    fold = own_fold(store, task.fold)
+    splits = [(row.clip_id, split) for row in store.rows if (split := row.folds.get(fold))]
     answers = fold_predictions(result, record)
     write_predictions(task.out, answers, logits=result.logits, logit_labels=info.labels, splits=splits)
 

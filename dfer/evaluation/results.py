@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError
-from dfer.evaluation.across import JoinedClasses
+from dfer.evaluation.across import TEST_ONLY, JoinedClasses
 from dfer.evaluation.metrics import per_class_recall, uar, war
 from dfer.records import Selection, Split
 from dfer.store.manifest import ManifestRow
-
-TEST_ONLY: tuple[Split, ...] = ("test",)
-ALL_LISTS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from dfer.batches.sampling import evenly_spread
+from dfer.evaluation.across import OPEN, Across, trained_store
 from dfer.evaluation.confidence import accuracy_at_coverage, reliability, risk_coverage
 from dfer.evaluation.evaluate import evaluate_fold
 from dfer.evaluation.results import FoldEvaluation
@@ -124,5 +125,7 @@ def measure_set(
         batch_size=batch_size,
         prior=prior,
         splits=member.splits,
+        # The figures of all sets stand under the model's own classes.
+        across=None if trained_store(store, info) else Across(protocol=OPEN),
     )
     return MeasuredSet(member, store, result, choose_answering(info, prior, where=checkpoint))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dfer.evaluation.across import RESTRICTED, JoinedClasses
-from dfer.evaluation.results import TEST_ONLY, Evaluation
+from dfer.evaluation.across import RESTRICTED, TEST_ONLY, JoinedClasses
+from dfer.evaluation.results import Evaluation
 from dfer.runtime.formatting import percent, pluralize
 
 

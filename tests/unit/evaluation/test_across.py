@@ -16,6 +16,7 @@ from dfer.evaluation.compared_runs import read_runs
 from dfer.evaluation.evaluate import evaluate
 from dfer.evaluation.plan import FoldTask
 from dfer.evaluation.predictions import read_predictions
+from dfer.evaluation.probe import probe
 from dfer.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from dfer.model.priors import Answering
 from dfer.reports.across import across_remarks
@@ -237,6 +238,17 @@ class TestProtocols:
             "kept (restricted), open (open)"
         ]
 
+    def test_the_frames_are_probed_under_the_same_protocol(self, tmp_path: Path) -> None:
+        _, task = self.run(tmp_path)
+        across = Across(protocol=OPEN)
+        comparison = probe(
+            [task], evaluate([task], device="cpu", across=across), resamples=20, device="cpu", across=across
+        )
+        assert comparison.labels == OURS
+        assert {method.metrics["war"].value for method in comparison.methods} == {
+            comparison.methods[0].metrics["war"].value
+        }
+
     def test_a_prior_without_a_share_of_the_common_classes_is_refused(self) -> None:
         answering = Answering("mine.yaml", shift=np.array([0.0, -np.inf, -np.inf]))
         with pytest.raises(UsageError, match="no share of the classes"):
@@ -259,6 +271,19 @@ class TestClips:
         assert result.folds[0].num_clips == 12
         assert result.to_dict()["folds"]["1"]["splits"] == ["train", "val", "test"]
         assert across_remarks(result) == ["all lists are tested, not only the test lists"]
+
+    def test_all_lists_need_no_fold_of_that_number(self, tmp_path: Path) -> None:
+        store = renamed_store(tmp_path / "other", ["joy", "contempt", "sad"], clips_per_class=4)
+        task = FoldTask(5, checkpoint(tmp_path), store.root)
+        (fold,) = evaluate([task], device="cpu", splits=("train", "val", "test")).folds
+        assert (fold.num_clips, fold.left_out) == (8, {"contempt": 4})
+        with pytest.raises(DataError, match="no fold 5"):
+            evaluate([task], device="cpu")
+
+    def test_the_lists_of_the_only_fold_are_kept(self, tmp_path: Path) -> None:
+        store = small_store(tmp_path / "other", clips_per_class=4, num_folds=1)
+        evaluate([FoldTask(3, checkpoint(tmp_path), store.root, tmp_path / "kept")], device="cpu")
+        assert (tmp_path / "kept" / "splits.csv").read_text().split()[:2] == ["clip_id,split", "c0,test"]
 
     def test_never_of_the_data_of_training(self, tmp_path: Path) -> None:
         store = small_store(tmp_path / "own", clips_per_class=2)
