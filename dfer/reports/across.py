@@ -44,7 +44,8 @@ def _protocol(evaluation: Evaluation, classes: JoinedClasses) -> str:
     if classes.protocol == RESTRICTED:
         text = f"protocol restricted: only the {len(classes.common)} common classes can be answered, not {lacking}"
     else:
-        text = f"protocol open: all {len(classes.labels)} classes of the model can be answered; wrong in any case: {lacking}"
+        count = len(classes.labels)
+        text = f"protocol open: all {count} classes of the model can be answered; wrong in any case: {lacking}"
     counts = [fold.under_other_protocol for fold in evaluation.folds]
     known = [count for count in counts if count is not None]
     if len(known) == len(counts):
