@@ -258,6 +258,7 @@ class _Display:
         from dfer.cli.progress import Progress
 
         self._progress = self._stack.enter_context(Progress("sweep", "runs"))
+        self._progress.set(0, self.total)
 
     def begin(self, run: SweepRun) -> None:
         """Say which run begins."""

@@ -19,6 +19,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,7 +99,7 @@ def _varied(value: Any) -> dict[str, list[Any]]:
     for key, values in value.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"{key} should be a list of values")
-    return value
+    return {str(key): list(map(partial(_plain_value, str(key)), values)) for key, values in value.items()}
 
 
 def _cells(value: Any) -> list[tuple[str | None, dict[str, Any]]]:
@@ -107,7 +108,7 @@ def _cells(value: Any) -> list[tuple[str | None, dict[str, Any]]]:
         named = [(None, item) for item in value]
     if named is None or not all(item is None or isinstance(item, dict) for _, item in named):
         raise ValueError("input should be a mapping of names to changes, or a list of changes")
-    return [(None if name is None else str(name), dict(item or {})) for name, item in named]
+    return [(None if name is None else str(name), _plain(item or {})) for name, item in named]
 
 
 def _seeds(value: Any) -> list[int]:
@@ -142,13 +143,24 @@ class SweepFile(Settings):
 
 
 def override_text(key: str, value: Any) -> str:
-    """Return a KEY=VALUE override; JSON is YAML."""
-    return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
+    """Return a KEY=VALUE override; JSON is YAML.
+
+    Raises:
+        ValueError: the value is none that a recipe could hold.
+    """
+    try:
+        return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"{key} cannot be {show_value(value)}") from error
 
 
-def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(changes: Mapping[Any, Any]) -> dict[str, Any]:
     """Return changes as overrides spell them: JSON has no dates, and no infinite numbers."""
-    return {key: parse_yaml(override_text(key, value).partition("=")[2]) for key, value in changes.items()}
+    return {str(key): _plain_value(str(key), value) for key, value in changes.items()}
+
+
+def _plain_value(key: str, value: Any) -> Any:
+    return parse_yaml(override_text(key, value)[len(key) + 1 :])
 
 
 def parse_vary(options: Sequence[str]) -> dict[str, list[Any]]:
@@ -226,7 +238,7 @@ def load_sweep(
     name = (file.name or found.stem) if is_file else f"{base.get('name', found.stem)}_sweep"
     given = seeds if seeds is not None else file.seeds
     cells, chosen = _build_cells(
-        base, [*file.overrides, *overrides], file.cells, {**file.vary, **(vary or {})}, where=found, first=given
+        base, [*file.overrides, *overrides], file.cells, {**file.vary, **_given(vary)}, where=found, first=given
     )
     wanted = baseline or file.baseline
     return Sweep(
@@ -239,6 +251,13 @@ def load_sweep(
         baseline=cells[0].name if wanted is None else _find_cell(cells, wanted).name,
         data=data or (Path(file.data).expanduser() if file.data else None),
     )
+
+
+def _given(vary: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
+    try:
+        return _varied({key: list(values) for key, values in (vary or {}).items()})
+    except ValueError as error:
+        raise UsageError(str(error), where="--vary") from error
 
 
 def _recipe_beside(sweep: Path, named: str) -> Path:
@@ -265,8 +284,6 @@ def _build_cells(
     problems += [f"{key} is in a cell and in vary" for key in vary if any(key in changes for _, changes in cells)]
     combinations = [dict(zip(vary, values, strict=True)) for values in _product(vary, len(cells), where)]
     labels = [label for label, _ in cells for _ in combinations]
-    cells = [(label, _plain(changes)) for label, changes in cells]
-    combinations = list(map(_plain, combinations))
     settings = [{**({} if label else changes), **varied} for label, changes in cells for varied in combinations]
     built: list[Cell] = []
     same: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,10 @@ def test_a_recipe_beside_the_file_comes_first(tmp_path: Path) -> None:
         ({"recipe": "ablations.yaml"}, "cannot be a sweep"),
         ({"cells": {"a": {"optim.lr": 1}}, "vary": {"optim.lr": [2]}}, "optim.lr is in a cell and in vary"),
         ({"cells": {}}, "0 cells"),
+        ({"cells": {1: {2: 3}}}, "unknown key '2'"),
+        ({"cells": [{"train.epochs": {datetime.date(2020, 1, 1): 3}}]}, "train.epochs cannot be"),
+        ({"vary": {"data.path": [float("nan"), float("inf")]}, "overrides": {"optim.lr": float("nan")}}, "optim.lr"),
+        ({"vary": {"train.epochs": [datetime.date(2020, 1, 1)]}}, "got '2020-01-01'"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_one_clear_error(tmp_path: Path, values: dict[str, Any], message: str) -> None:

@@ -243,20 +243,20 @@ def test_gpus_are_taken_in_turn(share: float, places: list[str]) -> None:
     assert gpu_places(["0", "1"], share) == places
 
 
-def test_a_process_that_dies_costs_one_run(recipe: Path, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for fold in (1, 2):
-        (done / f"{CELLS[0]},seed0" / f"fold{fold}" / "predictions.json").unlink()
+def test_a_process_that_dies_is_the_failure_of_its_run(
+    recipe: Path, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (done / f"{CELLS[0]},seed0" / "fold1" / "predictions.json").unlink()
     monkeypatch.setattr("dfer.sweep.engines.work_or_leave", dying)
-    plan = planned(recipe, done)
-    ended = {run.fold: error for run, error in run_in_processes(plan.shard(1, 1), workers=1, device="cpu")}
-    assert "its process died (exit code 7)" in str(ended[1])
-    assert ended[2] is None
+    ((run, error),) = run_in_processes(planned(recipe, done).shard(1, 1), workers=1, device="cpu")
+    assert run.fold == 1
+    assert "its process died (exit code 7)" in str(error)
+    assert "run fewer at a time" in str(error and error.hint)
 
 
-def dying(run: SweepRun, *, device: str) -> None:
-    """Die in the first fold."""
-    if run.fold == 1:
-        raise SystemExit(7)
+def dying(_run: SweepRun, *, device: str) -> None:
+    """Die in place of the work."""
+    raise SystemExit(7)
 
 
 def test_the_default_engine_reports_what_begins(recipe: Path, done: Path) -> None:
