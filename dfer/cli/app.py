@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import re
 import signal
 import sys
 import warnings
@@ -31,7 +32,7 @@ from dfer.cli import (
 )
 from dfer.cli.console import configure_logging, print_error
 from dfer.cli.hiding import PredictCommand
-from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, os_reason
+from dfer.errors import EXIT_FAILED, EXIT_SIGNAL, EXIT_USAGE, DferError, UsageError, os_reason
 from dfer.plugins import load_installed, load_plugin
 from dfer.runtime.files import remove_own_unfinished
 from dfer.runtime.signals import last_signal, raise_on_stop
@@ -137,7 +138,7 @@ def _run(arguments: Sequence[str]) -> int:
     if not debug:
         warnings.simplefilter("ignore")  # users cannot act on other packages' deprecations
     try:
-        result = app(_plugins_first(arguments), standalone_mode=False, prog_name="dfer")
+        result = app(_plugins_first(_none_empty(arguments)), standalone_mode=False, prog_name="dfer")
         if sys.stdout is not None:
             sys.stdout.flush()
         if result == EXIT_SIGNAL + signal.SIGINT:  # newer versions of Typer return this on Ctrl-C; older ones raise
@@ -162,6 +163,14 @@ def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     rest = [word for n, word in enumerate(arguments) if word != "--debug" or n > end]
     return rest, len(rest) < len(arguments) or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
+
+
+def _none_empty(arguments: Sequence[str]) -> Sequence[str]:
+    """Refuse an empty argument: as a path, it would mean the current folder."""
+    for before, word in zip(["dfer", *arguments], arguments, strict=False):
+        if not word or re.fullmatch(r"--[a-z-]+=", word):
+            raise UsageError("an argument is empty", where=word or before, hint="is a variable in quotes not set?")
+    return arguments
 
 
 def _plugins_first(arguments: Sequence[str]) -> list[str]:

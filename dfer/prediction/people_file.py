@@ -33,7 +33,7 @@ class _Section:
 
 def people_file_beside(output: Path) -> Path:
     """Return where the people file of a JSON file lies: `out.people.yaml` beside `out.json`."""
-    return output.with_suffix(SUFFIX)
+    return output.parent / f"{output.stem}{SUFFIX}"  # `with_suffix` refuses "." and ".."
 
 
 class PeopleFile:

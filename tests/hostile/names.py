@@ -75,6 +75,8 @@ OUTPUTS: list[tuple[list[str], bool]] = [
     (["--json", "\x1b[2J.json"], False),
     (["--csv", "\udcff.csv"], False),
     (["--json", ""], True),
+    (["--json", "."], True),
+    (["--json", ".."], True),
     (["--json", "a\0.json"], True),
     (["--plot", "new/folder/a.png"], False),
     (["--json", "good.safetensors"], True),

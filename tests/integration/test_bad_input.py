@@ -249,6 +249,9 @@ def test_a_fold_that_is_not(
         pytest.param(["bench", "--batch-size", "0"], "--batch-size", id="empty batches"),
         pytest.param(["bench", "train", "--image-size", "8"], "--image-size", id="tiny crops to train on"),
         pytest.param(["bench", "train", "--frame-counts", "a.mp4"], "num_frames", id="no frame counts"),
+        pytest.param(["predict", ""], "an argument is empty (predict)", id="an input that is an unset variable"),
+        pytest.param(["predict", "a.mp4", "--json", ""], "an argument is empty (--json)", id="an unset output"),
+        pytest.param(["eval", "--report="], "an argument is empty (--report=)", id="an unset folder"),
         pytest.param(["train", "cpu_smoke.yaml", "--device", "tpu"], "'tpu'", id="unknown device"),
     ],
 )
