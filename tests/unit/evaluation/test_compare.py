@@ -107,6 +107,20 @@ def test_runs_that_differ_in_the_seed_are_one_method(tmp_path: Path) -> None:
     assert len(result.pairs[0].mcnemar) == 1, "of the runs in their order, as far as there are"
 
 
+@pytest.mark.parametrize(
+    ("names", "method"),
+    [
+        (["lr=0.1,seed0", "lr=0.1,seed1"], "lr=0.1"),
+        (["a_seed10", "a_seed11"], "a"),
+        (["resnet18", "resnet181"], "resnet18"),
+        (["base,seed3", "base,seed31"], "base"),
+    ],
+)
+def test_a_method_has_the_name_that_its_seeds_share(tmp_path: Path, names: list[str], method: str) -> None:
+    runs = [write_run(tmp_path / name, seed=seed, settings="x") for seed, name in enumerate(names)]
+    assert {run.name for run in read_runs(list(map(str, runs)))} == {method}
+
+
 def test_seeds_of_two_methods_are_tested_together(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / f"{name}{seed}", seed=seed, settings=name) for name in "ab" for seed in (1, 0)]
     (pair,) = compared(runs[0], runs[1], runs[3], runs[2]).pairs
