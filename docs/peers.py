@@ -45,8 +45,8 @@ from dfer.runs import find_checkpoint
 from dfer.runtime.device import describe_machine
 from dfer.runtime.formatting import percent
 from dfer.store import Store, open_store
+from dfer.store.clips import read_clip_record
 from dfer.store.manifest import ManifestRow
-from dfer.store.store import read_clip_record
 
 MIN_STILLS = 10  # of a class whose recall counts in UAR
 BATCH = 32

@@ -8,8 +8,8 @@ from pathlib import Path
 from dfer.errors import DataError, os_reason
 from dfer.runtime.journal import Journal, read_journal, require_idle
 from dfer.store import clip_path
+from dfer.store.clips import UNREADABLE, open_archive
 from dfer.store.manifest import MAX_MANIFEST_BYTES, ManifestRow, read_manifest
-from dfer.store.store import UNREADABLE, open_archive
 
 # Of two rows of a clip without crops, the more informative one counts.
 _RANK = {"ok": 0, "too_short": 1, "no_face": 1, "unreadable": 2, "missing": 3}

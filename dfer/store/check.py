@@ -13,8 +13,9 @@ from dfer.datasets.merge import OfficialSizes
 from dfer.records import ClipRecord
 from dfer.runtime.files import is_unfinished, sha256_of, write_error
 from dfer.runtime.machine import usable_cores
+from dfer.store.clips import UNREADABLE, open_archive, read_crop
 from dfer.store.manifest import ManifestRow, contradictions
-from dfer.store.store import UNREADABLE, Store, open_archive, open_store, read_crop
+from dfer.store.store import Store, open_store
 
 _SHOWN = 5
 

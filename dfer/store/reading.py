@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DataError, reason_suffix
 from dfer.runtime.reading import open_regular
-from dfer.store.store import MAX_JPEG_BYTES, UNREADABLE, check_jpeg, decode_jpeg, open_archive, require_plain
+from dfer.store.clips import MAX_JPEG_BYTES, UNREADABLE, check_jpeg, decode_jpeg, open_archive, require_plain
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: signature, lengths of its name and of what follows it
 _SIGNATURE = b"PK\x03\x04"
