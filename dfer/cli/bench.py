@@ -8,12 +8,21 @@ from typing import Annotated
 
 import typer
 
-from dfer.cli.options import OUTPUT, DetectorWeightsOption, DeviceKind, DeviceOption, WorkersOption
+from dfer.cli.options import (
+    OUTPUT,
+    DetectorOption,
+    DetectorWeightsOption,
+    DeviceKind,
+    DeviceOption,
+    WorkersOption,
+)
+from dfer.faces.detectors import AUTO
 
 EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
     "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing, "
-    "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, [bold]dfer bench train[/bold] training, "
+    "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, "
+    "[bold]dfer bench identity anna.mp4 ben.mp4[/bold] who is who, [bold]dfer bench train[/bold] training, "
     "[bold]dfer bench feed[/bold] reading clips, "
     "[bold]dfer bench step[/bold] traces a training step on a GPU that need not be there."
 )
@@ -25,6 +34,7 @@ PREPROCESS_EXAMPLES = (
 DETECTORS_EXAMPLES = (
     "Example: [bold]dfer bench detectors clip.mp4 photos/*.jpg[/bold]; needs SCRFD's weights, as the reference."
 )
+IDENTITY_EXAMPLES = "Example: [bold]dfer bench identity anna.mp4 ben.mp4 cem.jpg[/bold]; each input shows one person."
 TRAIN_EXAMPLES = (
     "Examples: [bold]dfer bench train[/bold], or, on a GPU with the clip lengths of your data set, "
     "[bold]dfer bench train --frame-counts counts.csv --json bench.json[/bold]\n\n"
@@ -132,6 +142,32 @@ def detectors(
     assert weights is not None  # SCRFD has them
     result = bench_detectors(sources, weights, every=every, on_step=note if len(sources) < 20 else lambda _text: None)
     give_result(json_to, result, lambda: detectors_bench_table(result))
+
+
+@app.command("identity", epilog=IDENTITY_EXAMPLES)
+def identity(
+    people: Annotated[list[Path], typer.Argument(metavar="PERSON", help="Videos or images, each of one person.")],
+    shots: Annotated[int, typer.Option(min=2, help="Number of shots of a clip.")] = 24,
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips, cut differently.")] = 2,
+    detector: DetectorOption = AUTO,
+    detector_weights: DetectorWeightsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Count the errors of who is who in clips cut from known people: switches, splits, merges.
+
+    People return in other shots, at other sizes, in other light, by themselves and side by side.
+    """
+    from dfer.bench.identity import bench_identity
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
+    from dfer.reports.benchmarks import identity_bench_table
+
+    json_to = json_output(json)
+    check_outputs(json_to, inputs=[*people, detector_weights])
+    result = bench_identity(
+        people, shots=shots, seeds=clips, detector=detector, detector_weights=detector_weights, on_step=note
+    )
+    give_result(json_to, result, lambda: identity_bench_table(result))
 
 
 @app.command("train", epilog=TRAIN_EXAMPLES)

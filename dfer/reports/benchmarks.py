@@ -73,6 +73,30 @@ def preprocess_bench_table(result: dict[str, Any]) -> Table:
     return with_notes(table, lines)
 
 
+def identity_bench_table(result: dict[str, Any]) -> Table:
+    """Return the errors of identities in each clip.
+
+    Args:
+        result: `dfer.bench.identity/1`.
+    """
+    table = new_table(result["machine"])
+    table.add_column("clip", no_wrap=True)
+    for heading in ("people", "tracks", "switches", "splits", "merges", "found", "IDF1"):
+        table.add_column(heading, justify="right")
+    rows = [(str(number), clip) for number, clip in enumerate(result["clips"], 1)]
+    for name, row in [*rows, ("all", result["all"])]:
+        counts = (str(row[key]) for key in ("people", "tracks", "switches", "splits", "merges"))
+        table.add_row(name, *counts, f"{row['found']:.1%}", f"{row['idf1']:.1%}", end_section=name == str(len(rows)))
+    shots = f"{pluralize(result['shots'], 'shot')} a clip, cut from {pluralize(result['inputs'], 'input')}"
+    return with_notes(
+        table,
+        [
+            f"{shots}; faces by {result['detector']}, the same people by {result['recognition']}",
+            "splits: numbers beyond one a person; merges: people beyond one a number",
+        ],
+    )
+
+
 def detectors_bench_table(result: dict[str, Any]) -> Table:
     """Return what each detector finds, how exactly, and how fast.
 

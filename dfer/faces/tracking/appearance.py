@@ -16,7 +16,8 @@ PATCH_SIDE = 64
 _CELLS, _ORIENTATIONS = 8, 8
 _PATTERN_SIDE = 24
 _SHAPE_DIM = _CELLS * _CELLS * _ORIENTATIONS + _PATTERN_SIDE**2
-_COLOUR_BINS, _COLOUR_RANGE = 24, (96, 176)  # of Lab's a and b channels; skin lies in this range
+_COLOUR_BINS, _COLOUR_RANGE = 24, (-32, 48)  # of Lab's a and b channels; skin lies in this range
+_BRIGHTNESS = 0.5  # mean of a face whose colours are looked at
 # Two people in the same light have the same colours, so colours can only rule a match out, never confirm it.
 _MIN_COLOUR_SIMILARITY = 0.85
 
@@ -54,7 +55,7 @@ def describe_appearance(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     grey = _grey(patch)
     shape = np.concatenate([_edge_directions(grey), _light_and_dark(grey)]) / np.sqrt(2)
-    lab = cv2.cvtColor(patch, cv2.COLOR_RGB2LAB)[8:-4, 8:-8]
+    lab = cv2.cvtColor(_evenly_lit(patch), cv2.COLOR_RGB2LAB)[8:-4, 8:-8]
     counts = cv2.calcHist([lab], [1, 2], None, [_COLOUR_BINS] * 2, [*_COLOUR_RANGE] * 2)
     colour = np.sqrt(np.maximum(cv2.GaussianBlur(counts, (0, 0), 1.0), 0)).ravel()
     return np.concatenate([shape, _unit(colour)]).astype(np.float32)
@@ -68,6 +69,12 @@ def similarity(ours: list[NDArray[np.float32]], theirs: list[NDArray[np.float32]
     shapes = a[:, :_SHAPE_DIM] @ b[:, :_SHAPE_DIM].T
     colours = a[:, _SHAPE_DIM:] @ b[:, _SHAPE_DIM:].T
     return float(np.where(colours >= _MIN_COLOUR_SIMILARITY, shapes, 0.0).max())
+
+
+def _evenly_lit(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a face at one brightness, 0..1: the colours of a face are weaker in less light."""
+    linear = patch.astype(np.float32)
+    return np.asarray(np.minimum(linear * (_BRIGHTNESS / max(float(linear[8:-4, 8:-8].mean()), 1.0)), 1.0), np.float32)
 
 
 def _unit(values: NDArray[Any]) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,43 @@ def join_tracklets(tracklets: list[Tracklet]) -> list[Tracklet]:
             else:
                 people[match].append(tracklet)
         people += new
-    return [_concatenate(person) for person in people]
+    return [_concatenate(person) for person in _join_people(people)]
+
+
+def _join_people(people: list[Person]) -> list[Person]:
+    """Join people of whom a shot that was seen later shows that they are one: it is similar to both.
+
+    As in `_find_match`, nobody is joined with one of two people that are about equally similar and seen together.
+    """
+    count = len(people)
+    values = np.zeros((count, count))
+    apart = np.zeros((count, count), np.bool_)  # seen at the same time
+    known = [_appearances(person) for person in people]
+    for one, other in combinations(range(count), 2):
+        apart[one, other] = apart[other, one] = any(_overlaps_any(people[one], part) for part in people[other])
+        values[one, other] = values[other, one] = similarity(known[one], known[other])
+    left = set(range(count))
+    while True:
+        pairs = [
+            (float(values[pair]), pair)
+            for pair in combinations(sorted(left), 2)
+            if values[pair] >= MIN_SIMILARITY and not apart[pair] and not _has_rival(pair, values, apart)
+        ]
+        if not pairs:
+            return [people[place] for place in sorted(left)]
+        _, (one, other) = max(pairs)
+        people[one] = people[one] + people[other]
+        values[one] = np.maximum(values[one], values[other])
+        values[:, one], apart[one] = values[one], apart[one] | apart[other]
+        apart[:, one] = apart[one]
+        values[other] = values[:, other] = 0.0
+        left.remove(other)
+
+
+def _has_rival(pair: tuple[int, int], values: NDArray[np.float64], apart: NDArray[np.bool_]) -> bool:
+    """Return whether someone seen beside one of a pair is about as similar to the other."""
+    limit = values[pair] - _MIN_LEAD
+    return any(bool((apart[one] & (values[other] > limit)).any()) for one, other in (pair, pair[::-1]))
 
 
 def _find_match(
