@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from dfer.errors import VideoError
 from dfer.faces.detectors import Detector, build_detector
+from dfer.faces.recognition import FaceEncoder, find_recognition_weights
 from dfer.faces.tracking.clock import Clock
 from dfer.faces.tracking.track import track_faces
 from dfer.faces.tracking.tracklets import box_centres
@@ -170,6 +171,7 @@ def bench_identity(
     seeds: int = 1,
     detector: str = "auto",
     detector_weights: Path | None = None,
+    recognition_weights: str | Path | None = None,
     on_step: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
     """Track the people of generated clips, and count the errors of their identities.
@@ -180,6 +182,7 @@ def bench_identity(
         seeds: number of clips.
         detector: "auto", or a key of `dfer.faces.detectors.DETECTORS`.
         detector_weights: its weights.
+        recognition_weights: as for `find_recognition_weights`.
         on_step: called with a line on what is done next.
 
     Returns:
@@ -189,18 +192,21 @@ def bench_identity(
         DferError: an input cannot be read or shows no face, or the detector cannot be built.
     """
     finder = build_detector(detector, detector_weights)
+    found = find_recognition_weights(recognition_weights)
+    encoder = FaceEncoder(found) if found else None
     recordings = [Recording(path, finder) for path in people]
     clips = []
     for seed in range(seeds):
         on_step(f"clip {seed + 1} of {seeds}")
         drawn = list(draw_shots(plan_shots(len(people), shots, seed), recordings))
         clock = Clock(np.arange(len(drawn)) / FPS, len(drawn) / FPS)
-        tracks = track_faces(enumerate(frame for frame, _ in drawn), finder, clock)
+        tracks = track_faces(enumerate(frame for frame, _ in drawn), finder, clock, encoder.encode if encoder else None)
         clips.append(count_errors([shown for _, shown in drawn], tracks, SIZE_WH[0]))
     summed = {key: sum(clip[key] for clip in clips) for key in clips[0] if key not in ("idf1", "found")}
     means = {key: float(np.mean([clip[key] for clip in clips])) for key in ("idf1", "found")}
     return {
-        "schema": SCHEMA, "machine": describe_machine(), "detector": finder.name, "inputs": len(people),
+        "schema": SCHEMA, "machine": describe_machine(), "detector": finder.name,
+        "recognition": f"{found.name} beside their looks" if found else "their looks", "inputs": len(people),
         "shots": shots, "clips": clips, "all": summed | means,
     }  # fmt: skip
 

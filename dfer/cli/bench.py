@@ -14,6 +14,7 @@ from dfer.cli.options import (
     DetectorWeightsOption,
     DeviceKind,
     DeviceOption,
+    RecognitionWeightsOption,
     WorkersOption,
 )
 from dfer.faces.detectors import AUTO
@@ -151,6 +152,7 @@ def identity(
     clips: Annotated[int, typer.Option(min=1, help="Number of clips, cut differently.")] = 2,
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
+    recognition_weights: RecognitionWeightsOption = None,
     json: JsonOption = None,
 ) -> None:
     """Count the errors of who is who in clips cut from known people: switches, splits, merges.
@@ -165,7 +167,13 @@ def identity(
     json_to = json_output(json)
     check_outputs(json_to, inputs=[*people, detector_weights])
     result = bench_identity(
-        people, shots=shots, seeds=clips, detector=detector, detector_weights=detector_weights, on_step=note
+        people,
+        shots=shots,
+        seeds=clips,
+        detector=detector,
+        detector_weights=detector_weights,
+        recognition_weights=recognition_weights,
+        on_step=note,
     )
     give_result(json_to, result, lambda: identity_bench_table(result))
 

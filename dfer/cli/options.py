@@ -79,6 +79,17 @@ DetectorWeightsOption = Annotated[
         rich_help_panel=FACES,
     ),
 ]
+RecognitionWeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recognition-weights",
+        metavar="PATH|none",
+        help="A face recognition network, .onnx or its folder, that tells who is who after cuts, such as "
+        "insightface's w600k_mbf.onnx (non-commercial research only).",
+        show_default="$DFER_RECOGNITION_WEIGHTS, insightface's cache, else none",
+        rich_help_panel=FACES,
+    ),
+]
 PriorOption = Annotated[
     str | None,
     typer.Option(

@@ -37,6 +37,7 @@ from dfer.cli.options import (
     ImagesKind,
     MirrorOption,
     PriorOption,
+    RecognitionWeightsOption,
     TimeoutOption,
     parse_shard,
 )
@@ -167,6 +168,7 @@ def predict(
     people: PeopleOption = None,
     detector: DetectorOption = AUTO,
     detector_weights: DetectorWeightsOption = None,
+    recognition_weights: RecognitionWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
     workers: Annotated[
         int,
@@ -264,6 +266,7 @@ def predict(
         options: dict[str, Any] = {
             "detector": detector,
             "detector_weights": detector_weights,
+            "recognition_weights": recognition_weights,
             "device": device.value,
             "faces": faces.value,
             "stride": stride,
@@ -276,6 +279,8 @@ def predict(
         }
         predictor = Predictor(checkpoint, **options)
         note(describe_checkpoint(predictor.checkpoint, predictor.info))
+        if predictor.encoder:
+            note(predictor.encoder.description)
         note(f"prior: {predictor.answering.prior}{', averaged with the mirror image' if predictor.mirror else ''}")
         if checkpoint is None and (run := newer_run(predictor.checkpoint)):
             note(f"{run} is newer; --checkpoint {run} uses it")

@@ -22,6 +22,7 @@ from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
 from dfer.faces.detectors import build_detector, choose_detector
 from dfer.faces.quality import measure_crop
+from dfer.faces.recognition import FaceEncoder, find_recognition_weights
 from dfer.faces.tracking.clock import Clock, clock_of
 from dfer.faces.tracking.track import track_faces, track_main_face
 from dfer.model.checkpoint import load_checkpoint
@@ -86,6 +87,8 @@ class Predictor:
         bin: seconds of a bin of the regular grid on which the prediction answers as well; None for no grid. Segments
             then fill a bin exactly, unless `stride` is given.
         smooth: smooth the timeline lightly, see `dfer.prediction.smoothing`.
+        recognition_weights: a network whose embeddings say who is who after a cut, or "none"; None for the one that is
+            found, see `dfer.faces.recognition.find_recognition_weights`.
 
     Raises:
         DferError: no checkpoint, a checkpoint that cannot be used, or no detector.
@@ -106,6 +109,7 @@ class Predictor:
         fps: float | None = None,
         bin: float | None = None,
         smooth: bool = True,
+        recognition_weights: str | Path | None = None,
     ) -> None:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
@@ -129,6 +133,8 @@ class Predictor:
             require_same_alignment(self.info.alignment, here, where=str(self.checkpoint))
         self.faces, self.stride, self.window, self.fps, self.bin = faces, stride, window, fps, bin
         self.smooth = smooth
+        found = None if self.detector.aligned_input else find_recognition_weights(recognition_weights)
+        self.encoder = FaceEncoder(found) if found else None
 
     @property
     def description(self) -> dict[str, Any]:
@@ -153,6 +159,7 @@ class Predictor:
             "calibration": hashlib.sha256(calibration.encode()).hexdigest(),
             "detector": self.detector.name,
             "detector_weights": None if weights is None else sha256_of(weights),
+            "recognition_weights": None if self.encoder is None else sha256_of(self.encoder.weights),
             "faces": self.faces,
             "stride": self.stride,
             "window": self.window,
@@ -230,11 +237,12 @@ class Predictor:
         if self.detector.aligned_input:
             return [_whole_frames(source)]
         watched = source.watch_frames(lambda done: progress("detect", done))
+        encode = self.encoder.encode if self.encoder else None
         if self.faces == "main":
-            main = track_main_face(watched, self.detector, clock, source.size_hw)
+            main = track_main_face(watched, self.detector, clock, source.size_hw, encode)
             tracks = [] if main is None else [main]
         else:
-            tracks = track_faces(watched, self.detector, clock)
+            tracks = track_faces(watched, self.detector, clock, encode)
         shown_s = clock.ends_s - clock.starts_s
         tracks.sort(key=lambda track: -shown_s[track.frames].sum())
         return [replace(track, track_id=number) for number, track in enumerate(tracks)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,22 @@ from dfer.faces.tracking.tracklets import Tracklet
 # Of 1,300 pairs of different people in FER+ none reaches this similarity; one person in two shots of a scene mostly
 # does. Splitting one person into two tracks does less harm than merging two people into one.
 MIN_SIMILARITY = 0.8
+# Cosines of the mean embeddings: from the first on, two tracklets show one person; below the second, two people.
+# OpenCV's zoo takes 0.363 for SFace, a network of the same kind (face_recognition_sface/sface.py); merging two people
+# does more harm than splitting one.
+SAME_COSINE, OTHER_COSINE = 0.4, 0.2
 # A rival, seen at the same time, must be less similar by this much.
 _MIN_LEAD = 0.05
 _MAX_APPEARANCES = 16  # of a person, spread over the shots
 
 Person = list[Tracklet]
+
+
+class _Looks(NamedTuple):
+    """A person's descriptors, and the mean of the embeddings, a unit vector; None without any."""
+
+    appearances: list[NDArray[np.float32]]
+    embedding: NDArray[np.float32] | None
 
 
 def join_tracklets(tracklets: list[Tracklet]) -> list[Tracklet]:
@@ -34,8 +46,8 @@ def join_tracklets(tracklets: list[Tracklet]) -> list[Tracklet]:
     """
     people: list[Person] = []
     for batch in _overlapping(sorted(tracklets, key=lambda tracklet: tracklet.frames[0])):
-        known = [_appearances(person) for person in people]
-        similarities = [[similarity(tracklet.appearances, theirs) for theirs in known] for tracklet in batch]
+        known = [_looks(person) for person in people]
+        similarities = [[_alike(_looks([tracklet]), theirs) for theirs in known] for tracklet in batch]
         matches = [_find_match(number, batch, people, similarities) for number in range(len(batch))]
         new: list[Person] = []
         for match, tracklet in zip(matches, batch, strict=True):
@@ -56,10 +68,10 @@ def _join_people(people: list[Person]) -> list[Person]:
     count = len(people)
     values = np.zeros((count, count))
     apart = np.zeros((count, count), np.bool_)  # seen at the same time
-    known = [_appearances(person) for person in people]
+    known = [_looks(person) for person in people]
     for one, other in combinations(range(count), 2):
         apart[one, other] = apart[other, one] = any(_overlaps_any(people[one], part) for part in people[other])
-        values[one, other] = values[other, one] = similarity(known[one], known[other])
+        values[one, other] = values[other, one] = _alike(known[one], known[other])
     left = set(range(count))
     while True:
         pairs = [
@@ -104,6 +116,26 @@ def _find_match(
         if n != best and value > limit and any(_overlaps_any(people[n], part) for part in people[best]):
             return None
     return best
+
+
+def _looks(person: Person) -> _Looks:
+    embeddings = [embedding for tracklet in person for embedding in tracklet.embeddings]
+    mean = np.mean(embeddings, axis=0) if embeddings else None
+    return _Looks(_appearances(person), None if mean is None else mean / max(float(np.linalg.norm(mean)), 1e-6))
+
+
+def _alike(one: _Looks, other: _Looks) -> float:
+    """Return how alike two people are, on the scale of `similarity`: `MIN_SIMILARITY` for those who just are one.
+
+    Their embeddings decide where both have one: alike by their looks only, they are not one if the embeddings differ.
+    """
+    looks = similarity(one.appearances, other.appearances)
+    if one.embedding is None or other.embedding is None:
+        return looks
+    cosine = float(one.embedding @ other.embedding)
+    if cosine < SAME_COSINE:
+        return looks if cosine >= OTHER_COSINE else 0.0
+    return max(looks, MIN_SIMILARITY + (1 - MIN_SIMILARITY) * (cosine - SAME_COSINE) / (1 - SAME_COSINE))
 
 
 def _appearances(person: Person) -> list[NDArray[np.float32]]:

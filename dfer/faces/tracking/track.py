@@ -18,7 +18,7 @@ from dfer.faces.tracking.clock import KEYFRAME_S, MAX_GAP_S, Clock
 from dfer.faces.tracking.cuts import CutDetector
 from dfer.faces.tracking.identity import join_tracklets
 from dfer.faces.tracking.smooth import interpolate, smooth
-from dfer.faces.tracking.tracklets import Tracklet, TrackletBuilder, box_centres
+from dfer.faces.tracking.tracklets import Encode, Tracklet, TrackletBuilder, box_centres
 from dfer.records import FaceTrack
 
 MIN_DETECTIONS = 2
@@ -28,7 +28,7 @@ _BLURRED = 0.1
 Frames = Iterable[tuple[int, NDArray[np.uint8]]]
 
 
-def track_faces(frames: Frames, detector: Detector, clock: Clock) -> list[FaceTrack]:
+def track_faces(frames: Frames, detector: Detector, clock: Clock, encode: Encode | None = None) -> list[FaceTrack]:
     """Find all faces of a video and follow each of them.
 
     The detector runs in keyframes: at least every `KEYFRAME_S` seconds, and in the first and last frame of each shot
@@ -42,16 +42,19 @@ def track_faces(frames: Frames, detector: Detector, clock: Clock) -> list[FaceTr
             track.
         detector: finds the faces in one frame.
         clock: when each frame is shown.
+        encode: computes embeddings of faces, by which people are recognised after a cut; None for their looks only.
 
     Returns:
         A track per person, in the order of first appearance. A person who is not clearly the same after a cut or a
         long absence gets a new track. A face must be found in two keyframes, or in one that is far from all others.
         Gaps between detections longer than `MAX_GAP_S` are left out; in shorter ones, `detected` is False.
     """
-    return _tracks(_collect(frames, detector, clock))
+    return _tracks(_collect(frames, detector, clock, encode))
 
 
-def track_main_face(frames: Frames, detector: Detector, clock: Clock, size_hw: tuple[int, int]) -> FaceTrack | None:
+def track_main_face(
+    frames: Frames, detector: Detector, clock: Clock, size_hw: tuple[int, int], encode: Encode | None = None
+) -> FaceTrack | None:
     """Find the face that a video is about, and follow it.
 
     In pictures that are far apart, such as frames sampled from a clip or an album of photos, nobody can be followed by
@@ -63,11 +66,12 @@ def track_main_face(frames: Frames, detector: Detector, clock: Clock, size_hw: t
         detector: finds the faces in one frame.
         clock: when each frame is shown.
         size_hw: height and width of the frames, pixels.
+        encode: as for `track_faces`.
 
     Returns:
         The main face, whose `people` says where another one was taken for it; None if there is no face.
     """
-    builder = _collect(frames, detector, clock)
+    builder = _collect(frames, detector, clock, encode)
     tracks = _tracks(builder)
     main = choose_main_track(tracks, size_hw, clock)
     if main is None or np.count_nonzero(builder.isolated) <= np.count_nonzero(~np.isnan(builder.times_s)) / 2:
@@ -136,9 +140,9 @@ def _fill_in(main: FaceTrack, stand_ins: Sequence[FaceTrack]) -> FaceTrack:
     )
 
 
-def _collect(frames: Frames, detector: Detector, clock: Clock) -> TrackletBuilder:
+def _collect(frames: Frames, detector: Detector, clock: Clock, encode: Encode | None) -> TrackletBuilder:
     """Run the detector in the keyframes."""
-    cuts, builder = CutDetector(), TrackletBuilder(detector, len(clock))
+    cuts, builder = CutDetector(), TrackletBuilder(detector, len(clock), encode)
     previous: tuple[int, NDArray[np.uint8]] | None = None
     since_keyframe_s = 0.0
     for index, frame in frames:

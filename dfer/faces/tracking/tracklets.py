@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -14,6 +15,9 @@ from dfer.faces.detectors import Detector
 from dfer.faces.tracking.appearance import describe_appearance, face_patch, measure_sharpness, similarity
 from dfer.faces.tracking.clock import KEYFRAME_S, MAX_GAP_S
 from dfer.records import Face
+
+# Computes the embedding of a face in a frame, a unit vector; see `dfer.faces.recognition.FaceEncoder.encode`.
+Encode = Callable[[NDArray[np.uint8], Face], NDArray[np.float32] | None]
 
 RESUME_S = 2.0  # a face that reappears in its place within this time is the same one
 # After a longer time, or between frames that lie far apart, it must look like the same one as well: one person reaches
@@ -45,6 +49,7 @@ class Tracklet:
         faces: the detections.
         sharpness: of each detection; see `dfer.faces.tracking.appearance.measure_sharpness`.
         appearances: descriptors of some detections; see `dfer.faces.tracking.appearance.describe_appearance`.
+        embeddings: of the same detections, unit vectors; without an encoder empty.
     """
 
     frames: list[int] = field(default_factory=list)
@@ -54,18 +59,30 @@ class Tracklet:
     faces: list[Face] = field(default_factory=list)
     sharpness: list[float] = field(default_factory=list)
     appearances: list[NDArray[np.float32]] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     _describe_every: int = 1
 
     def add(
-        self, face: Face, frame_rgb: NDArray[np.uint8], *, frame: int, time_s: float, keyframe: int, shot: int
+        self,
+        face: Face,
+        frame_rgb: NDArray[np.uint8],
+        *,
+        frame: int,
+        time_s: float,
+        keyframe: int,
+        shot: int,
+        encode: Encode | None = None,
     ) -> None:
-        """Append a detection."""
+        """Append a detection; `encode` computes its embedding."""
         patch = face_patch(frame_rgb, face)
         if len(self.frames) % self._describe_every == 0:
             if len(self.appearances) == _MAX_APPEARANCES:  # keep every second one
                 self.appearances, self._describe_every = self.appearances[::2], 2 * self._describe_every
+                self.embeddings = self.embeddings[::2]
             if len(self.frames) % self._describe_every == 0:
                 self.appearances.append(describe_appearance(patch))
+                embedding = encode(frame_rgb, face) if encode else None
+                self.embeddings += [] if embedding is None else [embedding]
         self.frames.append(frame)
         self.times_s.append(time_s)
         self.keyframes.append(keyframe)
@@ -91,6 +108,7 @@ class TrackletBuilder:
     Args:
         detector: finds the faces in a frame.
         num_frames: N, number of frames of the source.
+        encode: computes embeddings; None for none.
 
     Attributes:
         tracklets: all tracklets; a face seen in two shots has two.
@@ -99,7 +117,8 @@ class TrackletBuilder:
         isolated: bool [N], whether no other frame is so near that a face must be seen in it as well.
     """
 
-    def __init__(self, detector: Detector, num_frames: int) -> None:
+    def __init__(self, detector: Detector, num_frames: int, encode: Encode | None = None) -> None:
+        self._encode = encode
         self.tracklets: list[Tracklet] = []
         self.keyframes: list[int] = []
         self.times_s = np.full(num_frames, np.nan)
@@ -153,7 +172,9 @@ class TrackletBuilder:
                 self.tracklets.append(tracklet)
                 current.append(tracklet)
             keyframe = len(self.keyframes)
-            tracklet.add(face, frame, frame=index, time_s=now_s, keyframe=keyframe, shot=self._shot)
+            tracklet.add(
+                face, frame, frame=index, time_s=now_s, keyframe=keyframe, shot=self._shot, encode=self._encode
+            )
         self._current = current
 
     def _may_resume(self, tracklet: Tracklet, now_s: float) -> bool:
