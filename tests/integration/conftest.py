@@ -21,7 +21,7 @@ MISSING, NO_VIDEO = "3", "42"  # of the 49 clips; a sad and a happy one of fold 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of this machine's settings, no shipped weights, and an empty folder to work in."""
-    for name in ("DFER_CHECKPOINT", "DFER_DEBUG", "DFER_DETECTOR_WEIGHTS", "DFER_DECODER"):
+    for name in ("DFER_CHECKPOINT", "DFER_DEBUG", "DFER_DETECTOR_WEIGHTS", "DFER_RECOGNITION_WEIGHTS", "DFER_DECODER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("dfer.pretrained.FOLDER", tmp_path / "nothing is shipped")
     monkeypatch.setenv("COLUMNS", "160")  # for programs of their own
