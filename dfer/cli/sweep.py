@@ -146,8 +146,8 @@ def sweep(
     from dfer.cli.outputs import check_outputs, give_result, json_output
     from dfer.reports.sweep import plan_view, sweep_title, sweep_view
     from dfer.sweep import load_sweep, plan_sweep, run_sweep
-    from dfer.sweep.definition import parse_seeds, parse_vary
     from dfer.sweep.results import Collector
+    from dfer.sweep.sweep_file import parse_seeds, parse_vary
 
     part, json_to = parse_shard(shard), json_output(json)
     chosen = None if folds is None else parse_folds(folds, "1") or "all"

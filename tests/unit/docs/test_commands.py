@@ -14,7 +14,8 @@ import typer
 
 from dfer.cli.app import app
 from dfer.recipe import load_recipe, shipped_recipes
-from dfer.sweep.definition import load_sweep, parse_vary
+from dfer.sweep import load_sweep
+from dfer.sweep.sweep_file import parse_vary
 from tests.unit.docs.pages import PAGES, code_blocks, page_name, prose
 
 GROUP: Any = typer.main.get_command(app)

@@ -11,7 +11,8 @@ import yaml
 
 from dfer.errors import UsageError
 from dfer.sweep import load_sweep
-from dfer.sweep.definition import cell_columns, parse_seeds, parse_vary
+from dfer.sweep.definition import cell_columns
+from dfer.sweep.sweep_file import parse_seeds, parse_vary
 
 DFEW = Path("dfew.yaml")
 
