@@ -68,21 +68,26 @@ class JoinedClasses:
         labels: classes of the checkpoint, in its order.
         common: those of them that have clips in the data.
         protocol: what may be answered.
+        merged: class of the checkpoint that is a synonym of a common one, which the data do not tell from it -> that
+            class, as which its answers count; such as calm -> neutral.
     """
 
     names: dict[str, str | None]
     labels: list[str]
     common: list[str]
     protocol: Protocol
+    merged: dict[str, str] = field(default_factory=dict)
 
     def shown(self, protocol: Protocol | None = None) -> list[str]:
         """Return the classes that can be answered under a protocol, by default this one's."""
-        return self.common if (protocol or self.protocol) == RESTRICTED else self.labels
+        if (protocol or self.protocol) == RESTRICTED:
+            return self.common
+        return [label for label in self.labels if label not in self.merged]
 
     @property
     def model_only(self) -> list[str]:
         """The classes of the checkpoint that the data lack."""
-        return [label for label in self.labels if label not in self.common]
+        return [label for label in self.labels if label not in self.common and label not in self.merged]
 
     @property
     def other_protocol(self) -> Protocol | None:
@@ -94,7 +99,8 @@ class JoinedClasses:
     def to_dict(self) -> dict[str, Any]:
         """Return the object `across` of `dfer.evaluation/1`."""
         return {
-            "protocol": self.protocol, "common": self.common, "model_only": self.model_only, "map": self.names
+            "protocol": self.protocol, "common": self.common, "model_only": self.model_only, "map": self.names,
+            "merged": self.merged,
         }  # fmt: skip
 
 
@@ -133,7 +139,9 @@ def join_classes(
         return joined, None
     present = {row.label for row in joined.rows}
     common = [label for number, label in enumerate(info.labels) if number in present]
-    classes = JoinedClasses(names, list(info.labels), common, across.protocol or RESTRICTED)
+    classes = JoinedClasses(
+        names, list(info.labels), common, across.protocol or RESTRICTED, _synonyms(info.labels, common, store)
+    )
     if len(common) < (2 if classes.protocol == RESTRICTED else 1):
         raise DataError(
             f"the data set and the checkpoint have {_count_classes(common)} in common",
@@ -142,6 +150,14 @@ def join_classes(
             "--map a=b joins two of them",
         )
     return joined, classes
+
+
+def _synonyms(labels: Sequence[str], common: Sequence[str], store: Store) -> dict[str, str]:
+    """Return the common class of which each other class of the checkpoint is a synonym, if the data lack that class."""
+    by_our_name = {our_name(label): label for label in reversed(common)}
+    known = {*common, *(_class_named(name, labels) for name in store.info.labels)}
+    others = [label for label in labels if label not in known and our_name(label) in by_our_name]
+    return {label: by_our_name[our_name(label)] for label in others}
 
 
 def _count_classes(common: Sequence[str]) -> str:

@@ -153,7 +153,7 @@ def evaluate_fold(
         change=change,
         mirror=info.mirror if mirror is None else mirror,
     )
-    marks = Marks(info.labels, rows, outputs.logits)
+    marks = Marks(info.labels, rows, outputs.logits, {} if classes is None else classes.merged)
     shown = info.labels if classes is None else classes.shown()
     probabilities, truth = marks.probabilities(answering, shown), marks.truth(shown)
     return FoldEvaluation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,11 +22,13 @@ class Marks:
         labels: C classes of the model.
         rows: the clips, readable or not; their labels are indices into `labels`.
         logits: float32 [N, C] of the N readable clips, in their order.
+        merged: class of the model -> the class as which its answers count, see `dfer.evaluation.across`.
     """
 
     labels: Sequence[str]
     rows: Sequence[ManifestRow]
     logits: NDArray[np.float32] = field(repr=False)
+    merged: Mapping[str, str] = field(default_factory=dict)
 
     def truth(self, shown: Sequence[str]) -> NDArray[np.int64]:
         """Return the true labels of the readable clips as indices into `shown`, int64 [N]."""
@@ -38,8 +40,9 @@ class Marks:
         Raises:
             UsageError: the prior gives none of them a share.
         """
-        columns = self._columns(shown)
-        return under.among(columns).probabilities(self.logits[:, columns])
+        place = self._place(shown)
+        found = under.among(list(place)).probabilities(self.logits[:, list(place)])
+        return found if len(place) == len(shown) else found @ np.eye(len(shown))[list(place.values())]
 
     def counts(self, under: Answering, shown: Sequence[str]) -> PriorCounts:
         """Return the confusion of the answers among the classes `shown`, and their calibration error."""
@@ -52,9 +55,11 @@ class Marks:
             ece=expected_calibration_error(probabilities, truth) if len(truth) else None,
         )
 
-    def _columns(self, shown: Sequence[str]) -> list[int]:
-        return [list(self.labels).index(label) for label in shown]
+    def _place(self, shown: Sequence[str]) -> dict[int, int]:
+        """Return the column of each class that can be answered, in the model's order -> its place among `shown`."""
+        names = [self.merged.get(label, label) for label in self.labels]
+        return {column: list(shown).index(name) for column, name in enumerate(names) if name in shown}
 
     def _places(self, rows: Sequence[ManifestRow], shown: Sequence[str]) -> NDArray[np.int64]:
-        place = {column: number for number, column in enumerate(self._columns(shown))}
+        place = self._place(shown)
         return np.array([place[row.label] for row in rows], np.int64)

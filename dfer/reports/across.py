@@ -35,7 +35,9 @@ def _joined(classes: JoinedClasses) -> str:
     parts = []
     for label in classes.common:
         own = [name for name, joined in classes.names.items() if joined == label]
-        parts.append(label if own == [label] else f"{label} (of {' and '.join(own)})")
+        words = [] if own == [label] else [f"of {' and '.join(own)}"]
+        words += [f"the model's {other} counts as it" for other, to in classes.merged.items() if to == label]
+        parts.append(f"{label} ({'; '.join(words)})" if words else label)
     return ", ".join(parts)
 
 
@@ -44,7 +46,7 @@ def _protocol(evaluation: Evaluation, classes: JoinedClasses) -> str:
     if classes.protocol == RESTRICTED:
         text = f"protocol restricted: only the {len(classes.common)} common classes can be answered, not {lacking}"
     else:
-        count = len(classes.labels)
+        count = len(classes.shown())
         text = f"protocol open: all {count} classes of the model can be answered; wrong in any case: {lacking}"
     counts = [fold.under_other_protocol for fold in evaluation.folds]
     known = [count for count in counts if count is not None]

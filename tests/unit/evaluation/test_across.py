@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dfer.errors import DataError, UsageError
-from dfer.evaluation.across import OPEN, RESTRICTED, Across, join_classes, parse_class_map
+from dfer.evaluation.across import OPEN, RESTRICTED, Across, Protocol, join_classes, parse_class_map
 from dfer.evaluation.compare import compare
 from dfer.evaluation.compared_runs import read_runs
 from dfer.evaluation.evaluate import evaluate
@@ -202,6 +202,7 @@ class TestProtocols:
             "common": ["happy", "sad"],
             "model_only": ["neutral"],
             "map": {"joy": "happy", "contempt": None, "sadness": "sad"},
+            "merged": {},
         }
         assert values["folds"]["1"]["left_out"] == {"contempt": 3}
         assert values["folds"]["1"]["other_protocol"]["protocol"] == "open"
@@ -248,6 +249,28 @@ class TestProtocols:
         assert {method.metrics["war"].value for method in comparison.methods} == {
             comparison.methods[0].metrics["war"].value
         }
+
+    @pytest.mark.parametrize("protocol", [RESTRICTED, OPEN])
+    def test_two_classes_of_the_model_that_are_one_of_the_data(self, protocol: Protocol, tmp_path: Path) -> None:
+        store = renamed_store(tmp_path / "other", ["neu", "joy", "contempt"])
+        task = FoldTask(1, checkpoint(tmp_path, ["neutral", "calm", "happy"]), store.root)
+        result = evaluate([task], device="cpu", across=Across(protocol=protocol))
+        (fold,) = result.folds
+        assert fold.labels == ["neutral", "happy"]
+        assert result.to_dict()["across"]["merged"] == {"calm": "neutral"}
+        assert result.to_dict()["across"]["model_only"] == []
+        odds = np.exp(fold.logits.astype(float))
+        expected = np.stack([odds[:, 0] + odds[:, 1], odds[:, 2]], 1) / odds.sum(1, keepdims=True)
+        assert fold.probabilities == pytest.approx(expected)
+        assert fold.under_other_protocol is None
+        assert "neutral (of neu; the model's calm counts as it)" in across_remarks(result)[0]
+
+    def test_classes_that_the_data_tell_apart_stay_two(self, tmp_path: Path) -> None:
+        store = renamed_store(tmp_path / "other", ["neutral", "joy", "calm"])
+        task = FoldTask(1, checkpoint(tmp_path, ["neutral", "calm", "happy"]), store.root)
+        result = evaluate([task], device="cpu", across=Across({"calm": None}))
+        assert result.to_dict()["across"]["merged"] == {}
+        assert result.to_dict()["across"]["model_only"] == ["calm"]
 
     def test_a_prior_without_a_share_of_the_common_classes_is_refused(self) -> None:
         answering = Answering("mine.yaml", shift=np.array([0.0, -np.inf, -np.inf]))
