@@ -12,8 +12,16 @@ from dfer.errors import UsageError
 from dfer.faces.detectors import AUTO, DETECTORS, FALLBACK, PREFERRED, require_detector_name
 from dfer.shares import BALANCED, DATASET_COUNTS, TRAINING
 
-OUTPUT, WHICH, COMPUTE, FACES, ANSWERS = "Output", "Selection", "Compute", "Faces", "Answers"
+OUTPUT, WHICH, COMPUTE, FACES, ANSWERS, LIVE = "Output", "Selection", "Compute", "Faces", "Answers", "Live"
 ACROSS = "Data with other classes"
+
+
+class ViewKind(str, Enum):
+    """Places to show a stream."""
+
+    auto = "auto"
+    window = "window"
+    terminal = "terminal"
 
 
 class EngineKind(str, Enum):

@@ -26,6 +26,7 @@ from dfer.cli.hiding import HideKind
 from dfer.cli.options import (
     COMPUTE,
     FACES,
+    LIVE,
     OUTPUT,
     DetectorOption,
     DetectorWeightsOption,
@@ -39,6 +40,7 @@ from dfer.cli.options import (
     PriorOption,
     RecognitionWeightsOption,
     TimeoutOption,
+    ViewKind,
     parse_shard,
 )
 from dfer.faces.detectors import AUTO
@@ -67,12 +69,13 @@ class FacesKind(str, Enum):
 
 def predict(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT",
             help="Videos, frame folders, images, folders of these at any depth, quoted patterns, URLs; - is stdin.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -149,8 +152,29 @@ def predict(
     ] = None,
     duration: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="SECONDS", help="Of a stream, such as rtsp://..., record this much and answer."),
+        typer.Option(min=0.1, metavar="SECONDS", help="Take this much of a stream or camera."),
     ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|DEVICE",
+            help="Answer while this camera runs, without an INPUT; a video file plays in its place in real time.",
+            rich_help_panel=LIVE,
+        ),
+    ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Show the camera, stream or video with its answers, as it plays.", rich_help_panel=LIVE
+        ),
+    ] = False,
+    view: Annotated[
+        ViewKind,
+        typer.Option(
+            help="Show it in a window or on the terminal; [bold]auto[/bold]: a window if there is a display.",
+            rich_help_panel=LIVE,
+        ),
+    ] = ViewKind.auto,
     images: Annotated[
         ImagesKind,
         typer.Option(
@@ -211,6 +235,7 @@ def predict(
     from dfer.cli.pages import PageReport
     from dfer.cli.people import Who
     from dfer.cli.saving import plan_saving, save_answers
+    from dfer.cli.watching import watch_source
     from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
@@ -228,6 +253,38 @@ def predict(
 
     if quiet:
         be_quiet()
+    options: dict[str, Any] = {
+        "detector": detector,
+        "detector_weights": detector_weights,
+        "recognition_weights": recognition_weights,
+        "device": device.value,
+        "faces": faces.value,
+        "stride": stride,
+        "window": window,
+        "prior": prior,
+        "mirror": mirror,
+        "fps": fps,
+        "bin": bin,
+        "smooth": smooth,
+    }
+    if camera is not None or live:
+        others = {
+            "--video": video, "--plot": plot, "--summary": summary, "--save": save, "--report": report, "--bin": bin,
+            "--names": names, "--merge": merge, "--people": people, "--shard": shard, "--raw": raw,
+        }  # fmt: skip
+        watch_source(
+            inputs or (),
+            camera,
+            checkpoint=checkpoint,
+            options=options,
+            outputs=(csv_output(csv), json_output(json)),
+            view=view if live else None,
+            seconds=duration,
+            refused=[name for name, value in others.items() if value],
+        )
+        return
+    if not inputs:
+        raise UsageError("missing argument: INPUT", hint="dfer predict clip.mp4, or --camera 0")
     part = parse_shard(shard)
     found, notices = find_inputs(inputs, images=images.value)
     if len(found) > 1 and (video or plot):
@@ -263,20 +320,6 @@ def predict(
     ):
         if any(item.is_stdin for item in found):
             found = keep_standard_input(found, fetched.enter_context(standard_input(form)))
-        options: dict[str, Any] = {
-            "detector": detector,
-            "detector_weights": detector_weights,
-            "recognition_weights": recognition_weights,
-            "device": device.value,
-            "faces": faces.value,
-            "stride": stride,
-            "window": window,
-            "prior": prior,
-            "mirror": mirror,
-            "fps": fps,
-            "bin": bin,
-            "smooth": smooth,
-        }
         predictor = Predictor(checkpoint, **options)
         note(describe_checkpoint(predictor.checkpoint, predictor.info))
         if predictor.encoder:

@@ -24,12 +24,18 @@ def csv_text(predictions: Sequence[Prediction], *, header: bool = True) -> str:
     """
     labels = all_labels(predictions)
     text = io.StringIO()
+    text.write(csv_header(labels) if header else "")
     writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(column_names(labels))
     for prediction in predictions:
         for row in prediction_rows(prediction, labels):
             writer.writerow([_cell(name, value) for name, value in row.items()])
+    return text.getvalue()
+
+
+def csv_header(labels: Sequence[str]) -> str:
+    """Return the line with the names of the columns."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(column_names(labels))
     return text.getvalue()
 
 

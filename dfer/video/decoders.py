@@ -48,7 +48,7 @@ def decode_pyav(probe: Probe, num_threads: int = 1) -> Decode:
                 if index in indices:
                     # A stream may change its resolution: all frames are resized to the first one's.
                     rgb = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-                    yield index, _rotated(rgb, probe.rotation)
+                    yield index, rotate_frame(rgb, probe.rotation)
                 if index >= wanted[-1]:
                     return
 
@@ -126,5 +126,6 @@ def _advance(reader: Any, position: int, target: int, must_read: set[int]) -> in
     return end - position
 
 
-def _rotated(rgb: Frame, rotation: int) -> Frame:
+def rotate_frame(rgb: Frame, rotation: int) -> Frame:
+    """Return a frame rotated by 0, 90, 180 or 270 degrees clockwise."""
     return rgb if rotation == 0 else np.asarray(cv2.rotate(rgb, _CLOCKWISE[rotation]), np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -90,6 +90,11 @@ class Tracklet:
         self.faces.append(face)
         self.sharpness.append(measure_sharpness(patch))
 
+    def keep_last(self, count: int) -> None:
+        """Forget all detections but the last ones, two at least, which is enough to go on."""
+        for values in (self.frames, self.times_s, self.keyframes, self.shots, self.faces, self.sharpness):
+            del values[: -max(count, 2)]
+
     def expected_box(self, time_s: float) -> NDArray[np.float64]:
         """Extrapolate the face's box [4] from its last two detections."""
         last = self.faces[-1].box_xyxy.astype(np.float64)
@@ -129,6 +134,11 @@ class TrackletBuilder:
         self._since_search = 0
         self._last = -1  # the frame before
         self._is_far = True  # whether the frame before it is far from it
+
+    @property
+    def current(self) -> Sequence[Tracklet]:
+        """The tracklets of this shot that may go on."""
+        return self._current
 
     def add_frame(self, index: int, step_s: float) -> None:
         """Note the next frame.
