@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfer.deployment.companions import COMPANIONS, MARK
 from tests.hostile.cases import Case, Ending
 from tests.hostile.material import Material
 from tests.hostile.pool import Pool
@@ -30,15 +31,18 @@ class Job:
         arguments: of the program.
         result: the state of the outputs in a folder, equal for equal results.
         whole: files that are as they were or new at any time.
+        earlier: the beginning of their content before.
     """
 
     arguments: list[str]
     result: Callable[[Path], object]
     whole: Sequence[str]
+    earlier: str = "earlier"
 
 
 def jobs(material: Material) -> dict[str, Job]:
     """Return the commands, by name."""
+    exported = ["out.onnx", *(f"out{ending}" for ending in COMPANIONS)]
     detect = ["--checkpoint", str(material.checkpoint), "--detector", "haar"]
     store = ["preprocess", "dfew", str(material.raw), "--out", "store", "--detector", "haar", "--engine", "inline"]
     train = ["train", str(material.recipe), "train.save_minutes=0.0005", "--device", "cpu", "--out", "run"]
@@ -52,8 +56,9 @@ def jobs(material: Material) -> dict[str, Job]:
         ),
         "export": Job(
             ["export", str(material.checkpoint), "--out", "out.onnx"],
-            lambda folder: (folder / "out.onnx").stat().st_size,
-            ["out.onnx"],
+            lambda folder: [(folder / name).stat().st_size for name in exported],
+            exported,
+            MARK.decode(),
         ),
     }
 
@@ -75,7 +80,7 @@ def interrupt(job: Job, kind: str, folder: Path, pool: Pool) -> dict[str, list[s
     def once(number: int) -> None:
         place, share = folder / f"moment{number:02}", (number + 0.5) / MOMENTS
         place.mkdir()
-        earlier = {name: f"earlier {name}".encode() for name in job.whole if not name.startswith("store/")}
+        earlier = {name: f"{job.earlier} {name}".encode() for name in job.whole if not name.startswith("store/")}
         disturbance: dict[str, float] = {"file_limit": int(largest * share**3)}
         if kind != "full disk":
             by = signal.SIGKILL if kind == "kill -9" else signal.SIGTERM
