@@ -25,7 +25,8 @@ EXAMPLES = (
     "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, "
     "[bold]dfer bench identity anna.mp4 ben.mp4[/bold] who is who, [bold]dfer bench train[/bold] training, "
     "[bold]dfer bench feed[/bold] reading clips, "
-    "[bold]dfer bench step[/bold] traces a training step on a GPU that need not be there."
+    "[bold]dfer bench step[/bold] traces a training step on a GPU that need not be there, "
+    "[bold]dfer bench export[/bold] measures ONNX files."
 )
 PREPROCESS_EXAMPLES = (
     "Examples: [bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold], or, with generated clips, "
@@ -41,6 +42,7 @@ TRAIN_EXAMPLES = (
     "[bold]dfer bench train --frame-counts counts.csv --json bench.json[/bold]\n\n"
     "[bold]dfer bench train model.attention=joint train.compile=off[/bold] measures another model."
 )
+EXPORT_EXAMPLES = "Example: [bold]dfer bench export default --calibration data/faces[/bold]"
 STEP_EXAMPLES = "Example: [bold]dfer bench step recipes/dfew.yaml train.batch_size=256[/bold]"
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 JsonOption = Annotated[
@@ -176,6 +178,30 @@ def identity(
         on_step=note,
     )
     give_result(json_to, result, lambda: identity_bench_table(result))
+
+
+@app.command("export", epilog=EXPORT_EXAMPLES)
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="[CHECKPOINT]", help="A checkpoint of dfer, or [bold]default[/bold].")
+    ] = Path("default"),
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="DATA", help="A store to calibrate and measure int8 models with.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 5.0,
+    json: JsonOption = None,
+) -> None:
+    """Measure a model's ONNX forms beside torch: size, speed, and agreement of the int8 ones with float32."""
+    from dfer.bench.exported import bench_exported
+    from dfer.cli.console import note
+    from dfer.cli.outputs import check_outputs, give_result, json_output
+    from dfer.reports.benchmarks import export_bench_table
+    from dfer.runs import find_checkpoint
+
+    json_to = json_output(json)
+    check_outputs(json_to, inputs=[find_checkpoint(checkpoint), calibration])
+    result = bench_exported(checkpoint, data=calibration, seconds=seconds, on_step=note)
+    give_result(json_to, result, lambda: export_bench_table(result))
 
 
 @app.command("train", epilog=TRAIN_EXAMPLES)

@@ -13,7 +13,7 @@ from dfer.faces.align import require_same_alignment
 from dfer.model.checkpoint import CheckpointInfo
 from dfer.store import Store, open_store, read_clip
 
-CALIBRATING, MEASURING = 32, 100
+CALIBRATING, MEASURING = 32, 64
 _FEWEST = 4
 
 
@@ -38,7 +38,16 @@ def read_clips(
     chosen = [usable[number] for number in evenly_spread(len(usable), CALIBRATING + MEASURING)]
     every = max(len(chosen) // CALIBRATING, 2)
     clips = [_read(store, clip_id, info, num_frames) for clip_id in chosen]
-    return clips[::every][:CALIBRATING], [clip for number, clip in enumerate(clips) if number % every]
+    calibrating = clips[::every][:CALIBRATING]
+    return _pack_stills(calibrating, num_frames), [clip for number, clip in enumerate(clips) if number % every]
+
+
+def _pack_stills(clips: list[NDArray[np.uint8]], num_frames: int) -> list[NDArray[np.uint8]]:
+    """Return stills as few clips: a still by itself would be the same frame `num_frames` times."""
+    if any(len(clip) > 1 for clip in clips):
+        return clips
+    stills = np.concatenate(clips)
+    return [stills[start : start + num_frames] for start in range(0, len(stills), num_frames)]
 
 
 def _read(store: Store, clip_id: str, info: CheckpointInfo, num_frames: int) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -59,14 +60,10 @@ def companion_texts(paths: Mapping[str, Path], out: Path, facts: Mapping[str, An
     """
     names = {
         "model": out.name,
-        "model_url": f"./{_quoted(out.name)}",
-        "model_file": escape_markdown(printable(out.name)),
-        "name": printable(out.stem),
-        "python": printable(paths[".example.py"].name),
-        "module": printable(paths[".example.mjs"].name),
-        "module_url": f"./{_quoted(paths['.example.mjs'].name)}",
-        "page_name": printable(paths[".example.html"].name),
-        "page_url": _quoted(paths[".example.html"].name),
+        "python": paths[".example.py"].name,
+        "module": paths[".example.mjs"].name,
+        "page": paths[".example.html"].name,
+        "name": out.stem,
         "web_version": WEB_VERSION,
     }
     return {
@@ -75,9 +72,13 @@ def companion_texts(paths: Mapping[str, Path], out: Path, facts: Mapping[str, An
     }
 
 
-def _quoted(name: str) -> str:
-    """Return a file name as a part of an address."""
-    return quote(name, errors="surrogateescape")
+def _shown(text: object) -> str:
+    """Return a text on one line, for comments."""
+    return printable(str(text), keep="")
+
+
+def _shown_in_docstring(text: object) -> str:
+    return _shown(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _beginning(path: Path) -> bytes:
@@ -95,6 +96,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["python"] = json.dumps  # of a text, a literal that Python reads too
-    environment.filters["md"] = lambda text: escape_markdown(printable(str(text), keep=""))
+    environment.filters |= {
+        "python": json.dumps,  # of a text, a literal that Python reads too
+        "md": lambda text: escape_markdown(_shown(text)),
+        "shown": _shown,
+        "doc": _shown_in_docstring,
+        "shell": lambda name: shlex.quote(_shown(name)),
+        "url": lambda name: quote(name, errors="surrogateescape"),
+    }
     return environment

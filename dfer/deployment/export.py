@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dfer.deployment.clips import read_clips
 from dfer.deployment.companions import companion_paths, companion_texts
 from dfer.deployment.metadata import FLOAT32, describe, template_of, window_s
-from dfer.deployment.quantise import DYNAMIC, STATIC, Agreement, quantise
+from dfer.deployment.quantise import DYNAMIC, STATIC, Agreement, answer, quantise
 from dfer.errors import UsageError
 from dfer.model.checkpoint import describe_checkpoint
 from dfer.model.export import (
@@ -128,7 +128,7 @@ def _write_model(
         # Not the place of the file itself: that would be read and written at once.
         with atomic_path(file) as quantised:
             quantise(file, quantised, calibrating)
-            agreement = Agreement(file, quantised, measuring) if measuring else None
+            agreement = Agreement.of(answer(file, measuring), answer(quantised, measuring)) if measuring else None
     result = ExportResult(file.stat().st_size / 1e6, OPSET, difference, count)
     return Exported(result, precision, full, agreement, companions)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -120,6 +121,7 @@ def _reported(where: Path) -> Iterator[None]:
         root.setLevel(former)
 
 
+@dataclass(frozen=True)
 class Agreement:
     """The agreement of two files of one model on the same clips.
 
@@ -130,12 +132,17 @@ class Agreement:
         mean: mean absolute difference of a probability.
     """
 
-    def __init__(self, one: Path, other: Path, clips: Sequence[Crops]) -> None:
-        answers = [_answers(path, clips) for path in (one, other)]
-        difference = np.abs(answers[0] - answers[1])
-        self.clips = len(clips)
-        self.same = float(np.mean(answers[0].argmax(1) == answers[1].argmax(1)))
-        self.largest, self.mean = float(difference.max()), float(difference.mean())
+    clips: int
+    same: float
+    largest: float
+    mean: float
+
+    @classmethod
+    def of(cls, one: NDArray[np.float32], other: NDArray[np.float32]) -> Agreement:
+        """Compare probabilities, float32 [N, C] each."""
+        difference = np.abs(one - other)
+        same = float(np.mean(one.argmax(1) == other.argmax(1)))
+        return cls(len(one), same, float(difference.max()), float(difference.mean()))
 
     def __str__(self) -> str:
         return (
@@ -144,6 +151,7 @@ class Agreement:
         )
 
 
-def _answers(path: Path, clips: Sequence[Crops]) -> NDArray[np.float32]:
+def answer(path: Path, clips: Sequence[Crops]) -> NDArray[np.float32]:
+    """Return an exported model's probabilities, float32 [N, C], of clips uint8 [T, S, S, 3], each by itself."""
     session = open_session(path)
     return np.concatenate([session.run([PROBABILITIES], {CROPS: clip[None]})[0] for clip in clips])

@@ -137,6 +137,31 @@ def detectors_bench_table(result: dict[str, Any]) -> Table:
     )
 
 
+def export_bench_table(result: dict[str, Any]) -> Table:
+    """Return sizes, speeds and agreement of exported models.
+
+    Args:
+        result: `dfer.bench.export/1`.
+    """
+    table = new_table(result["machine"])
+    table.add_column("", no_wrap=True)
+    for heading in ("MB", "load\ns", "ms a\nwindow", "x\ntorch", "same\nlabel", "max.\ndiff.", "mean\ndiff."):
+        table.add_column(heading, justify="right")
+    for row in result["cases"]:
+        table.add_row(
+            row["name"],
+            *("" if row[key] is None else f"{row[key]:.1f}" for key in ("megabytes", "load_s", "window_ms")),
+            f"{row['relative']:.2f}",
+            "" if row["same_label"] is None else f"{row['same_label']:.1%}",
+            *("" if row[key] is None else f"{row[key]:.3f}" for key in ("largest_difference", "mean_difference")),
+        )
+    mirrored = ", each with its mirror image" if result["mirror"] else ""
+    notes = [f"a window: {pluralize(result['frames'], 'frame')}{mirrored}; {pluralize(result['threads'], 'thread')}"]
+    if result["clips"]:
+        notes.append(f"labels and probabilities beside float32, over {pluralize(result['clips'], 'clip')}")
+    return with_notes(table, notes)
+
+
 def memory_table(result: dict[str, Any]) -> Table:
     """Return a worker's memory over a long video, or over many small clips.
 

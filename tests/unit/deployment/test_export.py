@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,18 @@ def test_an_earlier_export_is_replaced_and_nothing_else(tiny_checkpoint: Path, t
     own.unlink()
     export_model(tiny_checkpoint, out)
     assert "labels" in (tmp_path / "tiny.README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["we ird 'x' ä", 'a"""b\\N', "two\nlines", "<b>&amp;#?%41", "`$(id)`", "x" * 200])
+def test_any_name_of_a_file(tiny_checkpoint: Path, traced: None, stripes: Store, tmp_path: Path, name: str) -> None:
+    outcome = export_model(tiny_checkpoint, tmp_path / f"{name}.onnx")
+    assert len(outcome.companions) == 4
+    (example,) = (path for path in outcome.companions if path.suffix == ".py")
+    np.save(tmp_path / "crop.npy", read_clip(stripes.clip_path("c0"))[0])
+    ended = subprocess.run(
+        [sys.executable, example, tmp_path / "crop.npy"], capture_output=True, timeout=60, check=True
+    )
+    assert list(json.loads(ended.stdout)) == LABELS
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])

@@ -201,10 +201,10 @@ def test_the_graph_depends_on_no_data_and_takes_any_batch(name: str) -> None:
     torch.testing.assert_close(program.module()(clips(3)), model(clips(3)))
 
 
-# Each operator that no other model has: attention after a ResNet, a GRU, convolutions over time.
-@pytest.mark.parametrize("name", ["former_dfer", "resnet18_gru", "r2plus1d_18"])
+@pytest.mark.parametrize("name", BASELINES)
 def test_onnx_gives_the_same_logits(name: str, tmp_path: Path) -> None:
-    model = small(name, num_frames=2, stem_width=2, **({"heads": 2} if name == "former_dfer" else {}))
+    sizes = {"vit_b": {"depth": 1}, "former_dfer": {"stem_width": 2, "heads": 2}}.get(name, {"stem_width": 2})
+    model = small(name, num_frames=2, **sizes)
     info = CheckpointInfo(
         name, model.config.model_dump(), ["a", "b", "c"], alignment_settings(48), 48, 2, 0.4, {}, "", "last", 1, {}, "0"
     )
