@@ -21,6 +21,7 @@ from dfer.cli import (
     demo,
     doctor,
     evaluate,
+    explain,
     export,
     predict,
     preprocess,
@@ -102,6 +103,7 @@ _add("relabel", relabel.relabel, PIPELINE, relabel.EXAMPLES)
 _add("preprocess", preprocess.preprocess, PIPELINE, preprocess.EXAMPLES)
 _add("train", train.train, PIPELINE, train.EXAMPLES)
 _add("eval", evaluate.evaluate, PIPELINE, evaluate.EXAMPLES)
+_add("explain", explain.explain, PIPELINE, explain.EXAMPLES)
 _add("compare", compare.compare, PIPELINE, compare.EXAMPLES)
 _add("sweep", sweep.sweep, PIPELINE, sweep.EXAMPLES)
 _add("published", published.published, PIPELINE, published.EXAMPLES)

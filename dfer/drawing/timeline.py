@@ -80,7 +80,7 @@ def draw_timeline(
             _add_legend(body, labels, columns, theme if any(lane.unsure for lane in lanes) else None)
         else:
             _write_no_face(panels[0], theme)
-        _mark_time(panels[-1], total)
+        mark_time(panels[-1], total)
     return figure
 
 
@@ -136,7 +136,8 @@ def _add_legend(body: SubFigure, labels: Sequence[str], columns: int, unsure: Th
     body.legend(handles=in_rows, loc="outside upper left", ncols=columns, handlelength=0.9, handleheight=0.9)
 
 
-def _mark_time(axes: Axes, total: float) -> None:
+def mark_time(axes: Axes, total: float) -> None:
+    """Set the limits and ticks of an axis of time, of a video of `total` seconds; 0 for an image."""
     axes.set_xlim(0, total or 1.0)
     if not total:
         axes.set_xticks([])
