@@ -52,7 +52,10 @@ def evaluate(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Folder for tables (Markdown, LaTeX) and confusion plots.", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Folder for tables, plots and the hardest clips.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DataError, DferError, UsageError
 from dfer.evaluation.across import Across, JoinedClasses, count_left_out, join_classes, tested_rows, trained_store
+from dfer.evaluation.features import choose_features
 from dfer.evaluation.inference import Change, evaluation_loader, run_clips
 from dfer.evaluation.keep import keep_answers
 from dfer.evaluation.marks import Marks
@@ -172,6 +173,8 @@ def evaluate_fold(
         left_out=left_out,
         under_other_protocol=_under_other_protocol(marks, answering, classes),
         intra_inter_ratio=_ratio(outputs.features, truth),
+        features=choose_features(outputs.features),
+        data=store.root,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from dfer.errors import DferError
 from dfer.evaluation.across import TEST_ONLY, JoinedClasses
+from dfer.evaluation.features import ClipFeatures
 from dfer.evaluation.metrics import per_class_recall, uar, war
 from dfer.records import Selection, Split
 from dfer.store.manifest import ManifestRow
@@ -88,6 +90,8 @@ class FoldEvaluation(PriorCounts):
         under_other_protocol: the result under `classes.other_protocol`; None where that would be the same.
         others: the results under other priors, where the checkpoint knows its own.
         intra_inter_ratio: see `dfer.evaluation.metrics`; None where it is not defined.
+        features: of readable clips; None where they are not kept.
+        data: the store; None where it is not known.
     """
 
     fold: int
@@ -104,6 +108,8 @@ class FoldEvaluation(PriorCounts):
     under_other_protocol: ClassCounts | None = None
     others: list[PriorCounts] = field(default_factory=list)
     intra_inter_ratio: float | None
+    features: ClipFeatures | None = field(default=None, repr=False)
+    data: Path | None = None
 
     @property
     def war_readable(self) -> float | None:

@@ -15,6 +15,7 @@ from dfer.drawing.tables import escape_latex, escape_markdown, markdown_table, n
 from dfer.evaluation.results import ClassCounts, Evaluation, FoldEvaluation
 from dfer.records import BEST_ON_TEST, BEST_ON_TEST_NOTE
 from dfer.reports.across import across_remarks
+from dfer.reports.evaluation_figures import write_evaluation_figures
 from dfer.runtime.files import write_text
 from dfer.runtime.formatting import MISSING, percent, pluralize
 from dfer.shares import TRAINING
@@ -92,7 +93,9 @@ def evaluation_notes(evaluation: Evaluation) -> list[str]:
 
 
 def write_evaluation_report(evaluation: Evaluation, out: Path) -> None:
-    """Write README.md, table.tex, and a confusion matrix of each fold and, of several folds, of all together.
+    """Write README.md, table.tex, a confusion matrix of each fold and, of several folds, of all, and further figures.
+
+    These are a reliability diagram, precision over recall, each fold's features, and the hardest clips.
 
     Args:
         evaluation: the results.
@@ -118,6 +121,7 @@ def write_evaluation_report(evaluation: Evaluation, out: Path) -> None:
         for suffix in (".png", ".pdf"):
             save_figure(figure, out / f"{stem}{suffix}")
         text += f"\n### Confusion matrix, {name}\n\n![confusion matrix, {name}]({stem}.png)\n"
+    text += write_evaluation_figures(evaluation, out)
     write_text(out / "table.tex", evaluation_latex(evaluation))
     write_text(out / "README.md", text)
 
