@@ -30,6 +30,7 @@ DOWNLOADED, STREAMED = ("http", "https"), ("rtsp", "rtsps", "rtmp", "rtmps")
 TIMEOUT_S = 30.0  # without a byte
 _SCHEME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+.-")
 _BLOCK_BYTES = 1 << 18
+_LEAD_S = 1  # by which decoding is said to come before showing
 # What FFmpeg may open on behalf of a stream: no file, no pipe, no other process.
 _PROTOCOLS = ("rtsp", "rtmp", "rtmps", "http", "https", "tcp", "tls", "udp", "rtp", "crypto", "httpproxy")
 _STREAM_FORMATS = ("rtsp", "sdp", "rtp", "hls", "flv", "live_flv", "mpegts", "mov", "webvtt", *FORMATS)
@@ -216,18 +217,24 @@ def record(url: str, path: Path, *, seconds: float | None, on_progress: Progress
         with open_stream(url) as source, av.open(str(path), "w", format="matroska") as target:
             stream = find_video_stream(source, Path(where))
             copy = target.add_stream_from_template(stream)
-            begun: float | None = None
+            first: int | None = None
             for packet in source.demux(stream):
-                if packet.dts is None or (begun is None and not packet.is_keyframe):
+                if not packet.size or (first is None and not packet.is_keyframe):
                     continue
-                time_s = float(packet.dts * packet.time_base)
-                begun = time_s if begun is None else begun
-                if seconds is not None and time_s - begun >= seconds:
+                if first is None:  # the first packet of RTP may have no timestamp
+                    packet.pts = first = packet.pts or 0
+                    decoded = first - round(_LEAD_S / packet.time_base)
+                if packet.pts is None:
+                    continue
+                if seconds is not None and float((packet.pts - first) * packet.time_base) >= seconds:
                     break
                 meter.add(packet.size)
+                # RTP does not say when B-frames are decoded; the container wants it to grow, and does not keep it.
+                decoded = packet.dts if packet.dts is not None and packet.dts > decoded else decoded + 1
+                packet.dts = min(decoded, packet.pts)
                 packet.stream = copy
                 target.mux(packet)
     except (av.FFmpegError, ValueError) as error:
         raise VideoError(f"cannot read the stream: {describe_error(error)}", where=where) from error
-    if begun is None:
+    if first is None:
         raise VideoError("the stream has no frame", where=where)

@@ -12,6 +12,7 @@ import pytest
 from dfer.errors import VideoError
 from dfer.video import VideoWriter
 from dfer.video.live import LiveSource, drop_share
+from tests.rtsp import playing
 
 FRAMES, FPS = 30, 60
 
@@ -40,6 +41,15 @@ def test_a_file_plays_in_real_time(clip: Path, is_camera: bool) -> None:
     for frame in frames:  # each frame is what was shown then
         assert frame.rgb.mean() == pytest.approx(8 * frame.time_s * FPS, abs=4)
         assert frame.came_s - begun >= frame.time_s - 0.01
+
+
+def test_a_stream_comes_as_it_is_sent(clip: Path) -> None:
+    with playing(clip, pause_s=0.01) as url, LiveSource(url, is_camera=False) as source:
+        frames = list(source.frames())
+    assert source.name == url
+    assert source.came == FRAMES
+    times = [frame.time_s for frame in frames]
+    assert times == sorted(set(times))
 
 
 def test_who_is_slow_gets_the_latest_frame(clip: Path) -> None:

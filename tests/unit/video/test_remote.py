@@ -11,6 +11,7 @@ import pytest
 from dfer.errors import UsageError, VideoError
 from dfer.video import VideoWriter, open_frames
 from dfer.video.remote import check_url, fetch, public_url, url_name, url_scheme
+from tests.rtsp import playing
 from tests.servers import SECRET, serving
 
 
@@ -104,6 +105,26 @@ class TestPlaylists:
         with pytest.raises(VideoError, match=r"cannot read the stream|has no frame|no video stream"):
             fetch(f"{address}/list.m3u8", tmp_path / "here")
         assert not any("Authorization" in line for line in log)
+
+
+def test_a_stream_is_recorded_until_it_ends_or_its_time_is_over(
+    served: tuple[str, list[str], Path], tmp_path: Path
+) -> None:
+    with playing(served[2] / "clip.mp4") as url:
+        fetch(url, tmp_path / "whole", seconds=60)
+        fetch(url, tmp_path / "part", seconds=0.8)
+    whole, part = open_frames(tmp_path / "whole"), open_frames(tmp_path / "part")
+    assert (whole.num_frames, whole.warnings) == (40, [])
+    assert whole.times_s == pytest.approx(np.arange(40) / 25, abs=2e-3)
+    shades = [int(frame.mean()) for _, frame in whole.iter_frames()]
+    assert np.abs(np.array(shades) - np.arange(40)).max() <= 3
+    assert 15 <= part.num_frames <= 22
+
+
+def test_a_stream_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="cannot read the stream: Connection refused") as caught:
+        fetch("rtsp://anna:secret@127.0.0.1:9/a", tmp_path / "here", seconds=1)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_page_is_no_video(served: tuple[str, list[str], Path], tmp_path: Path) -> None:
