@@ -13,6 +13,7 @@ from dfer.cli.outputs import Output
 from dfer.errors import VideoError
 from dfer.prediction.inputs import Input
 from dfer.records import Prediction
+from dfer.records.people import reset_people
 from dfer.reports.page_folder import INDEX, Place, plan_pages, read_summary, refuse_foreign, write_page
 from dfer.reports.thumbnails import face_thumbnails
 from dfer.reports.video_page import Shown, page_key
@@ -87,7 +88,7 @@ class PageReport:
         size_wh = frames.size_hw[1], frames.size_hw[0]
         if self._hide:
             return Shown(no_media="The video is left out, so that no face is shown.", size_wh=size_wh)
-        thumbnails = face_thumbnails(prediction, frames)
+        thumbnails = face_thumbnails(reset_people(prediction), frames)  # the page can split merged faces up
         if prediction.num_frames == 1 and frames.path.suffix.lower() in _SHOWN_IMAGES:
             return Shown(_address(frames.path, self.folder), _MOVED, size_wh, 0.0, thumbnails)
         if frames.media is not None and frames.media.is_played(frames.path):

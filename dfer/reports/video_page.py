@@ -15,6 +15,7 @@ from dfer.drawing.pages import data_uri
 from dfer.drawing.player import Download, PlayerPage
 from dfer.drawing.style import UNSURE_COLOR, emotion_color, ink_on
 from dfer.records import FacePrediction, Prediction
+from dfer.records.people import people_of, reset_people
 from dfer.records.summary import summarise_face
 from dfer.reports.prediction_rows import csv_text
 from dfer.runtime.formatting import clock, pluralize
@@ -138,11 +139,18 @@ def summarise_video(prediction: Prediction, key: str) -> VideoSummary:
 
 
 def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
-    """Return the values that `player_logic.js` unpacks: a column for each value of the segments, in whole numbers."""
+    """Return the values that `player_logic.js` unpacks: a column for each value of the segments, in whole numbers.
+
+    Merged faces are split up again, and `merges` has their groups, so that the page can undo what the user said.
+    """
+    people, prediction = people_of(prediction), reset_people(prediction)
+    order = [face.id for face in prediction.faces]
     labels: Sequence[str] = prediction.model["labels"]
     reasons: dict[tuple[str, ...], int] = {(): 0}
     colors = [emotion_color(label) for label in labels]
     faces = [_face_data(face, labels, reasons, shown.thumbnails or {}) for face in prediction.faces]
+    for face in faces:
+        face["name"] = people.names.get(face["id"], "")
     return {
         "key": key,
         "source": prediction.source,
@@ -155,7 +163,8 @@ def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
         "colors": colors,
         "inks": [ink_on(color) for color in colors],
         "unsureColor": UNSURE_COLOR,
-        "order": [face.id for face in prediction.faces],
+        "order": order,
+        "merges": [sorted(group, key=order.index) for group in people.merge],
         "reasons": [list(found) for found in reasons],
         "faces": faces,
     }

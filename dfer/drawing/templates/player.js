@@ -38,7 +38,7 @@ function recall() {
     const kept = JSON.parse(localStorage.getItem(memoryKey));
     if (kept && typeof kept.names === "object" && Array.isArray(kept.merges)) return kept;
   } catch {} // a browser may keep nothing for files
-  return { names, merges: [] };
+  return { names, merges: data.merges };
 }
 
 function remember() {

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ import yaml
 from dfer.drawing.pages import template_text
 from dfer.drawing.player import player_page
 from dfer.labels import DFEW_LABELS
+from dfer.prediction.people_file import PeopleFile
 from dfer.records import FacePrediction, Prediction
+from dfer.records.people import relabel
 from dfer.records.summary import summarise_face
 from dfer.records.timeline import emotion_runs, gaps
 from dfer.reports.prediction_rows import csv_text
@@ -247,3 +250,20 @@ def test_times_read_as_a_clock() -> None:
         " tickTimes(0, 20, 10).times.length, tickTimes(0, 3600, 9).step, tickTimes(1.03, 1.4, 8).times[0]];",
     )
     assert found == ["4.2 s", "1:04.3", "1:00.0", "1:02:07", "1:00:00.0", 11, 600, pytest.approx(1.1)]
+
+
+def test_the_page_begins_with_the_people_of_the_answers_and_exports_them(tmp_path: Path) -> None:
+    windows = {0: (0.0, 2.0, "sad"), 3: (0.0, 1.5, "fear"), 7: (5.0, 6.0, "sad")}
+    before = predicted([face_with([window], number) for number, window in windows.items()])
+    named = before.relabel({7: "Anna", 3: "Ben"}, [[0, 7]])
+    data = read(named).data
+    assert [(face["id"], face["name"]) for face in data["faces"]] == [(0, "Anna"), (3, "Ben"), (7, "")]
+    assert data["merges"] == [[0, 7]]
+    text = run_logic(
+        named,
+        "const names = Object.fromEntries(faces.filter((face) => face.name).map((face) => [face.id, face.name]));"
+        "return peopleYaml(data.source, joinPeople(faces, names, data.merges));",
+    )
+    (tmp_path / "out.people.yaml").write_text(text, encoding="utf-8")
+    (people,) = PeopleFile(tmp_path / "out.people.yaml").assign([named.source])[named.source]
+    assert relabel(before, people) == named
