@@ -144,6 +144,15 @@ EngineOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[DeviceKind, typer.Option(help="Device to compute on.", rich_help_panel=COMPUTE)]
+RUNTIME_AUTO = "auto"
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|float32|bf16|int8",
+        help="Number format of products. [bold]auto[/bold]: the fastest here that keeps the answers.",
+        rich_help_panel=COMPUTE,
+    ),
+]
 
 
 def parse_folds(text: str | None, default: str) -> list[int] | None:

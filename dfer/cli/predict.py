@@ -28,6 +28,7 @@ from dfer.cli.options import (
     FACES,
     LIVE,
     OUTPUT,
+    RUNTIME_AUTO,
     DetectorOption,
     DetectorWeightsOption,
     DeviceKind,
@@ -39,6 +40,7 @@ from dfer.cli.options import (
     MirrorOption,
     PriorOption,
     RecognitionWeightsOption,
+    RuntimeOption,
     TimeoutOption,
     ViewKind,
     parse_shard,
@@ -194,6 +196,7 @@ def predict(
     detector_weights: DetectorWeightsOption = None,
     recognition_weights: RecognitionWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
+    runtime: RuntimeOption = RUNTIME_AUTO,
     workers: Annotated[
         int,
         typer.Option(
@@ -266,6 +269,7 @@ def predict(
         "fps": fps,
         "bin": bin,
         "smooth": smooth,
+        "runtime": runtime,
     }
     if camera is not None or live:
         others = {

@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,11 @@ from dfer.faces.recognition import FaceEncoder, find_recognition_weights
 from dfer.faces.tracking.clock import Clock, clock_of
 from dfer.faces.tracking.track import track_faces, track_main_face
 from dfer.model.checkpoint import load_checkpoint
-from dfer.model.pixels import prepare_clips
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.faces import predict_face
+from dfer.prediction.recognition import Recogniser
+from dfer.prediction.runtimes import AUTO, build_engine, require_runtime
 from dfer.prediction.windows import (
     MIN_STRIDE_S,
     Cell,
@@ -37,7 +37,7 @@ from dfer.prediction.windows import (
     cut_cells,
     default_stride_s,
     default_window_s,
-    iter_window_crops,
+    iter_crops,
 )
 from dfer.pretrained import pretrained_name
 from dfer.records import FaceTrack, Prediction
@@ -48,8 +48,6 @@ from dfer.runtime.files import sha256_of
 from dfer.version import __version__
 from dfer.video import FrameSource, frames_source, open_frames
 from dfer.video.limits import check_rate
-
-BATCH_WINDOWS = 8
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
@@ -89,6 +87,8 @@ class Predictor:
         smooth: smooth the timeline lightly, see `dfer.prediction.smoothing`.
         recognition_weights: a network whose embeddings say who is who after a cut, or "none"; None for the one that is
             found, see `dfer.faces.recognition.find_recognition_weights`.
+        runtime: of `dfer.prediction.runtimes.RUNTIMES`, which runs the model; "auto" for the fastest at hand that keeps
+            its answers.
 
     Raises:
         DferError: no checkpoint, a checkpoint that cannot be used, or no detector.
@@ -110,6 +110,7 @@ class Predictor:
         bin: float | None = None,
         smooth: bool = True,
         recognition_weights: str | Path | None = None,
+        runtime: str = AUTO,
     ) -> None:
         if faces not in ("main", "all"):
             raise UsageError(f"faces must be main or all, not {faces!r}")
@@ -119,6 +120,7 @@ class Predictor:
                     f"the {name} must be above 0, at least {MIN_STRIDE_S} seconds, not {value}", where=f"--{name}"
                 )
         check_bin(bin)
+        require_runtime(runtime)
         check_rate(fps)
         self.checkpoint = default_checkpoint() if checkpoint is None else find_checkpoint(checkpoint)
         self.device = choose_device(device)
@@ -135,6 +137,7 @@ class Predictor:
         self.smooth = smooth
         found = None if self.detector.aligned_input else find_recognition_weights(recognition_weights)
         self.encoder = FaceEncoder(found) if found else None
+        self.runtime, self.engine = build_engine(runtime, self.model, self.device)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -166,6 +169,7 @@ class Predictor:
             "fps": self.fps,
             "bin": self.bin,
             "smooth": self.smooth,
+            "runtime": self.runtime,
         }
 
     def __call__(self, source: Source, on_progress: Progress | None = None, *, fps: float | None = None) -> Prediction:
@@ -272,14 +276,18 @@ class Predictor:
             return image
 
         config = self.model.config
+        recogniser = Recogniser(
+            self.engine,
+            num_frames=config.num_frames,
+            image_size=config.image_size,
+            segments=self.info.segments,
+            mirror=self.mirror,
+            device=self.device,
+        )
         results: dict[Window, NDArray[np.float64]] = {}
-        crops = iter_window_crops(source, tracks, windows, crop)
-        while batch := list(islice(crops, BATCH_WINDOWS)):
-            sampled = [images[self.sample_window(images)] for _, images in batch]
-            clips = torch.from_numpy(np.stack(sampled)).to(self.device)
-            features = self.model.clip_features(prepare_clips(clips, config.image_size), mirror=self.mirror)
+        for done, features in recogniser.features(windows, iter_crops(source, tracks, windows, crop)):
             probabilities = self.answering.probabilities(self.model.head(features).cpu().numpy())
-            results.update(zip((window for window, _ in batch), probabilities, strict=True))
+            results.update(zip(done, probabilities, strict=True))
             progress("recognise", len(results) / len(windows))
         return results
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -138,13 +138,13 @@ def _window(stretch: _Stretch, middle: float, window_s: float) -> range:
     return range(stretch.place + first, stretch.place + after)
 
 
-def iter_window_crops(
+def iter_crops(
     source: FrameSource,
     tracks: Sequence[FaceTrack],
     windows: Sequence[Window],
     crop: Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]],
-) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Yield each window with its crops, from one pass over the frames they need.
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Yield the crops of all windows, each once, from one pass over the frames they need.
 
     Args:
         source: the video.
@@ -153,21 +153,12 @@ def iter_window_crops(
         crop: makes a crop, uint8 [S, S, 3], from a frame, the number of a face, and the frame's place in its track.
 
     Yields:
-        The window, and its crops, uint8 [N, S, S, 3].
+        The number of the face, the frame's place in its track, and the crop; the places of a face ascend.
     """
-    waiting: list[deque[range]] = [deque() for _ in tracks]
     needed: defaultdict[int, set[tuple[int, int]]] = defaultdict(set)  # frame -> (face, place in its track)
     for face, places in windows:
-        waiting[face].append(places)
         for place in places:
             needed[int(tracks[face].frames[place])].add((face, place))
-    held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in tracks]
     for index, frame in source.iter_frames(sorted(needed)):
-        for face, place in sorted(needed[index]):
-            held[face][place] = crop(frame, face, place)
-            queue = waiting[face]
-            while queue and queue[0][-1] == place:
-                places = queue.popleft()
-                yield (face, places), np.stack([held[face][n] for n in places])
-                keep_from = queue[0][0] if queue else place + 1
-                held[face] = {n: image for n, image in held[face].items() if n >= keep_from}
+        for face, place in sorted(needed.pop(index)):
+            yield face, place, crop(frame, face, place)

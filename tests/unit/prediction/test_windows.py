@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.faces.tracking.clock import Clock
-from dfer.prediction.windows import cut_cells, default_stride_s, default_window_s, iter_window_crops
+from dfer.prediction.windows import cut_cells, default_stride_s, default_window_s, iter_crops
 from dfer.records import FaceTrack
 
 
@@ -200,8 +200,13 @@ def test_windows_get_their_crops_from_one_pass_over_the_frames_they_need() -> No
     tracks = [_track(range(20)), _track(range(5, 25))]
     windows = [(0, range(8)), (0, range(4, 12)), (1, range(3)), (1, range(16, 20))]
     source = SimpleNamespace(iter_frames=iter_frames)
-    crops = dict(iter_window_crops(source, tracks, windows, lambda frame, _face, _place: frame[:1, :1]))
+    crops = list(iter_crops(source, tracks, windows, lambda frame, _face, _place: frame[:1, :1]))
     assert read == [*range(12), *range(21, 25)]
-    assert set(crops) == set(windows)
-    for (face, places), images in crops.items():
-        assert images[:, 0, 0, 0].tolist() == tracks[face].frames[places].tolist()
+    wanted = {(face, place) for face, places in windows for place in places}
+    assert {(face, place) for face, place, _ in crops} == wanted
+    assert len(crops) == len(wanted)
+    for face, place, image in crops:
+        assert image[0, 0, 0] == tracks[face].frames[place]
+    for face in (0, 1):
+        places = [place for other, place, _ in crops if other == face]
+        assert places == sorted(places)

@@ -1,0 +1,223 @@
+"""From the crops of faces to the features of windows: the part of a frame that windows share is computed once.
+
+Batches are computed on several threads, while the caller decodes and crops: torch, OpenCV and the decoder leave
+Python's lock alone while they work. What waits is bounded, so memory does not grow with the video.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dfer.batches.sampling import sample_frames
+from dfer.model.pixels import prepare_clips
+from dfer.prediction.windows import Window
+from dfer.runtime.machine import usable_cores
+
+FRAMES, WINDOWS = 16, 4  # in a batch
+_WAITING = 2  # batches for each thread
+
+Crop = NDArray[np.uint8]
+
+
+class Engine(Protocol):
+    """A model ready to be run; see `dfer.model.prepared.PreparedModel`."""
+
+    @property
+    def sees_frames_alone(self) -> bool:
+        """Return whether `frame_maps` and `encode` may be called."""
+
+    def frame_maps(self, clips: Tensor) -> Tensor:
+        """Return what the backbone makes of each frame of clips, float32 [B, T, 3, S, S]: [B, T, ...]."""
+
+    def encode(self, maps: Tensor) -> Tensor:
+        """Return the features of frames' maps [B, T, ...], float32 [B, D]."""
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """Return the features of clips, float32 [B, T, 3, S, S]: float32 [B, D]."""
+
+
+class _Kept(NamedTuple):
+    """The place of a frame in the result of its batch."""
+
+    batch: Future[Tensor]
+    row: int
+
+
+class Recogniser:
+    """Computes the features of windows.
+
+    Args:
+        engine: the model.
+        num_frames: T, frames of a clip that the model sees.
+        image_size: S, side of its input, pixels.
+        segments: see `dfer.batches.sample_frames`.
+        mirror: take the mean of the features of each window and of its mirror image.
+        device: the device to compute on.
+        threads: threads on a CPU; by default as many as torch uses, but no more than there are cores.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        num_frames: int,
+        image_size: int,
+        segments: int,
+        mirror: bool,
+        device: torch.device,
+        threads: int | None = None,
+    ) -> None:
+        self._engine, self._device, self._mirror = engine, device, mirror
+        self._num_frames, self._image_size, self._segments = num_frames, image_size, segments
+        self._threads = 1 if device.type != "cpu" else threads or min(torch.get_num_threads(), usable_cores())
+
+    def sampled_places(self, places: range) -> list[int]:
+        """Return the T places of a window, ascending, whose frames the model sees."""
+        return [places[n] for n in sample_frames(len(places), self._num_frames, self._segments).tolist()]
+
+    def features(
+        self, windows: Sequence[Window], crops: Iterable[tuple[int, int, Crop]]
+    ) -> Iterator[tuple[list[Window], Tensor]]:
+        """Yield windows with their features, float32 [B, D].
+
+        Args:
+            windows: each once; those of a face in order of time.
+            crops: the number of a face, the frame's place in its track, and the crop, uint8 [S, S, 3], in order of
+                time; each that a window needs.
+        """
+        with _threads(self._threads) as pool:
+            yield from _Run(self, pool, windows).answer(crops)
+
+    @torch.inference_mode()
+    def frame_maps(self, crops: Sequence[Crop]) -> Tensor:
+        """Return what the backbone makes of crops, and of their mirror images if those count: [N, looks, ...]."""
+        clips = self._prepare(np.stack(crops)[:, None])  # N 1 3 S S
+        return torch.stack([self._engine.frame_maps(look)[:, 0] for look in self._looks(clips)], dim=1)
+
+    @torch.inference_mode()
+    def encode(self, kept: Sequence[Sequence[_Kept]]) -> Tensor:
+        """Return the features [B, D] of B windows, each of T frames."""
+        clips = torch.stack([torch.stack([item.batch.result()[item.row] for item in frames]) for frames in kept])
+        looks = clips.shape[2]
+        maps = clips.transpose(1, 2).flatten(0, 1)  # (B looks) T ...
+        return self._engine.encode(maps).view(len(kept), looks, -1).mean(1)
+
+    @torch.inference_mode()
+    def clip_features(self, clips: Sequence[Sequence[Crop]]) -> Tensor:
+        """Return the features [B, D] of B clips of T crops, by a model that does not see frames one by one."""
+        pixels = self._prepare(np.stack([np.stack(crops) for crops in clips]))
+        return torch.stack([self._engine.forward_features(look) for look in self._looks(pixels)]).mean(0)
+
+    @property
+    def sees_frames_alone(self) -> bool:
+        """Return whether what a frame gives is the same in every window."""
+        return self._engine.sees_frames_alone
+
+    @property
+    def most_waiting(self) -> int:
+        """Return how many batches may wait for a thread."""
+        return _WAITING * self._threads
+
+    def _prepare(self, frames: NDArray[np.uint8]) -> Tensor:
+        return prepare_clips(torch.from_numpy(frames).to(self._device), self._image_size)
+
+    def _looks(self, clips: Tensor) -> Iterator[Tensor]:
+        yield clips
+        if self._mirror:
+            yield clips.flip(-1)
+
+
+class _Run:
+    """The windows of one video: what is kept of its frames, and the batches that wait."""
+
+    def __init__(self, recogniser: Recogniser, pool: ThreadPoolExecutor, windows: Sequence[Window]) -> None:
+        self._recogniser, self._pool = recogniser, pool
+        self._open: dict[int, deque[range]] = {}
+        self._needed: dict[int, set[int]] = {}
+        for face, places in windows:
+            self._open.setdefault(face, deque()).append(places)
+            self._needed.setdefault(face, set()).update(recogniser.sampled_places(places))
+        self._kept: dict[int, dict[int, _Kept | Crop]] = {face: {} for face in self._open}
+        self._fresh: list[tuple[int, int, Crop]] = []  # the crops of the next batch of frames
+        self._complete: list[Window] = []  # the next batch of windows
+        self._frames_waiting: deque[Future[Tensor]] = deque()
+        self._windows_waiting: deque[tuple[list[Window], Future[Tensor]]] = deque()
+
+    def answer(self, crops: Iterable[tuple[int, int, Crop]]) -> Iterator[tuple[list[Window], Tensor]]:
+        """Yield windows with their features; see `Recogniser.features`."""
+        for face, place, crop in crops:
+            self._take(face, place, crop)
+            if len(self._complete) >= WINDOWS:
+                yield from self._send_windows()
+        yield from self._send_windows(last=True)
+
+    def _take(self, face: int, place: int, crop: Crop) -> None:
+        if place in self._needed[face]:
+            self._kept[face][place] = crop
+            if self._recogniser.sees_frames_alone:
+                self._fresh.append((face, place, crop))
+                if len(self._fresh) >= FRAMES:
+                    self._send_frames()
+        windows = self._open[face]
+        while windows and windows[0][-1] == place:
+            self._complete.append((face, windows.popleft()))
+
+    def _send_frames(self) -> None:
+        if not self._fresh:
+            return
+        while len(self._frames_waiting) >= self._recogniser.most_waiting:
+            self._frames_waiting.popleft().result()
+        batch = self._pool.submit(self._recogniser.frame_maps, [crop for _, _, crop in self._fresh])
+        self._frames_waiting.append(batch)
+        for row, (face, place, _) in enumerate(self._fresh):
+            self._kept[face][place] = _Kept(batch, row)
+        self._fresh = []
+
+    def _send_windows(self, *, last: bool = False) -> Iterator[tuple[list[Window], Tensor]]:
+        if self._complete:
+            self._send_frames()
+            names, self._complete = self._complete, []
+            kept = [
+                [self._kept[face][place] for place in self._recogniser.sampled_places(places)] for face, places in names
+            ]
+            work: Callable[..., Tensor] = (
+                self._recogniser.encode if self._recogniser.sees_frames_alone else self._recogniser.clip_features
+            )
+            self._windows_waiting.append((names, self._pool.submit(work, kept)))
+            self._forget()
+        most = 0 if last else self._recogniser.most_waiting
+        while self._windows_waiting and (len(self._windows_waiting) > most or self._windows_waiting[0][1].done()):
+            done, future = self._windows_waiting.popleft()
+            yield done, future.result()
+
+    def _forget(self) -> None:
+        """Drop what no window that is still open needs."""
+        for face, windows in self._open.items():
+            if not windows:
+                self._kept[face] = {}
+                continue
+            kept = self._kept[face]
+            for place in [place for place in kept if place < windows[0][0]]:
+                del kept[place]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads that compute on one core each; torch by itself would divide each operation over all cores."""
+    before = torch.get_num_threads()
+    start: Callable[[], None] = lambda: torch.set_num_threads(1)  # noqa: E731
+    pool = ThreadPoolExecutor(count, "recognise", start if count > 1 else None)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(before)
