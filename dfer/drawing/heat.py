@@ -17,6 +17,7 @@ from dfer.drawing.style import DARK, LIGHT, Theme, emotion_color, new_figure
 from dfer.drawing.timeline import mark_time
 
 _ALPHA = 0.6  # of the strongest heat
+_FADE = 0.15  # of the side of a crop
 _COLORS = (255 * colormaps["inferno"](np.linspace(0.25, 1, 256))[:, :3]).astype(np.float32)
 
 Image = NDArray[np.uint8]
@@ -68,6 +69,10 @@ def draw_heat_on_face(frame_rgb: Image, heat: ArrayLike, crop_from_frame: ArrayL
         uint8 [H, W, 3], a copy.
     """
     over_crop = cv2.resize(np.asarray(heat, np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    # It fades out at the crop's edge, which would look like an edge in the map.
+    inside = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1))
+    ramp = np.minimum(inside / (_FADE * size), 1).astype(np.float32)
+    over_crop = over_crop * ramp * ramp[:, None]
     matrix = cv2.invertAffineTransform(np.asarray(crop_from_frame, np.float64))
     corners = matrix @ np.array([[0, size, size, 0], [0, 0, size, size], [1, 1, 1, 1]])
     bounds = np.array(frame_rgb.shape[1::-1])

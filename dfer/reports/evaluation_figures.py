@@ -46,9 +46,10 @@ def write_evaluation_figures(evaluation: Evaluation, out: Path) -> str:
         return ""
     probabilities = np.concatenate([fold.probabilities for fold in folds])
     truth = np.concatenate([fold.truth for fold in folds])
+    name = f"fold {folds[0].fold}" if len(folds) == 1 else "all folds"
     clips = f"{evaluation.dataset}, {pluralize(len(truth), 'clip')}"
     figures: list[tuple[str, str, Figure]] = [
-        ("reliability", "Reliability", _draw_reliability(probabilities, truth, clips))
+        ("reliability", "Reliability", _draw_reliability(probabilities, truth, clips, name))
     ]
     if (figure := _draw_precision_recall(probabilities, truth, evaluation.labels, clips)) is not None:
         figures.append(("precision_recall", "Precision and recall", figure))
@@ -65,10 +66,10 @@ def write_evaluation_figures(evaluation: Evaluation, out: Path) -> str:
     return text + _write_hardest(folds, out)
 
 
-def _draw_reliability(probabilities: NDArray[np.float64], truth: NDArray[np.int64], clips: str) -> Figure:
+def _draw_reliability(probabilities: NDArray[np.float64], truth: NDArray[np.int64], clips: str, name: str) -> Figure:
     found = reliability(probabilities, truth)
     return draw_reliability(
-        [("all folds", *(values.tolist() for values in found))],
+        [(name, *(values.tolist() for values in found))],
         title=f"{clips}: accuracy over confidence",
         subtitle="on the dashed line, answers are right as often as they say",
     )
