@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -162,3 +162,24 @@ def iter_crops(
     for index, frame in source.iter_frames(sorted(needed)):
         for face, place in sorted(needed.pop(index)):
             yield face, place, crop(frame, face, place)
+
+
+def iter_window_crops(
+    source: FrameSource,
+    tracks: Sequence[FaceTrack],
+    windows: Sequence[Window],
+    crop: Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]],
+) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    """Yield each window with its crops, uint8 [N, S, S, 3], from one pass over the frames they need; see `iter_crops`."""
+    waiting: list[deque[range]] = [deque() for _ in tracks]
+    for face, places in windows:
+        waiting[face].append(places)
+    held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in tracks]
+    for face, place, image in iter_crops(source, tracks, windows, crop):
+        held[face][place] = image
+        queue = waiting[face]
+        while queue and queue[0][-1] == place:
+            places = queue.popleft()
+            yield (face, places), np.stack([held[face][n] for n in places])
+            keep_from = queue[0][0] if queue else place + 1
+            held[face] = {n: kept for n, kept in held[face].items() if n >= keep_from}

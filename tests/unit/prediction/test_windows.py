@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.faces.tracking.clock import Clock
-from dfer.prediction.windows import cut_cells, default_stride_s, default_window_s, iter_crops
+from dfer.prediction.windows import cut_cells, default_stride_s, default_window_s, iter_crops, iter_window_crops
 from dfer.records import FaceTrack
 
 
@@ -210,3 +210,7 @@ def test_windows_get_their_crops_from_one_pass_over_the_frames_they_need() -> No
     for face in (0, 1):
         places = [place for other, place, _ in crops if other == face]
         assert places == sorted(places)
+    whole = dict(iter_window_crops(source, tracks, windows, lambda frame, _face, _place: frame[:1, :1]))
+    assert set(whole) == set(windows)
+    for (face, seen), images in whole.items():
+        assert images[:, 0, 0, 0].tolist() == tracks[face].frames[seen].tolist()
