@@ -23,10 +23,18 @@ from dfer.cli.answer_options import (
     SummaryOption,
 )
 from dfer.cli.hiding import HideKind
+from dfer.cli.input_options import (
+    CameraOption,
+    DurationOption,
+    ImagesOption,
+    LiveOption,
+    PredictShardOption,
+    PredictWorkersOption,
+    RawOption,
+    ViewOption,
+)
 from dfer.cli.options import (
-    COMPUTE,
     FACES,
-    LIVE,
     OUTPUT,
     RUNTIME_AUTO,
     DetectorOption,
@@ -146,44 +154,12 @@ def predict(
         ),
     ] = None,
     fps: FpsOption = None,
-    raw: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH@FPS[:FORMAT]", help="Stdin holds raw frames, such as 640x360@25:bgr24; rgb24 by default."
-        ),
-    ] = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(min=0.1, metavar="SECONDS", help="Take this much of a stream or camera."),
-    ] = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NUMBER|DEVICE",
-            help="Answer while this camera runs, without an INPUT; a video file plays in its place in real time.",
-            rich_help_panel=LIVE,
-        ),
-    ] = None,
-    live: Annotated[
-        bool,
-        typer.Option(
-            "--live", help="Show the camera, stream or video with its answers, as it plays.", rich_help_panel=LIVE
-        ),
-    ] = False,
-    view: Annotated[
-        ViewKind,
-        typer.Option(
-            help="Show it in a window or on the terminal; [bold]auto[/bold]: a window if there is a display.",
-            rich_help_panel=LIVE,
-        ),
-    ] = ViewKind.auto,
-    images: Annotated[
-        ImagesKind,
-        typer.Option(
-            help="The images in a folder are the frames of one video, or a picture each; [bold]auto[/bold]: as their "
-            "names, sizes and dates suggest.",
-        ),
-    ] = ImagesKind.auto,
+    raw: RawOption = None,
+    duration: DurationOption = None,
+    camera: CameraOption = None,
+    live: LiveOption = False,
+    view: ViewOption = ViewKind.auto,
+    images: ImagesOption = ImagesKind.auto,
     smooth: Annotated[
         bool, typer.Option("--smooth/--no-smooth", help="Smooth each face's timeline lightly, without lag.")
     ] = True,
@@ -197,23 +173,9 @@ def predict(
     recognition_weights: RecognitionWeightsOption = None,
     device: DeviceOption = DeviceKind.auto,
     runtime: RuntimeOption = RUNTIME_AUTO,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="With several inputs: worker processes, each with the model in memory; 0: one per core.",
-            rich_help_panel=COMPUTE,
-        ),
-    ] = 1,
+    workers: PredictWorkersOption = 1,
     engine: EngineOption = EngineKind.local,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="Answer about every N-th input only, for job arrays; the same command without it writes the files.",
-            rich_help_panel=COMPUTE,
-        ),
-    ] = None,
+    shard: PredictShardOption = None,
     timeout: TimeoutOption = TIMEOUT_S,
     quiet: QuietOption = False,
 ) -> None:
