@@ -1,4 +1,4 @@
-"""Runtimes: what runs the model in prediction. docs/benchmarks.md compares them, `dfer bench predict` measures them."""
+"""Runtimes: what runs the model in prediction. docs/benchmarks.md compares them."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def iter_window_crops(
     windows: Sequence[Window],
     crop: Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]],
 ) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Yield each window with its crops, uint8 [N, S, S, 3], from one pass over the frames they need; see `iter_crops`."""
+    """Yield each window with its crops, uint8 [N, S, S, 3], from one pass over the frames; see `iter_crops`."""
     waiting: list[deque[range]] = [deque() for _ in tracks]
     for face, places in windows:
         waiting[face].append(places)
