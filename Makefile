@@ -1,10 +1,10 @@
-# make setup | demo | test | lint | docs | lock: each works on a fresh machine with Python 3.11 and make alone.
+# make setup | demo | test | browser | lint | docs | lock: each works on a fresh machine with Python 3.11 and make alone.
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Some machines have 3.11 only under the name python3.
 PYTHON := $(shell command -v $(PYTHON) || command -v python3)
 
-.PHONY: setup demo test lint docs lock clean
+.PHONY: setup demo test browser lint docs lock clean
 
 setup: .venv/.done
 
@@ -26,6 +26,11 @@ lint: setup
 test: lint
 	# A thread per process: two processes on two cores otherwise wait for each other's threads most of the time.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The pages of `dfer predict --report` in an installed Chromium.
+browser: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	$(BIN)/python -m pytest tests/browser
 
 docs: setup
 	$(BIN)/python docs/reference.py

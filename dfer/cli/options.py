@@ -40,6 +40,14 @@ class ImagesKind(str, Enum):
     still = "still"
 
 
+class PageVideo(str, Enum):
+    """Ways for a page to come by its video."""
+
+    auto = "auto"
+    copy = "copy"
+    none = "none"
+
+
 class DeviceKind(str, Enum):
     """Devices to compute on."""
 

@@ -9,11 +9,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dfer.cli.console import note, warn
+from dfer.cli.options import PageVideo
 from dfer.cli.outputs import Output
+from dfer.cli.progress import Progress
+from dfer.drawing.hide import HideStyle
 from dfer.errors import VideoError
+from dfer.names import name_text
 from dfer.prediction.inputs import Input
 from dfer.records import Prediction
-from dfer.records.people import reset_people
+from dfer.reports.browser_copy import write_browser_copy, write_hidden_copy, write_image_copy
 from dfer.reports.page_folder import INDEX, Place, plan_pages, read_summary, refuse_foreign, write_page
 from dfer.reports.thumbnails import face_thumbnails
 from dfer.reports.video_page import Shown, page_key
@@ -23,6 +27,7 @@ from dfer.video.apart import DecodingProcess
 OPTION = "--report"
 _SHOWN_IMAGES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".webp"})  # by all browsers
 _MOVED = "The video is not where it was when this page was made. Put the page and the video back in their places."
+_NO_COPY = "The video's copy is missing. It belongs in the folder media, beside this page."
 
 
 class PageReport:
@@ -31,20 +36,27 @@ class PageReport:
     Args:
         folder: of --report.
         inputs: of the command.
-        hide: whether faces must not be shown.
+        video: how the pages come by their videos.
+        hide: makes all faces unrecognisable, and leaves out their thumbnails.
         fps: frames per second of sources without times.
 
     Raises:
         UsageError: a page would overwrite a file that is none.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[Input], *, hide: bool, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inputs: Sequence[Input],
+        *,
+        video: PageVideo = PageVideo.auto,
+        hide: HideStyle | None = None,
+        fps: float | None = None,
+    ) -> None:
         self.folder = folder
-        self._fps = fps
-        self._hide = hide
-        self._places: dict[str, Place] = {
-            place.source: place for place in plan_pages(folder, [item.name for item in inputs])
-        }
+        self._video, self._hide, self._fps = video, hide, fps
+        places = plan_pages(folder, [item.name for item in inputs])
+        self._places: dict[str, Place] = {place.source: place for place in places}
         self._paths = {item.name: item.path for item in inputs}
         self._fetched = {item.name for item in inputs if not item.is_local}
         refuse_foreign(folder, list(self._places.values()))
@@ -53,6 +65,12 @@ class PageReport:
     def outputs(self) -> list[Output]:
         """The pages, as the outputs that the command claims."""
         return [Output(OPTION, place.page, (".html",)) for place in self._places.values()]
+
+    @property
+    def copies(self) -> list[Output]:
+        """The files that pages may need beside them, as outputs that must not be inputs."""
+        places = self._places.values()
+        return [Output(OPTION, path, (path.suffix,)) for place in places for path in (place.copy, place.frame)]
 
     def add(self, prediction: Prediction, frames: FrameSource | None, decoder: DecodingProcess) -> None:
         """Write the page of an answer, unless it is there already.
@@ -66,14 +84,12 @@ class PageReport:
             DferError: the page cannot be written.
         """
         place = self._places[prediction.source]
-        key = page_key(prediction, self._hide)
+        key = page_key(prediction, self._hide, self._video.value)
         if frames is None and (known := read_summary(place.page)) is not None and known.key == key:
             return
         path = self._paths[prediction.source]
         try:
-            shown = self._show(prediction, frames or decoder.open(path, fps=self._fps))
-            if prediction.source in self._fetched:
-                shown = replace(shown, media="", no_media="The video was not kept: it did not come from a file.")
+            shown = self._show(prediction, place, frames or decoder.open(path, fps=self._fps))
         except VideoError as error:
             warn(f"{prediction.source}: the page shows no picture: {error}")
             shown = Shown(no_media="The video could not be read when this page was made.")
@@ -84,17 +100,45 @@ class PageReport:
         pages = [place.page for place in self._places.values() if place.page.exists()]
         note(f"report in {pages[0] if len(pages) == 1 else self.folder / INDEX}")
 
-    def _show(self, prediction: Prediction, frames: FrameSource) -> Shown:
-        size_wh = frames.size_hw[1], frames.size_hw[0]
-        if self._hide:
-            return Shown(no_media="The video is left out, so that no face is shown.", size_wh=size_wh)
-        thumbnails = face_thumbnails(reset_people(prediction), frames)  # the page can split merged faces up
-        if prediction.num_frames == 1 and frames.path.suffix.lower() in _SHOWN_IMAGES:
-            return Shown(_address(frames.path, self.folder), _MOVED, size_wh, 0.0, thumbnails)
-        if frames.media is not None and frames.media.is_played(frames.path):
-            address = _address(frames.path, self.folder)
-            return Shown(address, _MOVED, size_wh, frames.media.offset_s, thumbnails)
-        return Shown(no_media="Browsers do not play this kind of video.", size_wh=size_wh, thumbnails=thumbnails)
+    def _show(self, prediction: Prediction, place: Place, frames: FrameSource) -> Shown:
+        shown = Shown(
+            size_wh=(frames.size_hw[1], frames.size_hw[0]),
+            thumbnails=None if self._hide else face_thumbnails(prediction, frames),
+        )
+        if prediction.source in self._fetched:
+            return replace(shown, no_media="The video was not kept: it did not come from a file.")
+        if self._video == PageVideo.none:
+            return replace(shown, no_media="The video was left out of this page.")
+        if self._is_shown_as_it_is(prediction, frames):
+            offset_s = 0.0 if frames.media is None else frames.media.offset_s
+            return replace(shown, media=_address(frames.path, self.folder), no_media=_MOVED, offset_s=offset_s)
+        copy = place.frame if prediction.num_frames == 1 else place.copy
+        self._write_copy(prediction, copy, frames)
+        # A copy that was encoded begins with the first frame; one that was not has the times of its original.
+        kept = not self._hide and frames.media is not None and frames.media.is_played(frames.path)
+        offset_s = frames.media.offset_s if kept and frames.media is not None else 0.0
+        return replace(shown, media=_address(copy, self.folder), no_media=_NO_COPY, offset_s=offset_s)
+
+    def _is_shown_as_it_is(self, prediction: Prediction, frames: FrameSource) -> bool:
+        if self._hide or self._video == PageVideo.copy:
+            return False
+        if prediction.num_frames == 1:
+            return frames.path.is_file() and frames.path.suffix.lower() in _SHOWN_IMAGES
+        return frames.media is not None and frames.media.is_played(frames.path)
+
+    def _write_copy(self, prediction: Prediction, copy: Path, frames: FrameSource) -> None:
+        if prediction.num_frames == 1:
+            write_image_copy(frames, prediction, copy, self._hide)
+            return
+        with Progress(name_text(frames.path.name), "%") as progress:
+
+            def on_progress(done: float) -> None:
+                progress.set(int(100 * done), 100, "copying")
+
+            if self._hide:
+                write_hidden_copy(frames, prediction, copy, self._hide, on_progress)
+            else:
+                write_browser_copy(frames, copy, on_progress)
 
 
 def _address(path: Path, folder: Path) -> str:

@@ -46,6 +46,7 @@ from dfer.cli.options import (
     FpsOption,
     ImagesKind,
     MirrorOption,
+    PageVideo,
     PriorOption,
     RecognitionWeightsOption,
     RuntimeOption,
@@ -101,11 +102,20 @@ def predict(
     video: Annotated[
         Path | None, typer.Option(help="Write the video with the prediction drawn in.", rich_help_panel=OUTPUT)
     ] = None,
+    sound: Annotated[
+        bool | None,
+        typer.Option(
+            "--sound/--no-sound",
+            help="Keep the sound in the video.",
+            show_default="kept, but not with --anonymise",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     anonymise: Annotated[
         HideKind | None,
         typer.Option(
             metavar="blur|pixelate",
-            help="Make all faces in the video unrecognisable; without a value: blur.",
+            help="Make all faces in the video and the report unrecognisable; without a value: blur.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -118,6 +128,14 @@ def predict(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    report_video: Annotated[
+        PageVideo,
+        typer.Option(
+            help="The video of a page: linked where it lies, and copied only if browsers do not play it; always copied "
+            "into the report; or none.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = PageVideo.auto,
     resume: Annotated[
         bool,
         typer.Option(
@@ -258,6 +276,7 @@ def predict(
     if anonymise and not (video or report):
         hint = "only the video and the report hold pictures: table, JSON, CSV and plot show no face"
         raise UsageError("--anonymise needs --video or --report", where="--anonymise", hint=hint)
+    hide = cast("HideStyle | None", anonymise and anonymise.value)
     json_to, csv_to = json_output(json), csv_output(csv)
     plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
@@ -267,12 +286,13 @@ def predict(
     form = check_sources(found, raw=raw, duration=duration)
     summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
     saved = plan_saving(save or (), found)
-    pages = None if report is None else PageReport(report, found, hide=anonymise is not None, fps=fps)
+    pages = None if report is None else PageReport(report, found, video=report_video, hide=hide, fps=fps)
     listed = () if pages is None else pages.outputs
+    copies = () if pages is None else pages.copies
     given = (json_to, csv_to, summary_to, plot_to, video_to, *saved, *listed)
     beside = people_file_beside(json_to.path) if json_to and not is_stream(json_to.path) else None
     who = Who([item.name for item in found], names=names, merge=merge, people=people, beside=beside)
-    check_outputs(*given, inputs=[*read, who.file])
+    check_outputs(*given, *copies, inputs=[*read, who.file])
     for notice in notices:
         note(f"note: {notice}")
     missing = [item for item in found if item.is_local and not os.path.exists(item.path)]  # noqa: PTH110 - a name may be too long
@@ -335,20 +355,23 @@ def predict(
         if analysis and plot_to:
             save_figure(draw_prediction(analysis.prediction), plot_to.path, to_stream=True)
         if analysis and video_to:
-            _write_video(analysis, video_to.path, anonymise)
+            _write_video(analysis, video_to.path, hide, sound)
     if not any(item and item.is_stdout for item in given):
         stdout.print(prediction_table(predictions))
     if len(predictions) < len(found) or who.failed:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _write_video(analysis: Analysis, path: Path, anonymise: HideKind | None) -> None:
+def _write_video(analysis: Analysis, path: Path, hide: HideStyle | None, sound: bool | None) -> None:
     from dfer.cli.console import note
     from dfer.cli.progress import Progress
     from dfer.reports.prediction import write_annotated_video
 
-    hide = cast("HideStyle | None", anonymise and anonymise.value)
     with Progress(name_text(path.name), "%") as progress:
-        write_annotated_video(analysis, path, lambda done: progress.set(int(100 * done), 100, "drawing"), hide=hide)
+
+        def on_progress(done: float) -> None:
+            progress.set(int(100 * done), 100, "drawing")
+
+        write_annotated_video(analysis, path, on_progress, hide=hide, sound=sound)
     if hide:
         note("faces were hidden where a detector finds them: watch the video before you pass it on")

@@ -192,14 +192,16 @@ def write_annotated_video(
     on_progress: Callable[[float], None] | None = None,
     *,
     hide: HideStyle | None = None,
+    sound: bool | None = None,
 ) -> None:
     """Write the video with each face's box, emotion and probabilities drawn in, at its own frame times.
 
     Args:
         analysis: from `Predictor.analyse`.
-        path: the video to write; sound is not copied.
+        path: the video to write.
         on_progress: called with the progress, 0..1.
         hide: makes all faces unrecognisable, also those without a prediction; see `dfer.drawing.hide`.
+        sound: whether the recording's sound is copied; None for yes, but where faces are hidden: voices are known too.
 
     Raises:
         DferError: it cannot be written.
@@ -212,7 +214,8 @@ def write_annotated_video(
     if hide:
         covered = cover_faces(source.watch_frames(lambda done: report(done / 2)), source.times_s)
     footer = next(iter(prediction.notes), None)
-    with VideoWriter(path, fps=source.fps, size_hw=source.size_hw) as writer:
+    heard = source.sound if sound or (sound is None and not hide) else None
+    with VideoWriter(path, fps=source.fps, size_hw=source.size_hw, sound=heard) as writer:
         for index, frame in source.watch_frames(lambda done: report(1 - (1 - done) / passes)):
             time_s = float(source.times_s[index])
             shown = []

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.records import FacePrediction, Prediction, Segment
+from dfer.records.people import split_face
 from dfer.video import FrameSource
 
 SIDE = 112  # pixels
@@ -20,6 +21,8 @@ _QUALITY = 85
 def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, bytes]:
     """Return a JPEG file of each face, by its number; faces whose frames cannot be decoded have none.
 
+    Faces that were merged each have their own.
+
     Args:
         prediction: of the video.
         source: its frames.
@@ -28,13 +31,13 @@ def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, by
         VideoError: the video can no longer be read.
     """
     wanted: dict[int, list[tuple[int, Segment]]] = {}
-    for face in prediction.faces:
+    for face in (part for face in prediction.faces for part in split_face(face)):
         segment = clearest_segment(face)
         middle = (segment.start + segment.end) / 2 if prediction.num_frames > 1 else 0.0
         index = max(0, int(np.searchsorted(source.times_s, middle, side="right")) - 1)
         wanted.setdefault(index, []).append((face.id, segment))
     return {
-        number: _to_jpeg(cut_square(frame, segment.box))
+        number: jpeg_bytes(cut_square(frame, segment.box))
         for index, frame in source.iter_frames(wanted)
         for number, segment in wanted[index]
     }
@@ -77,6 +80,7 @@ def cut_square(frame_rgb: NDArray[np.uint8], box_xyxy: tuple[float, float, float
     return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=way), np.uint8)
 
 
-def _to_jpeg(image_rgb: NDArray[np.uint8]) -> bytes:
+def jpeg_bytes(image_rgb: NDArray[np.uint8]) -> bytes:
+    """Return an image, uint8 [H, W, 3], as the content of a JPEG file."""
     _, encoded = cv2.imencode(".jpg", image_rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return encoded.tobytes()

@@ -15,7 +15,7 @@ from dfer.drawing.pages import data_uri
 from dfer.drawing.player import Download, PlayerPage
 from dfer.drawing.style import UNSURE_COLOR, emotion_color, ink_on
 from dfer.records import FacePrediction, Prediction
-from dfer.records.people import people_of, reset_people
+from dfer.records.people import MAX_DISSOLVE_S, people_of, split_face
 from dfer.records.summary import summarise_face
 from dfer.reports.prediction_rows import csv_text
 from dfer.runtime.formatting import clock, pluralize
@@ -139,18 +139,14 @@ def summarise_video(prediction: Prediction, key: str) -> VideoSummary:
 
 
 def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
-    """Return the values that `player_logic.js` unpacks: a column for each value of the segments, in whole numbers.
-
-    Merged faces are split up again, and `merges` has their groups, so that the page can undo what the user said.
-    """
-    people, prediction = people_of(prediction), reset_people(prediction)
-    order = [face.id for face in prediction.faces]
+    """Return the values that `player_logic.js` unpacks: a column for each value of the segments, in whole numbers."""
     labels: Sequence[str] = prediction.model["labels"]
     reasons: dict[tuple[str, ...], int] = {(): 0}
     colors = [emotion_color(label) for label in labels]
-    faces = [_face_data(face, labels, reasons, shown.thumbnails or {}) for face in prediction.faces]
-    for face in faces:
-        face["name"] = people.names.get(face["id"], "")
+    # Faces that were merged are given apart, so that the page can separate them again.
+    parts = [part for face in prediction.faces for part in split_face(face)]
+    faces = [_face_data(face, labels, reasons, shown.thumbnails or {}) for face in parts]
+    people = people_of(prediction)
     return {
         "key": key,
         "source": prediction.source,
@@ -159,12 +155,13 @@ def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
         "still": prediction.num_frames == 1,
         "offset": round(shown.offset_s, 6),
         "size": shown.size_wh,
+        "dissolve": MAX_DISSOLVE_S,
         "labels": labels,
         "colors": colors,
         "inks": [ink_on(color) for color in colors],
         "unsureColor": UNSURE_COLOR,
-        "order": order,
-        "merges": [sorted(group, key=order.index) for group in people.merge],
+        "names": {str(number): name for number, name in people.names.items()},
+        "merges": [list(group) for group in people.merge],
         "reasons": [list(found) for found in reasons],
         "faces": faces,
     }

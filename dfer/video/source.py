@@ -18,6 +18,7 @@ from dfer.video.damage import LOSSES
 from dfer.video.decoders import DECORD_MAX_BYTES, Decode, Frame, decode_decord, decode_pyav, decord_available
 from dfer.video.images import Animation, ImageFiles, is_animation, is_image, list_images
 from dfer.video.media import Media
+from dfer.video.mux import Sound
 from dfer.video.probe import NOMINAL_FPS, Probe, probe_video
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,12 @@ class FrameSource:
     def num_frames(self) -> int:
         """Number of frames in the source; a damaged one may yield fewer."""
         return len(self.times_s)
+
+    @property
+    def sound(self) -> Sound | None:
+        """The sound of the recording, if it has any."""
+        media = self.media
+        return Sound(self.path, media.start_s) if media is not None and media.sound else None
 
     @property
     def damage(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from dfer.errors import DferError, VideoError
 from dfer.runtime.files import atomic_path
 from dfer.runtime.streams import is_stream
+from dfer.video.mux import Sound, add_sound
+
+logger = logging.getLogger(__name__)
 
 WRITABLE_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
@@ -25,7 +29,7 @@ _TIME_BASE = Fraction(1, 60000)  # MPEG-4 allows no finer ticks than 1/65535 s
 class VideoWriter:
     """Writes an H.264 video (MPEG-4 if FFmpeg lacks x264) frame by frame; a failure leaves no file behind.
 
-    Use it as a context manager. Sound is not written. An odd size is padded by one row or column, since the codec
+    Use it as a context manager. An odd size is padded by one row or column, since the codec
     halves the resolution of colours.
 
     Args:
@@ -33,26 +37,30 @@ class VideoWriter:
         fps: frames per second, for frames that are written without a time.
         size_hw: height and width of the frames.
         crf: constant rate factor, 0 (best quality) to 51.
+        sound: of a recording, to be heard with the frames; if it cannot be read, the video is silent, which is logged.
 
     Raises:
         VideoError: (on entering) the suffix is not that of a video container.
         DferError: the file cannot be written, or the block ended without a frame.
     """
 
-    def __init__(self, path: Path, *, fps: float, size_hw: tuple[int, int], crf: int = 20) -> None:
+    def __init__(
+        self, path: Path, *, fps: float, size_hw: tuple[int, int], crf: int = 20, sound: Sound | None = None
+    ) -> None:
         self.path = Path(path)
         self.fps = fps
         self.size_hw = size_hw
         self.crf = crf
+        self.sound = sound
         self._last_pts = -1
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             known = self.path.suffix.lower() in WRITABLE_SUFFIXES
             suffix = WRITABLE_SUFFIXES[0] if is_stream(self.path) and not known else ""
-            temporary = stack.enter_context(atomic_path(self.path, suffix=suffix, to_stream=True))
+            self._temporary = stack.enter_context(atomic_path(self.path, suffix=suffix, to_stream=True))
             try:
-                self._container: Any = av.open(str(temporary), "w", options={"movflags": "faststart"})
+                self._container: Any = av.open(str(self._temporary), "w", options={"movflags": "faststart"})
                 self._stream = self._add_stream()
             except ValueError as error:  # PyAV's own errors are ValueErrors too, unless they are OSErrors
                 raise VideoError(
@@ -107,6 +115,15 @@ class VideoWriter:
             raise DferError("no frame was written", where=self.path)
         self._container.mux(self._stream.encode(None))
         self._container.close()
+        if self.sound is not None:
+            self._add_sound(self.sound)
+
+    def _add_sound(self, sound: Sound) -> None:
+        try:
+            with atomic_path(self._temporary) as whole:
+                add_sound(self._temporary, sound, whole)
+        except VideoError as error:
+            logger.warning("%s: the video has no sound: %s", self.path, error.what)
 
 
 def _even(frame_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

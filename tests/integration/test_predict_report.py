@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import cv2
+import numpy as np
 import pytest
 
 from dfer.cli import pages
@@ -95,7 +96,33 @@ def test_faces_are_left_out_of_an_anonymised_report(checkpoint: Path, clips: lis
     page = ReadPage.at(Path("rep/1.html"))
     assert "data:image" not in page.text
     assert all(face["thumbnail"] == "" for face in page.data["faces"])
-    assert clips[0].name not in [attributes.get("src") for _, attributes in page.tags]
+    assert source_of(page, "video") == "media/1.mp4"
+    given, shown = open_frames(clips[0]), open_frames(Path("rep/media/1.mp4"))
+    assert shown.times_s == pytest.approx(given.times_s, abs=1e-3)
+    x1, y1, x2, y2 = page.data["faces"][0]["box"][:4]
+    whole, hidden = (next(iter(s.iter_frames([5])))[1][y1:y2, x1:x2].astype(float) for s in (given, shown))
+    assert np.abs(np.diff(hidden, axis=1)).mean() < 0.5 * np.abs(np.diff(whole, axis=1)).mean()
+
+
+@pytest.mark.parametrize(("way", "place"), [("copy", "media/1.mp4"), ("none", None)])
+def test_the_video_is_copied_or_left_out(checkpoint: Path, clips: list[Path], way: str, place: str | None) -> None:
+    options = ("--report", "rep", "--report-video", way)
+    dfer("predict", clips[0], "--checkpoint", checkpoint, "--detector", "haar", *options).succeeded()
+    page = ReadPage.at(Path("rep/1.html"))
+    if place is None:
+        assert "video" not in [tag for tag, _ in page.tags]
+        assert not Path("rep/media").exists()
+    else:
+        assert source_of(page, "video") == place
+        assert (Path("rep") / place).read_bytes() == clips[0].read_bytes()
+
+
+def test_a_copy_never_overwrites_its_own_video(checkpoint: Path, clips: list[Path]) -> None:
+    Path("rep/media").mkdir(parents=True)
+    clip = clips[0].rename("rep/media/1.mp4")
+    refused = dfer("predict", clip, "--checkpoint", checkpoint, "--report", "rep", "--report-video", "copy")
+    assert refused.code == 2
+    assert "--report would overwrite an input" in refused.err
 
 
 def test_a_report_never_overwrites_what_is_not_its_own(checkpoint: Path, clips: list[Path], tmp_path: Path) -> None:

@@ -33,12 +33,11 @@ function make(tag, attributes = {}, ...children) {
 
 /** Return the names and merges of an earlier visit, else those that the page was made with. */
 function recall() {
-  const names = Object.fromEntries(faces.filter((face) => face.name).map((face) => [face.id, face.name]));
   try {
     const kept = JSON.parse(localStorage.getItem(memoryKey));
     if (kept && typeof kept.names === "object" && Array.isArray(kept.merges)) return kept;
   } catch {} // a browser may keep nothing for files
-  return { names, merges: data.merges };
+  return { names: { ...data.names }, merges: [...data.merges] };
 }
 
 function remember() {
@@ -49,7 +48,7 @@ function remember() {
 
 /** Bring the page in line with the names and merges. */
 function update() {
-  people = joinPeople(faces, edits.names, edits.merges);
+  people = joinPeople(faces, edits.names, edits.merges, data.dissolve);
   for (const person of people) {
     person.runs = emotionRuns(person.segments, numLabels);
     person.gaps = findGaps(person.segments);
@@ -68,25 +67,32 @@ function showNames() {
   showMoment();
 }
 
-function rename(person, name) {
+/** Give a person a name; that of another person is refused, because a name means one person. */
+function rename(person, field) {
+  const name = field.value.trim();
+  const other = people.find((one) => one !== person && name && one.name === name);
+  field.setAttribute("aria-invalid", Boolean(other));
+  if (other) return say(`${name} is face ${other.id} already: merge the two, or enter another name.`);
+  say("");
   for (const id of person.ids) delete edits.names[id];
-  person.name = name.trim();
-  if (person.name) edits.names[person.id] = person.name;
+  person.name = name;
+  if (name) edits.names[person.id] = name;
   remember();
   showNames();
-  for (const other of people) describePlot(other);
+  for (const one of people) describePlot(one);
   document.querySelectorAll("#faces select").forEach((select) => fillChoices(select));
+  return undefined;
 }
 
 function merge(person, otherId) {
   const other = people.find(({ id }) => id === otherId);
-  const time = seenTogether(person, other);
-  if (time !== null) {
+  const ids = [...other.ids, ...person.ids].sort((one, two) => one - two);
+  const { conflict } = inOrder(faces.filter(({ id }) => ids.includes(id)), data.dissolve);
+  if (conflict !== null) {
     const names = `${callPerson(other)} and ${callPerson(person)}`;
-    say(`${names} are seen at the same time, at ${clock(time, total)}: they are two people.`);
+    say(`${names} are seen at the same time, at ${clock(conflict, total)}: they are two people.`);
     return false;
   }
-  const ids = [...other.ids, ...person.ids].sort((one, two) => data.order.indexOf(one) - data.order.indexOf(two));
   edits.merges = edits.merges.filter((group) => !group.some((id) => ids.includes(id)));
   edits.merges.push(ids);
   const name = other.name || person.name;
@@ -128,7 +134,7 @@ function listFaces() {
       "data-id": person.id,
       "aria-label": `Name of face ${person.ids.join(" and ")}`,
       spellcheck: "false",
-      oninput: (event) => rename(person, event.target.value),
+      oninput: (event) => rename(person, event.target),
     });
     const picture = person.thumbnail
       ? make("img", { src: person.thumbnail, alt: `Face ${person.id}`, width: 58, height: 58 })
@@ -514,9 +520,9 @@ const KEYS = {
 function onKey(event) {
   const { target } = event;
   if (event.ctrlKey || event.altKey || event.metaKey || !(event.key in KEYS)) return;
-  const typing = target.matches('input[type="text"], select, textarea, input[type="range"]');
+  const typing = target.matches('input[type="text"], select');
   const pressing = event.key === " " && target.matches('button, input[type="checkbox"], a');
-  const scrolling = target.matches(".scroll, pre") && /^(Arrow|Home|End)/.test(event.key);
+  const scrolling = target.matches('.scroll, pre, input[type="range"]') && /^(Arrow|Home|End)/.test(event.key);
   if (typing || pressing || scrolling) return;
   event.preventDefault();
   event.stopPropagation(); // the player's own keys would seek a second time

@@ -8,8 +8,6 @@ const SAME_S = 0.0015; // the data's times are whole milliseconds: what differs 
 function unpackFaces(data) {
   return data.faces.map((face) => ({
     id: face.id,
-    ids: [face.id],
-    name: face.name || "",
     thumbnail: face.thumbnail,
     segments: face.start.map((start, n) => ({
       start: start / 1000,
@@ -24,7 +22,7 @@ function unpackFaces(data) {
 }
 
 /** Return the people: faces joined by `merges`, a list of lists of face ids, and named by `names`, id -> name. */
-function joinPeople(faces, names, merges) {
+function joinPeople(faces, names, merges, dissolve) {
   const people = [];
   const taken = new Set();
   for (const face of faces) {
@@ -32,11 +30,15 @@ function joinPeople(faces, names, merges) {
     const group = merges.find((ids) => ids.includes(face.id)) || [face.id];
     const members = faces.filter((other) => group.includes(other.id));
     members.forEach((member) => taken.add(member.id));
-    const segments = members.flatMap((member) => member.segments);
-    if (members.length > 1) segments.sort((one, two) => one.start - two.start);
-    const ids = members.map((member) => member.id);
-    const named = members.find((member) => names[member.id]);
-    people.push({ id: face.id, ids, name: named ? names[named.id] : "", thumbnail: face.thumbnail, segments });
+    const ids = members.map((member) => member.id).sort((one, two) => one - two);
+    const { segments } = inOrder(members, dissolve);
+    people.push({
+      id: ids[0],
+      ids,
+      name: names[ids.find((id) => names[id])] || "",
+      thumbnail: face.thumbnail,
+      segments,
+    });
   }
   return people;
 }
@@ -46,19 +48,39 @@ function callPerson(person) {
   return person.name || `face ${person.id}`;
 }
 
-/** Return the moment from which two people are seen at the same time, or null: then they may be one. */
-function seenTogether(one, two) {
-  let a = 0;
-  let b = 0;
-  while (a < one.segments.length && b < two.segments.length) {
-    const first = one.segments[a];
-    const second = two.segments[b];
-    const start = Math.max(first.start, second.start);
-    if (Math.min(first.end, second.end) - start > SAME_S) return start;
-    if (first.end < second.end) a += 1;
-    else b += 1;
+/** Return the segments of faces in order of time, and the moment from which two of them are seen at once, or null.
+    Where one shot dissolves into the next, for `dissolve` seconds at most, the first one stays, as in Python. */
+function inOrder(faces, dissolve) {
+  const stretches = faces.flatMap((face) => splitStretches(face.segments));
+  if (faces.length < 2) return { segments: stretches.flat(), conflict: null };
+  const endOf = (stretch) => stretch[stretch.length - 1].end;
+  stretches.sort((one, two) => one[0].start - two[0].start || endOf(one) - endOf(two));
+  let segments = [];
+  let conflict = null;
+  let begun = -Infinity;
+  let until = -Infinity;
+  for (let stretch of stretches) {
+    const { start } = stretch[0];
+    if (start < until - SAME_S) {
+      if (until - start > dissolve + SAME_S || start <= begun || endOf(stretch) <= until) conflict ??= start;
+      stretch = stretch.filter((one) => one.end > until + SAME_S);
+      stretch = stretch.map((one) => ({ ...one, start: Math.max(one.start, until) }));
+    }
+    segments = segments.concat(stretch);
+    begun = start;
+    if (stretch.length) until = Math.max(until, endOf(stretch));
   }
-  return null;
+  return { segments, conflict };
+}
+
+/** Return segments, split wherever the face is gone between two of them. */
+function splitStretches(segments) {
+  const stretches = [];
+  segments.forEach((segment, n) => {
+    if (!n || segment.start - segments[n - 1].end > SAME_S) stretches.push([]);
+    stretches[stretches.length - 1].push(segment);
+  });
+  return stretches;
 }
 
 /** Return the number of the last segment that has begun at a time, or -1. */

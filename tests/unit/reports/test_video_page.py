@@ -18,10 +18,11 @@ import yaml
 
 from dfer.drawing.pages import template_text
 from dfer.drawing.player import player_page
+from dfer.errors import UsageError
 from dfer.labels import DFEW_LABELS
 from dfer.prediction.people_file import PeopleFile
 from dfer.records import FacePrediction, Prediction
-from dfer.records.people import relabel
+from dfer.records.people import People, merge_faces, people_of, relabel
 from dfer.records.summary import summarise_face
 from dfer.records.timeline import emotion_runs, gaps
 from dfer.reports.prediction_rows import csv_text
@@ -204,29 +205,65 @@ def test_the_page_sums_up_as_python_does() -> None:
 
 def test_merged_faces_are_one_person_and_faces_seen_at_once_are_two() -> None:
     faces = [
-        face_with([(0.0, 1.0, "sad"), (1.0, 2.0, "happy")], 0),
-        face_with([(0.5, 1.5, "fear")], 3),
+        face_with([(0.0, 1.0, "sad"), (1.0, 2.0, "happy")], 3),
+        face_with([(0.5, 1.5, "fear")], 0),
         face_with([(5.0, 6.0, "sad")], 7),
+        face_with([(1.7, 2.2, "neutral"), (2.2, 4.0, "fear")], 9),
     ]
     found = run_logic(
         predicted(faces),
-        "const people = joinPeople(faces, {0: 'Anna', 3: 'Ben'}, [[0, 7]]);"
-        "return {people: people.map(({ id, ids, name, segments }) => [id, ids, name, segments.map((s) => s.start)]),"
-        " together: [seenTogether(faces[0], faces[1]), seenTogether(faces[0], faces[2])],"
+        "const people = joinPeople(faces, {3: 'Anna', 0: 'Ben'}, [[3, 7]], 0.5);"
+        "const times = (segments) => segments.map((s) => [s.start, s.end]);"
+        "return {people: people.map(({ id, ids, name, segments }) => [id, ids, name, times(segments)]),"
+        " conflicts: [1, 2, 3].map((n) => inOrder([faces[0], faces[n]], 0.5).conflict),"
+        " dissolved: times(inOrder([faces[3], faces[0]], 0.5).segments),"
         " seen: [0.5, 2.5, 5.5, 7].map((t) => segmentAt(people[0].segments, t))};",
     )
-    assert found["people"] == [[0, [0, 7], "Anna", [0.0, 1.0, 5.0]], [3, [3], "Ben", [0.5]]]
-    assert found["together"] == [0.5, None]
+    assert found["people"] == [
+        [3, [3, 7], "Anna", [[0, 1], [1, 2], [5, 6]]],
+        [0, [0], "Ben", [[0.5, 1.5]]],
+        [9, [9], "", [[1.7, 2.2], [2.2, 4]]],
+    ]
+    assert found["conflicts"] == [0.5, None, None]
+    merged = merge_faces([faces[0], faces[3]])
+    assert found["dissolved"] == [[segment.start, segment.end] for segment in merged.segments]
     assert found["seen"] == [0, -1, 2, -1]
+    with pytest.raises(UsageError, match="at the same time"):
+        merge_faces(faces[:2])
+
+
+def test_people_that_are_known_are_shown_and_can_be_separated() -> None:
+    plain = predicted([face_with([(5.0, 9.0, "sad")], 7), face_with([(0.0, 1.0, "happy")], 2)])
+    known = relabel(plain, People({2: "Anna"}, [[2, 7]]))
+    data = read(known, Shown(thumbnails={2: b"\xff\xd82", 7: b"\xff\xd87"})).data
+    assert [face["id"] for face in data["faces"]] == [2, 7]
+    assert all(face["thumbnail"] for face in data["faces"])
+    assert (data["names"], data["merges"]) == ({"2": "Anna"}, [[2, 7]])
+    people = "joinPeople(faces, data.names, data.merges, data.dissolve)"
+    text = run_logic(known, f"return peopleYaml(data.source, {people});")
+    assert yaml.safe_load(text) == {"clips/a.mp4": {"names": {2: "Anna"}, "merge": [[2, 7]]}}
+    assert run_logic(known, f"return {people}.length;") == 1
+
+
+def test_dfer_reads_the_yaml(tmp_path: Path) -> None:
+    plain = predicted([face_with([(5.0, 9.0, "sad")], 7), face_with([(0.0, 1.0, "happy")], 2)])
+    for names, merges in (("{2: 'Anna'}", "[[2, 7]]"), ("{}", "[]"), ("{7: 'B: #'}", "[]")):
+        people = f"joinPeople(faces, {names}, {merges}, 0.5)"
+        path = tmp_path / "people.yaml"
+        path.write_text(run_logic(plain, f"return peopleYaml(data.source, {people});"))
+        (given,) = PeopleFile(path).assign([plain.source])[plain.source]
+        relabelled = relabel(plain, given)
+        assert people_of(relabelled).names == given.names
+        assert len(relabelled.faces) == (1 if "7]" in merges else 2)
 
 
 @pytest.mark.parametrize("name", ["Anna", 'O"Neil: #1', "yes", "07", "- x", "Ümläut \u2028 \x7f", "{}", "'", NASTY])
 def test_the_yaml_says_what_was_entered(name: str) -> None:
     prediction = replace(predicted([face_with([(0.0, 1.0, "sad")]), face_with([(5.0, 6.0, "sad")], 7)]), source=name)
     names = json.dumps({0: name})
-    text = run_logic(prediction, f"return peopleYaml(data.source, joinPeople(faces, {names}, [[0, 7]]));")
+    text = run_logic(prediction, f"return peopleYaml(data.source, joinPeople(faces, {names}, [[0, 7]], 0.5));")
     assert yaml.safe_load(text) == {name: {"names": {0: name}, "merge": [[0, 7]]}}
-    none = run_logic(prediction, "return peopleYaml(data.source, joinPeople(faces, {}, []));")
+    none = run_logic(prediction, "return peopleYaml(data.source, joinPeople(faces, {}, [], 0.5));")
     assert yaml.safe_load(none) == {name: {}}
 
 
@@ -250,20 +287,3 @@ def test_times_read_as_a_clock() -> None:
         " tickTimes(0, 20, 10).times.length, tickTimes(0, 3600, 9).step, tickTimes(1.03, 1.4, 8).times[0]];",
     )
     assert found == ["4.2 s", "1:04.3", "1:00.0", "1:02:07", "1:00:00.0", 11, 600, pytest.approx(1.1)]
-
-
-def test_the_page_begins_with_the_people_of_the_answers_and_exports_them(tmp_path: Path) -> None:
-    windows = {0: (0.0, 2.0, "sad"), 3: (0.0, 1.5, "fear"), 7: (5.0, 6.0, "sad")}
-    before = predicted([face_with([window], number) for number, window in windows.items()])
-    named = before.relabel({7: "Anna", 3: "Ben"}, [[0, 7]])
-    data = read(named).data
-    assert [(face["id"], face["name"]) for face in data["faces"]] == [(0, "Anna"), (3, "Ben"), (7, "")]
-    assert data["merges"] == [[0, 7]]
-    text = run_logic(
-        named,
-        "const names = Object.fromEntries(faces.filter((face) => face.name).map((face) => [face.id, face.name]));"
-        "return peopleYaml(data.source, joinPeople(faces, names, data.merges));",
-    )
-    (tmp_path / "out.people.yaml").write_text(text, encoding="utf-8")
-    (people,) = PeopleFile(tmp_path / "out.people.yaml").assign([named.source])[named.source]
-    assert relabel(before, people) == named

@@ -82,6 +82,60 @@ def write_audio(path: Path) -> Path:
     return path
 
 
+def write_with_sound(
+    path: Path,
+    frames: list[NDArray[np.uint8]],
+    *,
+    codec: str = "aac",
+    late_s: float = 0.0,
+    seconds: float | None = None,
+) -> Path:
+    """Write a video whose sound is silent but for a beep from 0.5 to 0.6 s after the first frame.
+
+    Args:
+        path: the file.
+        frames: shown at 25 a second.
+        codec: of the sound.
+        late_s: when the first frame is shown, by the container's clock; the sound begins at 0.
+        seconds: length of the sound; by default, that of the video.
+    """
+    rate = 48_000
+    length = late_s + len(frames) / 25 if seconds is None else seconds
+    wave = np.zeros(round(rate * length), np.float32)
+    beep = slice(round(rate * (late_s + 0.5)), round(rate * (late_s + 0.6)))
+    wave[beep] = 0.5 * np.sin(2 * np.pi * 880 * np.arange(len(wave)) / rate)[beep]
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264" if path.suffix != ".avi" else "mpeg4", rate=25, options={"bf": "0"})
+        video.height, video.width, video.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        audio = output.add_stream(codec, rate=rate, layout="mono")
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = number + round(25 * late_s), Fraction(1, 25)
+            output.mux(video.encode(picture))
+        output.mux(video.encode(None))
+        for start in range(0, len(wave), 960):
+            piece = np.ascontiguousarray(wave[None, start : start + 960])
+            sound = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = rate, start, Fraction(1, rate)
+            output.mux(audio.encode(sound))
+        output.mux(audio.encode(None))
+    return path
+
+
+def beep_times(path: Path) -> tuple[float, float]:
+    """Return when the beep of `write_with_sound` begins and ends, seconds after the first frame."""
+    with av.open(str(path)) as container:
+        first = next(container.decode(video=0)).time
+    heard: list[float] = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            values = frame.to_ndarray().astype(np.float64)
+            values = values.reshape(-1, len(frame.layout.channels)).mean(1) if values.shape[0] == 1 else values.mean(0)
+            loud = np.flatnonzero(np.abs(values) > 0.25 * (32768 if frame.format.name.startswith("s16") else 1))
+            heard += [frame.time + place / frame.sample_rate - first for place in loud]
+    return min(heard), max(heard)
+
+
 def rotate_mp4(path: Path, clockwise: int) -> Path:
     """Overwrite the display matrix in the track's header."""
     data = bytearray(path.read_bytes())

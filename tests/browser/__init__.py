@@ -1,0 +1,1 @@
+"""The pages of `dfer predict --report` in a real browser."""
