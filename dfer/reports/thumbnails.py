@@ -31,7 +31,7 @@ def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, by
         VideoError: the video can no longer be read.
     """
     wanted: dict[int, list[tuple[int, Segment]]] = {}
-    for face in (part for face in prediction.faces for part in split_face(face)):
+    for face in (part for merged in prediction.faces for part in split_face(merged)):
         segment = clearest_segment(face)
         middle = (segment.start + segment.end) / 2 if prediction.num_frames > 1 else 0.0
         index = max(0, int(np.searchsorted(source.times_s, middle, side="right")) - 1)
