@@ -16,7 +16,7 @@ from dfer.drawing.hide import HideStyle
 from dfer.errors import VideoError
 from dfer.names import name_text
 from dfer.prediction.inputs import Input
-from dfer.records import Prediction
+from dfer.records import BROWSER_IMAGE_SUFFIXES, Prediction
 from dfer.reports.browser_copy import write_browser_copy, write_hidden_copy, write_image_copy
 from dfer.reports.page_folder import INDEX, Place, plan_pages, read_summary, refuse_foreign, write_page
 from dfer.reports.thumbnails import face_thumbnails
@@ -25,7 +25,6 @@ from dfer.video import FrameSource
 from dfer.video.apart import DecodingProcess
 
 OPTION = "--report"
-_SHOWN_IMAGES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".webp"})  # by all browsers
 _MOVED = "The video is not where it was when this page was made. Put the page and the video back in their places."
 _NO_COPY = "The video's copy is missing. It belongs in the folder media, beside this page."
 
@@ -123,7 +122,7 @@ class PageReport:
         if self._hide or self._video == PageVideo.copy:
             return False
         if prediction.num_frames == 1:
-            return frames.path.is_file() and frames.path.suffix.lower() in _SHOWN_IMAGES
+            return frames.path.is_file() and frames.path.suffix.lower() in BROWSER_IMAGE_SUFFIXES
         return frames.media is not None and frames.media.is_played(frames.path)
 
     def _write_copy(self, prediction: Prediction, copy: Path, frames: FrameSource) -> None:

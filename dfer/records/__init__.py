@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "BEST_ON_TEST", "BEST_ON_TEST_NOTE", "IMAGE_SUFFIXES", "SPLITS", "STATUSES", "VIDEO_SUFFIXES",
+    "BEST_ON_TEST", "BEST_ON_TEST_NOTE", "BROWSER_IMAGE_SUFFIXES", "IMAGE_SUFFIXES", "SPLITS", "STATUSES",
+    "VIDEO_SUFFIXES",
     "Bin", "ClipRecord", "Face", "FaceBin", "FacePart", "FacePrediction", "FaceTrack", "OtherForm", "PixelText",
     "Prediction", "Quality", "Segment", "Selection", "Span", "Split", "Status",
 ]  # fmt: skip
@@ -37,6 +38,7 @@ IMAGE_SUFFIXES = frozenset({
     ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
     ".webp",
 })  # fmt: skip
+BROWSER_IMAGE_SUFFIXES = IMAGE_SUFFIXES & {".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".webp"}  # all browsers show them
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m1v", ".m2t", ".m2ts", ".m2v",
     ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt",
