@@ -69,16 +69,17 @@ class PreparedModel:
         return torch.autocast(self._device, torch.bfloat16, enabled=self.number_format == BF16)
 
 
-def choose_format(model: VideoModel, device: torch.device) -> str:
+def choose_format(model: VideoModel, device: torch.device, *, int8_measured: bool = False) -> str:
     """Return the fastest of `FORMATS` that keeps a model's answers on this machine; docs/benchmarks.md has the figures.
 
     Args:
         model: the model.
+        int8_measured: whether its answers in 8 bits were compared with those in float32.
         device: the device to compute on; a GPU computes in float32.
     """
     if device.type != "cpu":
         return FLOAT32
-    if isinstance(model, DividedModel) and int8_available():
+    if int8_measured and isinstance(model, DividedModel) and int8_available():
         return INT8
     return BF16 if choose_precision("auto", device) == torch.bfloat16 else FLOAT32
 

@@ -137,7 +137,8 @@ class Predictor:
         self.smooth = smooth
         found = None if self.detector.aligned_input else find_recognition_weights(recognition_weights)
         self.encoder = FaceEncoder(found) if found else None
-        self.runtime, self.engine = build_engine(runtime, self.model, self.device)
+        shipped = pretrained_name(self.checkpoint) is not None
+        self.runtime, self.engine = build_engine(runtime, self.model, self.device, int8_measured=shipped)
 
     @property
     def description(self) -> dict[str, Any]:
