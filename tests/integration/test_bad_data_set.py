@@ -13,7 +13,13 @@ from tests.integration.program import dfer
 @pytest.mark.parametrize(
     ("dataset", "code", "message", "hint"),
     [
-        pytest.param("bogus", 2, "unknown data set 'bogus'", "dfew, ferv39k, mafw, ferplus, folder", id="unknown"),
+        pytest.param(
+            "bogus",
+            2,
+            "unknown data set 'bogus'",
+            "dfew, ferv39k, mafw, afew, caer, ravdess, crema-d, enterface, ferplus, folder",
+            id="unknown",
+        ),
         pytest.param("dfew", 1, "no lists found", "EmoLabel_DataSplit", id="dfew"),
         pytest.param("ferv39k", 1, "no lists found", "4_setups", id="ferv39k"),
         pytest.param("mafw", 1, "no lists found", "split/single", id="mafw"),

@@ -75,7 +75,15 @@ def test_train_does_not_train_a_finished_fold_again_unless_told(tiny_recipe: Pat
     assert (folder / "last.safetensors").read_bytes() == weights
 
 
-@pytest.mark.parametrize("recipe", sorted(path.name for path in shipped_recipes().glob("*.yaml")))
+SWEEPS = {"ablations.yaml", "ablations_drawn.yaml"}
+
+
+@pytest.mark.parametrize("sweep", sorted(SWEEPS))
+def test_a_shipped_sweep_is_no_recipe(sweep: str) -> None:
+    dfer("train", sweep).failed(2, "a sweep, not a recipe", hint=f"dfer sweep {sweep}")
+
+
+@pytest.mark.parametrize("recipe", sorted({path.name for path in shipped_recipes().glob("*.yaml")} - SWEEPS))
 def test_shipped_recipes_go_by_their_name(recipe: str) -> None:
     dfer("train", recipe, "data.path=nowhere").failed(1, "no store here (nowhere)", hint="dfer preprocess")
 
