@@ -206,30 +206,19 @@ def predict(
     from dfer.cli.answers import CsvResults, answer_inputs, keep_answers
     from dfer.cli.asking import choose_ask
     from dfer.cli.console import be_quiet, note, stdout
-    from dfer.cli.outputs import (
-        CSV_SUFFIXES,
-        JsonResults,
-        check_outputs,
-        claim_outputs,
-        csv_output,
-        json_output,
-        output,
-    )
+    from dfer.cli.outputs import JsonResults, check_outputs, claim_outputs, csv_output, json_output, output
     from dfer.cli.pages import PageReport
     from dfer.cli.people import Who
-    from dfer.cli.saving import plan_saving, save_answers
+    from dfer.cli.saving import AnswerFiles
     from dfer.cli.watching import watch_source
-    from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
     from dfer.errors import EXIT_FAILED, DferError, UsageError, VideoError
     from dfer.model.checkpoint import describe_checkpoint
     from dfer.prediction.fetching import check_sources, keep_standard_input, standard_input
     from dfer.prediction.inputs import find_inputs
     from dfer.prediction.people_file import people_file_beside
     from dfer.prediction.predictor import Predictor
-    from dfer.reports.prediction import draw_prediction, prediction_table
-    from dfer.reports.spreadsheets import summary_csv
+    from dfer.reports.prediction import prediction_table
     from dfer.runs import find_checkpoint, newer_run
-    from dfer.runtime.files import write_text
     from dfer.runtime.streams import is_stream
     from dfer.video.apart import DecodingProcess
     from dfer.video.writer import WRITABLE_SUFFIXES
@@ -277,20 +266,18 @@ def predict(
         hint = "only the video and the report hold pictures: table, JSON, CSV and plot show no face"
         raise UsageError("--anonymise needs --video or --report", where="--anonymise", hint=hint)
     hide = cast("HideStyle | None", anonymise and anonymise.value)
-    json_to, csv_to = json_output(json), csv_output(csv)
-    plot_to, video_to = output("--plot", plot, FIGURE_SUFFIXES), output("--video", video, WRITABLE_SUFFIXES)
+    files = AnswerFiles(found, json=json, csv=csv, summary=summary, save=save, plot=plot)
+    video_to = output("--video", video, WRITABLE_SUFFIXES)
     priors = None if prior is None else Path(prior)
-    files = [detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
     local = [item.path for item in found if item.is_local]
-    read = [*dict.fromkeys([*filter(os.path.lexists, map(Path, inputs)), *local]), *files]
+    weights = [detector_weights, priors, None if checkpoint is None else find_checkpoint(checkpoint)]
+    read = [*dict.fromkeys([*filter(os.path.lexists, map(Path, inputs)), *local]), *weights]
     form = check_sources(found, raw=raw, duration=duration)
-    summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
-    saved = plan_saving(save or (), found)
     pages = None if report is None else PageReport(report, found, video=report_video, hide=hide, fps=fps)
     listed = () if pages is None else pages.outputs
     copies = () if pages is None else pages.copies
-    given = (json_to, csv_to, summary_to, plot_to, video_to, *saved, *listed)
-    beside = people_file_beside(json_to.path) if json_to and not is_stream(json_to.path) else None
+    given = (*files.tables, files.plot, video_to, *listed)
+    beside = people_file_beside(files.json.path) if files.json and not is_stream(files.json.path) else None
     who = Who([item.name for item in found], names=names, merge=merge, people=people, beside=beside)
     check_outputs(*given, *copies, inputs=[*read, who.file])
     for notice in notices:
@@ -316,9 +303,9 @@ def predict(
         predictions: list[Prediction] = []
         analysis: Analysis | None = None
         with (
-            JsonResults(json_to) as results,
-            CsvResults(csv_to) as rows,
-            keep_answers(predictor, found, (json_to, csv_to, summary_to, *saved, *listed), resume, part) as kept,
+            JsonResults(files.json) as results,
+            CsvResults(files.csv) as rows,
+            keep_answers(predictor, found, (*files.tables, *listed), resume, part) as kept,
         ):
             ask = choose_ask(
                 predictor,
@@ -337,27 +324,22 @@ def predict(
                     if pages and is_whole:
                         pages.add(prediction, analysis.source if analysis else None, decoder)
             except (KeyboardInterrupt, DferError):
-                if predictions and not (json_to or csv_to):
+                if predictions and not (files.json or files.csv):
                     stdout.print(prediction_table(predictions))
                 raise
             if is_whole:
-                results.finish()
-                rows.finish()
-                if summary_to:
-                    write_text(summary_to.path, summary_csv(predictions), to_stream=True)
-                save_answers(saved, predictions)
+                files.finish(results, rows, predictions)
                 if pages:
                     pages.finish()
                 if kept:
                     kept.remove()
             elif kept:
                 note(f"shard {shard}: {kept.path}; the same command without --shard writes the files")
-        if analysis and plot_to:
-            save_figure(draw_prediction(analysis.prediction), plot_to.path, to_stream=True)
+        if analysis:
+            files.draw(analysis.prediction)
         if analysis and video_to:
             _write_video(analysis, video_to.path, hide, sound)
-    if not any(item and item.is_stdout for item in given):
-        stdout.print(prediction_table(predictions))
+    files.show(predictions)
     if len(predictions) < len(found) or who.failed:
         raise typer.Exit(EXIT_FAILED)
 

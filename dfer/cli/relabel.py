@@ -53,19 +53,10 @@ def relabel(
     unless --json names it.
     """
     from dfer.cli.answers import CsvResults
-    from dfer.cli.console import be_quiet, stdout
-    from dfer.cli.outputs import (
-        CSV_SUFFIXES,
-        JsonResults,
-        check_outputs,
-        claim_outputs,
-        csv_output,
-        json_output,
-        output,
-    )
+    from dfer.cli.console import be_quiet
+    from dfer.cli.outputs import JsonResults, check_outputs, claim_outputs
     from dfer.cli.people import Who
-    from dfer.cli.saving import plan_saving, save_answers
-    from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
+    from dfer.cli.saving import AnswerFiles
     from dfer.errors import UsageError
     from dfer.names import text_name
     from dfer.prediction.inputs import Input
@@ -74,9 +65,6 @@ def relabel(
     from dfer.records import Prediction
     from dfer.records.people import reset_people
     from dfer.records.prediction_json import error_dict
-    from dfer.reports.prediction import draw_prediction, prediction_table
-    from dfer.reports.spreadsheets import summary_csv
-    from dfer.runtime.files import write_text
 
     if quiet:
         be_quiet()
@@ -86,15 +74,13 @@ def relabel(
         raise UsageError(f"--plot needs a file with one video, and this has {len(before)}", where=file)
     sources = [prediction.source for prediction in before]
     who = Who(sources, names=names, merge=merge, people=people, beside=people_file_beside(file))
-    saved = plan_saving(save or (), [Input.of(text_name(source)) for source in sources])
-    json_to, csv_to = json_output(json), csv_output(csv)
-    summary_to = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
-    plot_to = output("--plot", plot, FIGURE_SUFFIXES)
-    check_outputs(json_to, csv_to, summary_to, plot_to, *saved, inputs=[who.file])
-    check_outputs(csv_to, summary_to, plot_to, *saved, inputs=[file])  # only the JSON may replace it
+    inputs = [Input.of(text_name(source)) for source in sources]
+    files = AnswerFiles(inputs, json=json, csv=csv, summary=summary, save=save, plot=plot)
+    given = (*files.tables, files.plot)
+    check_outputs(*given, inputs=[who.file])
+    check_outputs(*given[1:], inputs=[file])  # only the JSON may replace it
     relabelled = [who.apply(reset_people(one) if reset or who.speaks_of(one.source) else one) for one in before]
-    given = (json_to, csv_to, summary_to, plot_to, *saved)
-    with claim_outputs(*given), JsonResults(json_to) as results, CsvResults(csv_to) as rows:
+    with claim_outputs(*given), JsonResults(files.json) as results, CsvResults(files.csv) as rows:
         known = iter(relabelled)
         for answer in answers:
             if isinstance(answer, Unread):
@@ -103,12 +89,7 @@ def relabel(
                 prediction = next(known)
                 results.add(prediction.to_dict(schema))
                 rows.add(prediction)
-        results.finish()
-        rows.finish()
-        if summary_to:
-            write_text(summary_to.path, summary_csv(relabelled), to_stream=True)
-        save_answers(saved, relabelled)
-        if plot_to:
-            save_figure(draw_prediction(relabelled[0]), plot_to.path, to_stream=True)
-    if not any(item and item.is_stdout for item in given):
-        stdout.print(prediction_table(relabelled))
+        files.finish(results, rows, relabelled)
+        if files.plot:
+            files.draw(relabelled[0])
+    files.show(relabelled)

@@ -1,4 +1,4 @@
-"""--save of `dfer predict`: files of many formats, one for all inputs or one for each."""
+"""The files that answers about videos are written to; --save: many formats, one for all inputs or one for each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfer.cli.outputs import Output
+from dfer.cli.answers import CsvResults
+from dfer.cli.console import stdout
+from dfer.cli.outputs import CSV_SUFFIXES, JsonResults, Output, csv_output, json_output, output
+from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
 from dfer.errors import UsageError
 from dfer.names import name_text
 from dfer.prediction.inputs import Input
 from dfer.records import Prediction
 from dfer.reports.formats import FORMATS, require_library, save_predictions
+from dfer.reports.prediction import draw_prediction, prediction_table
+from dfer.reports.spreadsheets import summary_csv
+from dfer.runtime.files import write_text
 
 _OPTION, _NAME = "--save", "{name}"
 # As the programs' own users write them.
@@ -28,6 +34,66 @@ class Saved(Output):
     """
 
     sources: tuple[str, ...] = ()
+
+
+class AnswerFiles:
+    """The files that the answers of a command go to.
+
+    Args:
+        inputs: of the command.
+        json: as named, as are the others; None or empty where an option was not given.
+
+    Raises:
+        UsageError: a name does not tell a format, or as for `plan_saving`.
+        DferError: as for `plan_saving`.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        *,
+        json: str | None,
+        csv: Path | None,
+        summary: Path | None,
+        save: Sequence[Path] | None,
+        plot: Path | None,
+    ) -> None:
+        self.json, self.csv = json_output(json), csv_output(csv)
+        self.summary = output("--summary", summary, CSV_SUFFIXES, optional_suffix=True)
+        self.plot = output("--plot", plot, FIGURE_SUFFIXES)
+        self.saved = plan_saving(save or (), inputs)
+
+    @property
+    def tables(self) -> tuple[Output | None, ...]:
+        """The files that hold all answers."""
+        return self.json, self.csv, self.summary, *self.saved
+
+    def finish(self, results: JsonResults, rows: CsvResults, predictions: Sequence[Prediction]) -> None:
+        """Write the tables.
+
+        Args:
+            results: that are written to `json`.
+            rows: that are written to `csv`.
+            predictions: the answers.
+
+        Raises:
+            DferError: a library is missing, or a file cannot be written.
+        """
+        results.finish()
+        rows.finish()
+        if self.summary:
+            write_text(self.summary.path, summary_csv(predictions), to_stream=True)
+        save_answers(self.saved, predictions)
+
+    def draw(self, prediction: Prediction) -> None:
+        """Write the plot if there is to be one."""
+        if self.plot:
+            save_figure(draw_prediction(prediction), self.plot.path, to_stream=True)
+
+    def show(self, predictions: Sequence[Prediction]) -> None:
+        """Print the answers as a table, unless a file is standard output."""
+        if not any(item and item.is_stdout for item in (*self.tables, self.plot)):
+            stdout.print(prediction_table(predictions))
 
 
 def plan_saving(targets: Sequence[Path], inputs: Sequence[Input]) -> list[Saved]:
