@@ -21,11 +21,10 @@ from dfer.errors import UsageError, VideoError
 from dfer.explanation.maps import Method, explain_clips
 from dfer.explanation.occlusion import MAX_PIECES, cut_pieces, occluded_logits
 from dfer.explanation.sanity import SanityCheck, check_sanity
-from dfer.explanation.window_crops import iter_window_crops
 from dfer.faces.tracking.clock import Clock, clock_of
 from dfer.model.pixels import prepare_clips
 from dfer.prediction.predictor import Analysis, Predictor
-from dfer.prediction.windows import Cell, iter_crops
+from dfer.prediction.windows import Cell, iter_window_crops
 from dfer.records import FacePrediction, FaceTrack
 from dfer.video import FrameSource
 
@@ -157,13 +156,12 @@ class Explainer:
         tracks = [track for _, track in chosen]
         windows = [(number, window) for number, item in enumerate(work) for window in item.windows]
         kept = set(evenly_spread(len(windows), min(SANITY_CLIPS, len(windows)))) if self.sanity else set()
-        crops = iter_crops(
+        in_windows = iter_window_crops(
             analysis.source,
             tracks,
             windows,
             lambda frame, face, place: self.predictor.crop_face(frame, tracks[face].landmarks[place]),
         )
-        in_windows = iter_window_crops(windows, crops, len(tracks))
         for done, ((number, window), images) in enumerate(in_windows):
             sampled = self.predictor.sample_window(images)
             self._add(work[number], window, images, sampled)
