@@ -14,17 +14,14 @@ from dfer.datasets.merge import RawDataset
 from dfer.datasets.named import (
     NamedClip,
     Naming,
+    dataset_in_subject_folds,
     find_named,
-    fold_notice,
     folds_of_subjects,
-    named_records,
-    stray_notices,
 )
 from dfer.datasets.sources import Form
 from dfer.errors import DataError
 from dfer.labels import CREMA_D_LABELS, require_emotion
 
-_TITLE = "CREMA-D"
 _ACTORS = tuple(str(number) for number in range(1001, 1092))
 # https://github.com/tsagketas/demokritos-ml-project, reports/cremad_dataset_report.md; the total also in the paper.
 _COUNTS = {"happy": 1271, "sad": 1271, "neutral": 1087, "angry": 1271, "disgust": 1271, "fear": 1271}
@@ -52,20 +49,15 @@ def read_crema_d(raw: Path, report: Report) -> RawDataset:
     listed, list_notices = _listed(raw)
     clips = {**listed, **found.clips}
     folds = folds_of_subjects(list(product(_ACTORS, CREMA_D_LABELS)))
-    return RawDataset(
+    return dataset_in_subject_folds(
         "crema-d",
+        _NAMING,
+        raw,
         CREMA_D_LABELS,
-        named_records(
-            [clips[name] for name in sorted(clips)], found.forms, CREMA_D_LABELS, lambda clip: folds[clip.subject or ""]
-        ),
-        max(max(of) for of in folds.values()),
-        [
-            *found.notices,
-            *stray_notices(found.others, _TITLE, raw),
-            *list_notices,
-            *_count_notices(clips.values()),
-            fold_notice(_TITLE, folds),
-        ],
+        found,
+        folds,
+        clips=[clips[name] for name in sorted(clips)],
+        notices=[*list_notices, *_count_notices(clips.values())],
     )
 
 
@@ -117,4 +109,4 @@ def _form_of(media: Media) -> Form:
 _VIDEOS = Form("original videos", rank=0)
 _CONVERTED = Form("converted videos", rank=1)
 _FRAMES = Form("frames of the videos", rank=2)
-_NAMING = Naming(_TITLE, lambda media: _named(media.name), _form_of, looked_for="VideoFlash/1001_DFA_ANG_XX.flv")
+_NAMING = Naming("CREMA-D", lambda media: _named(media.name), _form_of, looked_for="VideoFlash/1001_DFA_ANG_XX.flv")

@@ -14,16 +14,13 @@ from dfer.datasets.merge import RawDataset
 from dfer.datasets.named import (
     NamedClip,
     Naming,
+    dataset_in_subject_folds,
     find_named,
-    fold_notice,
     folds_of_subjects,
-    named_records,
-    stray_notices,
 )
 from dfer.datasets.sources import Form
 from dfer.labels import ENTERFACE_LABELS, canonical_emotion
 
-_TITLE = "eNTERFACE'05"
 _NUM_SUBJECTS = 44
 # In the archive that is in circulation; https://github.com/albanie/mcnDatasets, enterface/README.md.
 _NUM_CLIPS = 1293
@@ -56,17 +53,16 @@ def read_enterface(raw: Path, report: Report) -> RawDataset:
     found = find_named(raw, report, _NAMING)
     folds = folds_of_subjects(list(product(map(_subject_name, range(1, _NUM_SUBJECTS + 1)), ENTERFACE_LABELS)))
     clips = list(found.clips.values())
-    return RawDataset(
+    return dataset_in_subject_folds(
         "enterface",
+        _NAMING,
+        raw,
         ENTERFACE_LABELS,
-        named_records(clips, found.forms, ENTERFACE_LABELS, lambda clip: folds[clip.subject or ""]),
-        max(max(of) for of in folds.values()),
-        [
-            *found.notices,
-            *stray_notices(found.others, _TITLE, raw),
+        found,
+        folds,
+        notices=[
             *_contradictions([source.media for sources in found.forms.values() for source in sources], raw),
             *_count_notices(len(clips), len({clip.subject for clip in clips})),
-            fold_notice(_TITLE, folds),
         ],
     )
 
@@ -130,4 +126,4 @@ _FOLDERS = {
 }
 _VIDEOS = Form("original videos", rank=0)
 _FRAMES = Form("frames of the videos", rank=1)
-_NAMING = Naming(_TITLE, _clip_of, _form_of, looked_for="subject 1/anger/sentence 1/s1_an_1.avi")
+_NAMING = Naming("eNTERFACE'05", _clip_of, _form_of, looked_for="subject 1/anger/sentence 1/s1_an_1.avi")

@@ -9,6 +9,7 @@ from pathlib import Path
 from dfer.datasets.folder.folds import folds_by_subject, splits_by_fold
 from dfer.datasets.lists import require_folder
 from dfer.datasets.media import Media, Report, find_media
+from dfer.datasets.merge import RawDataset
 from dfer.datasets.sources import Form, Source, in_order, sort_sources, source_home
 from dfer.errors import DataError
 from dfer.records import ClipRecord, OtherForm, Split
@@ -160,10 +161,41 @@ def folds_of_subjects(clips: Sequence[tuple[str, str]]) -> dict[str, dict[int, S
     return dict(zip(subjects, splits_by_fold(folds_by_subject(subjects, labels)), strict=True))
 
 
-def fold_notice(title: str, folds: Mapping[str, Mapping[int, Split]]) -> str:
-    """Return the notice of folds that were made here."""
+def dataset_in_subject_folds(
+    name: str,
+    naming: Naming,
+    raw: Path,
+    labels: Sequence[str],
+    found: NamedClips,
+    folds: Mapping[str, dict[int, Split]],
+    *,
+    clips: Iterable[NamedClip] | None = None,
+    notices: Iterable[str] = (),
+) -> RawDataset:
+    """Return a data set without an official split, in folds that were made here.
+
+    Args:
+        name: its key in `DATASETS`.
+        naming: as for `find_named`.
+        raw: the folder given by the user.
+        labels: the emotions in label order.
+        found: of `find_named`.
+        folds: of `folds_of_subjects`.
+        clips: all clips of the data set, on disk or not; None for those on disk.
+        notices: further ones.
+    """
+    records = named_records(
+        found.clips.values() if clips is None else clips, found.forms, labels, lambda clip: folds[clip.subject or ""]
+    )
     number = max(max(of) for of in folds.values())
-    return f"{title} has no official split: {number} folds, keeping each of its {len(folds)} subjects in one"
+    made = f"{naming.title} has no official split: {number} folds, keeping each of its {len(folds)} subjects in one"
+    return RawDataset(
+        name,
+        tuple(labels),
+        records,
+        number,
+        [*found.notices, *stray_notices(found.others, naming.title, raw), *notices, made],
+    )
 
 
 def _pointer_notices(media: Sequence[Media], raw: Path) -> list[str]:

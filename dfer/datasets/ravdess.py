@@ -15,16 +15,13 @@ from dfer.datasets.merge import RawDataset
 from dfer.datasets.named import (
     NamedClip,
     Naming,
+    dataset_in_subject_folds,
     find_named,
-    fold_notice,
     folds_of_subjects,
-    named_records,
-    stray_notices,
 )
 from dfer.datasets.sources import Form
 from dfer.labels import RAVDESS_LABELS
 
-_TITLE = "RAVDESS"
 _WITH_PICTURES = ("01", "02")  # 03 is the sound by itself
 _CHANNELS = {"01": "speech", "02": "song"}
 _IN_SONG = RAVDESS_LABELS[:6]  # without disgust and surprise
@@ -57,19 +54,15 @@ def read_ravdess(raw: Path, report: Report) -> RawDataset:
     expected = {clip.clip_id: clip for clip in _performances() if (clip.subject, clip.clip_id[:2]) in there}
     clips = {**expected, **found.clips}
     folds = folds_of_subjects([(clip.subject or "", clip.emotion) for clip in _performances()])
-    return RawDataset(
+    return dataset_in_subject_folds(
         "ravdess",
+        _NAMING,
+        raw,
         RAVDESS_LABELS,
-        named_records(
-            [clips[name] for name in sorted(clips)], found.forms, RAVDESS_LABELS, lambda clip: folds[clip.subject or ""]
-        ),
-        max(max(of) for of in folds.values()),
-        [
-            *found.notices,
-            *stray_notices(found.others, _TITLE, raw),
-            *_coverage_notices(there, len(expected.keys() - found.clips.keys())),
-            fold_notice(_TITLE, folds),
-        ],
+        found,
+        folds,
+        clips=[clips[name] for name in sorted(clips)],
+        notices=_coverage_notices(there, len(expected.keys() - found.clips.keys())),
     )
 
 
@@ -118,4 +111,6 @@ def _form_of(media: Media) -> Form:
 _WITH_SOUND = Form("videos with sound", rank=0)
 _WITHOUT_SOUND = Form("videos without sound", rank=1)
 _FRAMES = Form("frames of the videos", rank=2)
-_NAMING = Naming(_TITLE, _clip_of, _form_of, looked_for="Actor_01/01-01-01-01-01-01-01.mp4 or 02-01-01-01-01-01-01.mp4")
+_NAMING = Naming(
+    "RAVDESS", _clip_of, _form_of, looked_for="Actor_01/01-01-01-01-01-01-01.mp4 or 02-01-01-01-01-01-01.mp4"
+)
