@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,8 @@ from dfer.records import Prediction
 from dfer.runtime.machine import limit_memory, usable_cores
 from dfer.runtime.patience import time_allowed_s
 from dfer.runtime.ray_tasks import UNLIMITED, NodeWork, connected, import_ray, run_tasks_on_ray
-from dfer.runtime.retries import retry_crashed
-from dfer.runtime.workers import failure_reason, run_tasks, show_life
+from dfer.runtime.retries import retry_crashed, run_tasks_with_retries
+from dfer.runtime.workers import failure_reason, show_life
 from dfer.video import open_frames
 from dfer.video.limits import max_memory
 
@@ -109,21 +108,15 @@ def run_in_workers(tasks: Sequence[Task], job: Job, *, workers: int = 0) -> Answ
         job: their settings.
         workers: processes; 0: one per core.
     """
-
-    def run(some: Sequence[Task], at_once: int) -> Generator[tuple[Task, tuple[Answer | VideoError, bool]], None, None]:
-        finished = run_tasks(
-            run_in_worker,
-            some,
-            workers=min(at_once, len(some)),
-            timeout_s=partial(task_time_s, job=job),
-            initializer=start_worker,
-            initargs=(job,),
-        )
-        with closing(finished):
-            for task, future in finished:
-                yield task, outcome(future, task, job)
-
-    return retry_crashed(run, tasks, workers or usable_cores())
+    return run_tasks_with_retries(
+        run_in_worker,
+        tasks,
+        partial(outcome, job=job),
+        workers=workers or usable_cores(),
+        timeout_s=partial(task_time_s, job=job),
+        initializer=start_worker,
+        initargs=(job,),
+    )
 
 
 def ray_engine(job: Job, tasks: int = 0) -> Engine:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,8 @@ from dfer.preprocessing.guard import read_through, take_snapshot
 from dfer.records import ClipRecord
 from dfer.runtime.machine import limit_memory, usable_cores
 from dfer.runtime.patience import TIMEOUT_S, time_allowed_s
-from dfer.runtime.retries import retry_crashed
-from dfer.runtime.workers import failure_reason, run_tasks
+from dfer.runtime.retries import run_tasks_with_retries
+from dfer.runtime.workers import failure_reason
 from dfer.store.manifest import ManifestRow
 from dfer.video.limits import max_memory
 
@@ -71,21 +70,15 @@ def run_in_workers(clips: Sequence[ClipRecord], job: Job, *, workers: int = 0) -
         job: their settings.
         workers: processes; 0: one per core.
     """
-
-    def run(some: Sequence[ClipRecord], at_once: int) -> Generator[tuple[ClipRecord, Outcome], None, None]:
-        finished = run_tasks(
-            run_in_worker,
-            some,
-            workers=min(at_once, len(some)),
-            timeout_s=partial(clip_time_s, job=job),
-            initializer=start_worker,
-            initargs=(job,),
-        )
-        with closing(finished):
-            for clip, future in finished:
-                yield clip, outcome(future, clip, job)
-
-    return retry_crashed(run, clips, workers or usable_cores())
+    return run_tasks_with_retries(
+        run_in_worker,
+        clips,
+        partial(outcome, job=job),
+        workers=workers or usable_cores(),
+        timeout_s=partial(clip_time_s, job=job),
+        initializer=start_worker,
+        initargs=(job,),
+    )
 
 
 def work_on_clip(clip: ClipRecord, job: Job, detector: Detector) -> ManifestRow:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from dfer.runtime.workers import run_tasks
 
 Task = TypeVar("Task")
+Raw = TypeVar("Raw")
 Result = TypeVar("Result")
 
 
@@ -34,3 +38,40 @@ def retry_crashed(
     with closing(run(crashed, 1)) as finished:
         for task, (result, _) in finished:
             yield task, result
+
+
+def run_tasks_with_retries(
+    function: Callable[[Task], Raw],
+    tasks: Sequence[Task],
+    outcome: Callable[[Future[Raw], Task], tuple[Result, bool]],
+    *,
+    workers: int,
+    timeout_s: Callable[[Task], float],
+    initializer: Callable[..., object],
+    initargs: tuple[Any, ...],
+) -> Generator[tuple[Task, Result], None, None]:
+    """Run tasks in worker processes as `retry_crashed` does.
+
+    Args:
+        function: called with each task in a worker, as are the others; see `run_tasks`.
+        tasks: all tasks.
+        outcome: returns the result of a task that has ended, and whether its process crashed.
+        workers: number of processes in the first round.
+        timeout_s: the longest time a task may take, in seconds.
+        initializer: called first in every worker, with `initargs`.
+    """
+
+    def run(some: Sequence[Task], at_once: int) -> Generator[tuple[Task, tuple[Result, bool]], None, None]:
+        finished = run_tasks(
+            function,
+            some,
+            workers=min(at_once, len(some)),
+            timeout_s=timeout_s,
+            initializer=initializer,
+            initargs=initargs,
+        )
+        with closing(finished):
+            for task, future in finished:
+                yield task, outcome(future, task)
+
+    return retry_crashed(run, tasks, workers)

@@ -14,6 +14,7 @@ from dfer.preprocessing import engines
 from dfer.preprocessing.clip import Settings
 from dfer.preprocessing.engines import Job, Outcome, outcome, run_in_workers, work_on_clip
 from dfer.records import ClipRecord
+from dfer.runtime import retries
 from dfer.runtime.retries import retry_crashed
 from dfer.runtime.workers import WorkerDiedError
 from dfer.store.manifest import ManifestRow
@@ -32,7 +33,7 @@ def test_no_number_of_workers_means_one_per_core(
         yield from ()
 
     monkeypatch.setattr(engines, "usable_cores", lambda: 3)
-    monkeypatch.setattr(engines, "run_tasks", run_tasks)
+    monkeypatch.setattr(retries, "run_tasks", run_tasks)
     list(run_in_workers(CLIPS, Job(tmp_path, tmp_path, Settings()), workers=workers))
     assert asked == [started]
 
