@@ -161,8 +161,8 @@ class OptimSection(Settings):
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(0.9, description="of SGD; AdamW ignores it")
     stem_lr_scale: NonNegative = Field(
         1.0,
-        description="learning rate of the stem relative to the rest; 0 freezes its weights, not its batch-norm "
-        "statistics",
+        description="learning rate of the stem relative to the rest; 0 freezes its weights (not its batch-norm "
+        "statistics, see `train.frozen_norm`) and saves its backward pass",
     )
     stem_layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         1.0,

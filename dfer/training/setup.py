@@ -160,11 +160,16 @@ def build_optimizer(model: VideoModel, settings: OptimSection) -> torch.optim.Op
     """Return AdamW or SGD over the model's groups of parameters; the last group has the recipe's own learning rate.
 
     Biases, norms and position embeddings do not decay, unless `settings.decayed` is "all". The learning rate of the
-    backbone is scaled, and decays from its last stage to its first.
+    backbone is scaled, and decays from its last stage to its first. Scaled by 0, the backbone needs no gradients: they
+    are turned off, which saves its backward pass.
     """
     groups = []
     for group in model.parameter_groups(by_decay=settings.decayed == "weights"):
         scale = 1.0 if group.depth == 0 else settings.stem_lr_scale * settings.stem_layer_decay ** (group.depth - 1)
+        if scale == 0:
+            for parameter in group.parameters:
+                parameter.requires_grad_(False)
+            continue
         groups.append(
             {
                 "params": group.parameters,

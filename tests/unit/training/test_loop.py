@@ -260,6 +260,19 @@ def test_frozen_batch_norm_keeps_its_statistics(store: Store, tmp_path: Path) ->
     assert torch.equal(norm.running_var, var)
 
 
+def test_a_frozen_stem_has_no_gradients_and_keeps_its_weights(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(store.root, optim={"stem_lr_scale": 0.0}, train={"epochs": 2, "ema_decay": 0.5})
+    trainer = FoldTrainer(recipe, store, 1, tmp_path, device=CPU)
+    model = trainer.learner.model
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    trainer.train()
+    for name, parameter in model.named_parameters():
+        frozen = name.startswith("stem.")
+        assert (parameter.grad is None) == frozen, name
+        assert torch.equal(parameter, before[name]) or not frozen, name
+    assert not torch.equal(model.head.weight, before["head.weight"])
+
+
 def test_a_finished_fold_is_not_trained_again(store: Store, tmp_path: Path) -> None:
     recipe = tiny_recipe(store.root, train={"epochs": 1})
     train(recipe, folds=[1], out=tmp_path / "run", device="cpu")
