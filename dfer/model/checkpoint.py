@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 from dfer.errors import CheckpointError, DferError, os_reason
 from dfer.model import MODELS, VideoModel, load_weights
 from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD
-from dfer.model.weights import require_finite, require_same_tensors
+from dfer.model.weights import WithoutDraws, require_finite, require_same_tensors
 from dfer.pretrained import pretrained_name
 from dfer.records import Selection
 from dfer.runtime.files import atomic_path
@@ -224,7 +224,7 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Vid
     info = read_checkpoint_info(path)
     if info.pixel_mean != list(PIXEL_MEAN) or info.pixel_std != list(PIXEL_STD):
         raise CheckpointError("the checkpoint was trained with another pixel normalisation", where=path)
-    with torch.device("meta"):  # shapes without memory
+    with torch.device("meta"), WithoutDraws():  # shapes without memory
         outline = _build(info, path)
     with _opened(path) as stored:
         names = list(stored.keys())
@@ -232,7 +232,8 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Vid
         require_same_tensors(outline.state_dict(), shapes, where=path)
         tensors = {name: stored.get_tensor(name) for name in names}
     require_finite(tensors, where=path)
-    model = _build(info, path)
+    with WithoutDraws():
+        model = _build(info, path)
     load_weights(model, tensors, where=str(path))
     return model.to(device).eval(), info
 

@@ -6,7 +6,7 @@ import io
 import pickle
 import pickletools
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,12 +14,32 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dfer.errors import CheckpointError, os_reason
 from dfer.model.video_model import VideoModel
 from dfer.runtime.reading import open_regular, require_regular
 
 _TRUSTED_MODULES = ("torch", "collections")  # whose names a pickle of tensors holds
+
+_DRAWS = (Tensor.normal_, Tensor.uniform_)  # all of torch.nn.init comes down to them
+
+
+class WithoutDraws(TorchFunctionMode):
+    """A context in which models are built without random initial weights, because others are loaded afterwards.
+
+    On torch's meta device, drawing them would import torch's compiler, which takes longer than all else at the start.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],  # torch's signature
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the tensor as it is in place of filling it with random values."""
+        return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
 
 
 def read_weights(path: Path) -> dict[str, Any]:

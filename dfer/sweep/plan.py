@@ -16,6 +16,7 @@ from dfer.evaluation.plan import plan_evaluation
 from dfer.evaluation.predictions import RECORD
 from dfer.model import MODELS
 from dfer.model.complexity import count_gmacs, count_parameters
+from dfer.model.weights import WithoutDraws
 from dfer.recipe import Recipe, deciding_keys, load_recipe
 from dfer.reports.sweep import SWEEP_FILES
 from dfer.run_records import read_run
@@ -167,7 +168,7 @@ def _cost(recipe: Recipe, num_classes: int) -> Cost:
     settings = section.model_dump(exclude={"name", "backbone", "init"})
     build = partial(MODELS[section.name].build, num_classes=num_classes, **settings)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), WithoutDraws():
             model = build()
     except DferError:
         raise

@@ -50,9 +50,21 @@ def test_old_public_paths_give_the_same_objects(old: str, new: str) -> None:
 @pytest.mark.parametrize("command", ["import dfer", "from dfer.cli.app import run; run(['--help'])"])
 def test_light_commands_load_nothing_heavy(command: str) -> None:
     heavy = ["torch", "cv2", "pandas", "numpy", "matplotlib", "insightface", "onnxruntime", "scipy", "pydantic"]
-    program = f"{command}; import sys; print('LOADED', [name for name in {heavy} if name in sys.modules])"
+    assert loaded_after(command, heavy) == []
+
+
+def test_the_default_model_is_ready_without_slow_imports() -> None:
+    """Random weights on torch's meta device would import its compiler, which takes longer than all else at the start."""
+    slow = ["torch._dynamo", "sympy", "scipy", "pandas", "matplotlib"]
+    assert loaded_after("from dfer import Predictor; Predictor(detector='centerface')", slow) == []
+
+
+def loaded_after(command: str, names: list[str]) -> list[str]:
+    """Return which modules a command leaves loaded in a new process."""
+    program = f"{command}; import sys; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "LOADED []"
+    loaded: list[str] = ast.literal_eval(done.stdout.splitlines()[-1])
+    return loaded
 
 
 def test_no_grab_bags(checkout: Path) -> None:

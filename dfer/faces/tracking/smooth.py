@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 # A parabola is fitted to each detection and two on either side: it follows a face that accelerates or turns, and
 # halves the detector's jitter.
@@ -62,4 +61,6 @@ def interpolate(
     """
     if len(times_s) == 1:
         return np.repeat(values, len(at_s), axis=0)
+    from scipy.interpolate import PchipInterpolator  # slow to import, and not needed before all faces are found
+
     return np.asarray(PchipInterpolator(times_s, values, axis=0)(at_s))

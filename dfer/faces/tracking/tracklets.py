@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from dfer.faces.detectors import Detector
 from dfer.faces.tracking.appearance import describe_appearance, face_patch, measure_sharpness, similarity
@@ -171,7 +170,7 @@ class TrackletBuilder:
         faces = self._detect(index, frame, current)
         self.keyframes.append(index)
         costs = self._link_costs(current, faces, frame, now_s)
-        rows, columns = linear_sum_assignment(costs) if costs.size else ((), ())
+        rows, columns = _assign(costs)
         linked = {
             column: current[row] for row, column in zip(rows, columns, strict=True) if costs[row, column] < _NO_MATCH
         }
@@ -231,6 +230,18 @@ class TrackletBuilder:
 def box_centres(boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the centres [..., 2] of boxes [..., 4]."""
     return np.asarray((boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]) / 2, np.float64)
+
+
+def _assign(costs: NDArray[np.float64]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the rows and columns of the pairs that cost least in total, of costs float64 [N, M]."""
+    if min(costs.shape) == 0:
+        return (), ()
+    if max(costs.shape) == 1:
+        return (0,), (0,)
+    from scipy.optimize import linear_sum_assignment  # slow to import, and one face does without
+
+    rows, columns = linear_sum_assignment(costs)
+    return rows.tolist(), columns.tolist()
 
 
 def _link_cost(expected: NDArray[np.float64], face: Face, alike: float | None) -> float:
