@@ -53,7 +53,7 @@ def bench_detectors(
         on_step: called with a line on what is measured next.
 
     Returns:
-        `dfer.bench.detectors/1`: see `dfer.reports.benchmarks.detectors_bench_table` for its figures.
+        `dfer.bench.detectors/1`: see `dfer.reports.prediction_benchmarks.detectors_bench_table` for its figures.
 
     Raises:
         DferError: a source cannot be read, or a detector cannot be loaded.

@@ -51,7 +51,7 @@ def bench_exported(
         on_step: called with a line on what is done next.
 
     Returns:
-        `dfer.bench.export/1`: see `dfer.reports.benchmarks.export_bench_table` for its figures.
+        `dfer.bench.export/1`: see `dfer.reports.prediction_benchmarks.export_bench_table` for its figures.
 
     Raises:
         DferError: the checkpoint or the store cannot be used, or packages for the export are missing.

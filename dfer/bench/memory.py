@@ -25,7 +25,7 @@ from dfer.video import VideoWriter, open_frames
 
 SCHEMA = "dfer.bench.memory/1"
 LIMIT_BYTES = 1_500_000_000
-_SIZE_HW = (1080, 1920)
+SIZE_HW = (1080, 1920)
 _FPS = 25
 _PATTERN_S = 10
 _SMALL_FRAMES = 16
@@ -60,10 +60,9 @@ def bench_memory(
         clip = scratch / "clip.mp4"
         if clips is None:
             on_step(f"writing {minutes:g} minutes of 1080p")
-            _write_frames(_there_and_back(video, _PATTERN_S * _FPS), scratch / "pattern.mp4")
-            _repeat_packets(scratch / "pattern.mp4", clip, max(1, round(minutes * 60 / _PATTERN_S)))
+            write_long_video(video, clip, minutes)
         else:
-            _write_frames((frame for _, frame in islice(open_frames(video).iter_frames(), _SMALL_FRAMES)), clip)
+            write_video((frame for _, frame in islice(open_frames(video).iter_frames(), _SMALL_FRAMES)), clip)
         source = open_frames(clip)
         on_step(f"preprocessing {clips or 1} x {source.num_frames} frames")
         task = (clip, clips or 1, scratch / "store", Settings(detector="scrfd", weights=weights))
@@ -88,6 +87,17 @@ def bench_memory(
     }
 
 
+def write_long_video(video: Path, path: Path, minutes: float) -> None:
+    """Write a 1080p video that repeats ten seconds of another one, encoded once, for at least ten seconds.
+
+    Raises:
+        DferError: the video cannot be read, or the file cannot be written.
+    """
+    pattern = path.with_name(f"pattern_{path.name}")
+    write_video(_there_and_back(video, _PATTERN_S * _FPS), pattern)
+    _repeat_packets(pattern, path, max(1, round(minutes * 60 / _PATTERN_S)))
+
+
 def _process(task: tuple[Path, int, Path, Settings]) -> dict[str, int | None]:
     video, clips, out, settings = task
     cv2.setNumThreads(1)
@@ -109,20 +119,25 @@ def _there_and_back(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     return (kept[places[n % len(places)]] for n in range(count))
 
 
-def _write_frames(frames: Iterator[NDArray[np.uint8]], path: Path) -> None:
+def write_video(frames: Iterator[NDArray[np.uint8]], path: Path, *, fps: float = _FPS) -> None:
+    """Write frames, uint8 [H, W, 3], at a steady rate.
+
+    Raises:
+        DferError: the file cannot be written.
+    """
     first = next(frames)
-    with VideoWriter(path, fps=_FPS, size_hw=first.shape[:2], crf=28) as writer:
+    with VideoWriter(path, fps=fps, size_hw=first.shape[:2], crf=28) as writer:
         for n, frame in enumerate(chain([first], frames)):
-            writer.write(frame, n / _FPS)
+            writer.write(frame, n / fps)
 
 
 def _fitted(frame_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the frame on a grey 1080p canvas, as large as fits."""
-    scale = min(_SIZE_HW[0] / frame_rgb.shape[0], _SIZE_HW[1] / frame_rgb.shape[1])
+    scale = min(SIZE_HW[0] / frame_rgb.shape[0], SIZE_HW[1] / frame_rgb.shape[1])
     large = cv2.resize(frame_rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-    canvas = np.full((*_SIZE_HW, 3), 90, np.uint8)
-    y, x = (_SIZE_HW[0] - large.shape[0]) // 2, (_SIZE_HW[1] - large.shape[1]) // 2
-    canvas[y : y + large.shape[0], x : x + large.shape[1]] = large[: _SIZE_HW[0], : _SIZE_HW[1]]
+    canvas = np.full((*SIZE_HW, 3), 90, np.uint8)
+    y, x = (SIZE_HW[0] - large.shape[0]) // 2, (SIZE_HW[1] - large.shape[1]) // 2
+    canvas[y : y + large.shape[0], x : x + large.shape[1]] = large[: SIZE_HW[0], : SIZE_HW[1]]
     return canvas
 
 

@@ -8,20 +8,19 @@ from typing import Annotated
 
 import typer
 
+from dfer.cli import bench_prediction
 from dfer.cli.options import (
-    OUTPUT,
-    DetectorOption,
     DetectorWeightsOption,
     DeviceKind,
     DeviceOption,
-    RecognitionWeightsOption,
+    ResultsOption,
     WorkersOption,
 )
-from dfer.faces.detectors import AUTO
 
 EXAMPLES = (
     "Examples: [bold]dfer bench[/bold], or [bold]dfer bench --json - > bench.json[/bold]\n\n"
     "[bold]dfer bench preprocess clip1.mp4 clip2.mp4[/bold] measures preprocessing, "
+    "[bold]dfer bench predict face.mp4[/bold] prediction, "
     "[bold]dfer bench detectors clip1.mp4[/bold] face detectors, "
     "[bold]dfer bench identity anna.mp4 ben.mp4[/bold] who is who, [bold]dfer bench train[/bold] training, "
     "[bold]dfer bench feed[/bold] reading clips, "
@@ -33,21 +32,13 @@ PREPROCESS_EXAMPLES = (
     "[bold]dfer bench preprocess[/bold]\n\n"
     "[bold]dfer bench preprocess face.mp4 --memory --minutes 120[/bold] measures a worker's memory."
 )
-DETECTORS_EXAMPLES = (
-    "Example: [bold]dfer bench detectors clip.mp4 photos/*.jpg[/bold]; needs SCRFD's weights, as the reference."
-)
-IDENTITY_EXAMPLES = "Example: [bold]dfer bench identity anna.mp4 ben.mp4 cem.jpg[/bold]; each input shows one person."
 TRAIN_EXAMPLES = (
     "Examples: [bold]dfer bench train[/bold], or, on a GPU with the clip lengths of your data set, "
     "[bold]dfer bench train --frame-counts counts.csv --json bench.json[/bold]\n\n"
     "[bold]dfer bench train model.attention=joint train.compile=off[/bold] measures another model."
 )
-EXPORT_EXAMPLES = "Example: [bold]dfer bench export default --calibration data/faces[/bold]"
 STEP_EXAMPLES = "Example: [bold]dfer bench step recipes/dfew.yaml train.batch_size=256[/bold]"
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
-JsonOption = Annotated[
-    str | None, typer.Option(metavar="FILE|-", help="Write the results as JSON; - is stdout.", rich_help_panel=OUTPUT)
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -59,7 +50,7 @@ def bench(
     device: DeviceOption = DeviceKind.auto,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per batch.")] = 4,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 5.0,
-    json: JsonOption = None,
+    json: ResultsOption = None,
 ) -> None:
     """Measure the models on this machine; with a command, measure preprocessing or training."""
     if context.invoked_subcommand is not None:
@@ -90,7 +81,7 @@ def preprocess(
     clips: Annotated[
         int | None, typer.Option(min=1, help="Number of small clips in place of the long video, with --memory.")
     ] = None,
-    json: JsonOption = None,
+    json: ResultsOption = None,
 ) -> None:
     """Compare preprocessing with a plain loop: speed, landmarks and memory."""
     from dfer.bench.memory import bench_memory
@@ -125,85 +116,6 @@ def _generate_videos(folder: Path) -> list[Path]:
     return sorted(folder.glob("raw/Clip/original/**/*.mp4"))
 
 
-@app.command("detectors", epilog=DETECTORS_EXAMPLES)
-def detectors(
-    sources: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, frame folders or images.")],
-    detector_weights: DetectorWeightsOption = None,
-    every: Annotated[int, typer.Option(min=1, help="Distance between the frames that are used.")] = 4,
-    json: JsonOption = None,
-) -> None:
-    """Measure the face detectors beside SCRFD at 640 pixels: faces found, landmarks and speed."""
-    from dfer.bench.detectors import bench_detectors
-    from dfer.cli.console import note
-    from dfer.cli.outputs import check_outputs, give_result, json_output
-    from dfer.faces.detectors import resolve_detector
-    from dfer.reports.benchmarks import detectors_bench_table
-
-    json_to = json_output(json)
-    check_outputs(json_to, inputs=[*sources, detector_weights])
-    _, weights = resolve_detector("scrfd", detector_weights)
-    assert weights is not None  # SCRFD has them
-    result = bench_detectors(sources, weights, every=every, on_step=note if len(sources) < 20 else lambda _text: None)
-    give_result(json_to, result, lambda: detectors_bench_table(result))
-
-
-@app.command("identity", epilog=IDENTITY_EXAMPLES)
-def identity(
-    people: Annotated[list[Path], typer.Argument(metavar="PERSON", help="Videos or images, each of one person.")],
-    shots: Annotated[int, typer.Option(min=2, help="Number of shots of a clip.")] = 24,
-    clips: Annotated[int, typer.Option(min=1, help="Number of clips, cut differently.")] = 2,
-    detector: DetectorOption = AUTO,
-    detector_weights: DetectorWeightsOption = None,
-    recognition_weights: RecognitionWeightsOption = None,
-    json: JsonOption = None,
-) -> None:
-    """Count the errors of who is who in clips cut from known people: switches, splits, merges.
-
-    People return in other shots, at other sizes, in other light, by themselves and side by side.
-    """
-    from dfer.bench.identity import bench_identity
-    from dfer.cli.console import note
-    from dfer.cli.outputs import check_outputs, give_result, json_output
-    from dfer.reports.benchmarks import identity_bench_table
-
-    json_to = json_output(json)
-    check_outputs(json_to, inputs=[*people, detector_weights])
-    result = bench_identity(
-        people,
-        shots=shots,
-        seeds=clips,
-        detector=detector,
-        detector_weights=detector_weights,
-        recognition_weights=recognition_weights,
-        on_step=note,
-    )
-    give_result(json_to, result, lambda: identity_bench_table(result))
-
-
-@app.command("export", epilog=EXPORT_EXAMPLES)
-def export(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="[CHECKPOINT]", help="A checkpoint of dfer, or [bold]default[/bold].")
-    ] = Path("default"),
-    calibration: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="A store to calibrate and measure int8 models with.")
-    ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 5.0,
-    json: JsonOption = None,
-) -> None:
-    """Measure a model's ONNX forms beside torch: size, speed, and agreement of the int8 ones with float32."""
-    from dfer.bench.exported import bench_exported
-    from dfer.cli.console import note
-    from dfer.cli.outputs import check_outputs, give_result, json_output
-    from dfer.reports.benchmarks import export_bench_table
-    from dfer.runs import find_checkpoint
-
-    json_to = json_output(json)
-    check_outputs(json_to, inputs=[find_checkpoint(checkpoint), calibration])
-    result = bench_exported(checkpoint, data=calibration, seconds=seconds, on_step=note)
-    give_result(json_to, result, lambda: export_bench_table(result))
-
-
 @app.command("train", epilog=TRAIN_EXAMPLES)
 def train(
     overrides: Annotated[
@@ -224,7 +136,7 @@ def train(
         typer.Option(help="CSV with a column num_frames and a row per clip; by default, lengths are drawn as in DFEW."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per row of the table.")] = 30.0,
-    json: JsonOption = None,
+    json: ResultsOption = None,
 ) -> None:
     """Compare training with a plain PyTorch loop: speed, data wait, memory, FLOP/s.
 
@@ -259,7 +171,7 @@ def step(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides of the recipe.", show_default=False)
     ] = None,
     crop_size: Annotated[int, typer.Option(min=32, max=512, help="Side length of the stored crops, in pixels.")] = 128,
-    json: JsonOption = None,
+    json: ResultsOption = None,
 ) -> None:
     """Trace a training step on a GPU, without one: copies, bytes and FLOPs by part.
 
@@ -281,7 +193,7 @@ def feed(
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds per row of the table.")] = 5.0,
     image_size: Annotated[int, typer.Option(min=32, max=512, help="Side length of the crops, in pixels.")] = 112,
     scale: Annotated[float, typer.Option(help="Fraction of DFEW's number of clips to generate.")] = 0.01,
-    json: JsonOption = None,
+    json: ResultsOption = None,
 ) -> None:
     """Measure how fast clips are read and decoded while they are streamed."""
     from dfer.bench.feed import bench_feed
@@ -293,3 +205,6 @@ def feed(
     check_outputs(json_to)
     result = bench_feed(seconds=seconds, image_size=image_size, scale=scale, on_step=note)
     give_result(json_to, result, lambda: feed_table(result))
+
+
+app.add_typer(bench_prediction.app)

@@ -195,3 +195,8 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not (separator and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise UsageError(f"invalid shard {text!r}: expected I/N with I from 1 to N", where="--shard")
     return int(index), int(count)
+
+
+ResultsOption = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Write the results as JSON; - is stdout.", rich_help_panel=OUTPUT)
+]

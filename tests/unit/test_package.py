@@ -54,7 +54,7 @@ def test_light_commands_load_nothing_heavy(command: str) -> None:
 
 
 def test_the_default_model_is_ready_without_slow_imports() -> None:
-    """Random weights on torch's meta device would import its compiler, which takes longer than all else at the start."""
+    """Random weights on torch's meta device would import its compiler, the slowest import of all."""
     slow = ["torch._dynamo", "sympy", "scipy", "pandas", "matplotlib"]
     assert loaded_after("from dfer import Predictor; Predictor(detector='centerface')", slow) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfer.bench.exported import bench_exported
-from dfer.reports.benchmarks import export_bench_table
+from dfer.reports.prediction_benchmarks import export_bench_table
 from tests.checkpoints import write_checkpoint
 from tests.results import printed
 from tests.stores import small_store

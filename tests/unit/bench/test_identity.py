@@ -15,7 +15,7 @@ from dfer.bench.identity import FACE_SIDES, SIZE_WH, Recording, bench_identity, 
 from dfer.errors import VideoError
 from dfer.faces.detectors import Detector
 from dfer.records import Face, FaceTrack
-from dfer.reports.benchmarks import identity_bench_table
+from dfer.reports.prediction_benchmarks import identity_bench_table
 from tests.results import printed
 
 
