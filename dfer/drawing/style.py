@@ -9,19 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from matplotlib import rc_context, rc_params_from_file
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from typing import TYPE_CHECKING, Any
 
 from dfer.drawing.text import load_font, shorten_text, wrap_text
 from dfer.errors import UsageError
 from dfer.labels import EMOTION_COLORS
 from dfer.runtime.files import atomic_path
 from dfer.runtime.streams import is_stream
+
+if TYPE_CHECKING:  # slow to import: commands that draw no figure, but use the colours, do without
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
 
 NOT_SURE = "not sure"  # in place of an emotion that should not be trusted, everywhere
 UNSURE_COLOR = "#7F7F7F"
@@ -59,11 +57,13 @@ class Theme:
 
     def colormap(self) -> LinearSegmentedColormap:
         """Return `ramp` as a matplotlib colour map."""
+        from matplotlib.colors import LinearSegmentedColormap
+
         return LinearSegmentedColormap.from_list("dfer", list(self.ramp))
 
     def empty(self) -> tuple[float, ...]:
         """Return the faint background of axes on which there is little or nothing."""
-        return (*to_rgb(self.rule), 0.4)
+        return (*rgb_of(self.rule), 0.4)
 
     def settings(self) -> dict[str, Any]:
         """Return the colours as matplotlib's settings."""
@@ -104,9 +104,16 @@ def emotion_color(label: str) -> str:
     return EMOTION_COLORS.get(label, UNSURE_COLOR)
 
 
+def rgb_of(color: str | tuple[float, ...]) -> tuple[float, float, float]:
+    """Return a colour, #RRGGBB or its parts from 0 to 1, as red, green and blue from 0 to 1."""
+    if isinstance(color, str):
+        return (int(color[1:3], 16) / 255, int(color[3:5], 16) / 255, int(color[5:7], 16) / 255)
+    return (color[0], color[1], color[2])
+
+
 def ink_on(color: str | tuple[float, ...]) -> str:
     """Return black or white, whichever reads better on this colour."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb_of(color)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     # WCAG's contrast would change sides at 0.18, but on saturated colours in between white reads better.
     return "#000000" if luminance > 0.28 else "#FFFFFF"
@@ -137,6 +144,10 @@ def new_figure(
         footer: a paragraph each, wrapped; for what the reader must not miss.
         theme: the colours.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     inner = width - 2 * _MARGIN
     fitting = shorten_text(" ".join(title.split()), load_font(round(_MEASURE * _TITLE_PT), bold=True), 720 * inner)
     subtitles = _wrap(subtitle, _SUBTITLE_PT, inner)
@@ -190,12 +201,16 @@ def _write(figure: Figure, target: Path | io.BytesIO, suffix: str) -> None:
 
 @contextmanager
 def _style(colors: dict[str, Any]) -> Iterator[None]:
+    from matplotlib import rc_context
+
     with rc_context({**_style_file(), **colors}):
         yield
 
 
 @cache
 def _style_file() -> dict[str, Any]:
+    from matplotlib import rc_params_from_file
+
     return dict(rc_params_from_file(Path(__file__).with_name("dfer.mplstyle"), use_default_template=False))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import matplotlib
 from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont
@@ -14,6 +13,8 @@ Font = ImageFont.FreeTypeFont
 @lru_cache(maxsize=64)
 def load_font(size_px: int, *, bold: bool = False) -> Font:
     """Return the font at a size in pixels."""
+    import matplotlib  # slow to import
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
     return ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from dfer.drawing.style import LIGHT, NOT_SURE, Theme, emotion_color, ink_on, new_figure, text_width
+from dfer.drawing.style import LIGHT, NOT_SURE, Theme, emotion_color, ink_on, new_figure, rgb_of, text_width
 from dfer.runtime.formatting import clock
+
+if TYPE_CHECKING:  # slow to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 _WIDTH, _PLOT_WIDTH = 10.0, 9.0  # inches, of the figure and of its panels
 _STRIP, _STRIP_GAP = 0.24, 0.05  # inches: the strip of winning emotions, below the probabilities
@@ -117,7 +116,7 @@ def _draw_winners(axes: Axes, lane: FaceLane, total: float, panel: float, theme:
 
 def _hatching(theme: Theme) -> dict[str, Any]:
     """Return the look of time whose answer should not be trusted: what is below shows through, faintly."""
-    return {"facecolor": (*to_rgb(theme.paper), 0.6), "edgecolor": theme.muted, "hatch": "////", "linewidth": 0.0}
+    return {"facecolor": (*rgb_of(theme.paper), 0.6), "edgecolor": theme.muted, "hatch": "////", "linewidth": 0.0}
 
 
 def _write_caption(axes: Axes, lane: FaceLane, theme: Theme) -> None:
@@ -128,6 +127,8 @@ def _write_caption(axes: Axes, lane: FaceLane, theme: Theme) -> None:
 
 def _add_legend(body: SubFigure, labels: Sequence[str], columns: int, unsure: Theme | None) -> None:
     """Name the emotions' colours and, if a theme is given, the hatching."""
+    from matplotlib.patches import Patch
+
     squares = [Patch(color=emotion_color(label), label=label) for label in labels]
     if unsure:
         squares.append(Patch(label=NOT_SURE, **_hatching(unsure)))
@@ -138,6 +139,8 @@ def _add_legend(body: SubFigure, labels: Sequence[str], columns: int, unsure: Th
 
 def mark_time(axes: Axes, total: float) -> None:
     """Set the limits and ticks of an axis of time, of a video of `total` seconds; 0 for an image."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+
     axes.set_xlim(0, total or 1.0)
     if not total:
         axes.set_xticks([])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,9 @@ from dfer.records import FacePrediction, Prediction
 from dfer.records.timeline import Run, emotion_runs, gaps
 from dfer.runtime.formatting import MISSING, clock, percent, pluralize, span, unique_lines
 from dfer.video import VideoWriter
+
+if TYPE_CHECKING:  # slow to import, and only figures need it
+    from matplotlib.figure import Figure
 
 MAX_RUNS = 8  # of a face, in the terminal
 MAX_FACES = 20  # in a figure; an image of more could not be opened

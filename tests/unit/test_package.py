@@ -59,6 +59,12 @@ def test_the_default_model_is_ready_without_slow_imports() -> None:
     assert loaded_after("from dfer import Predictor; Predictor(detector='centerface')", slow) == []
 
 
+def test_predict_imports_no_drawing_before_it_draws() -> None:
+    slow = ["torch._dynamo", "sympy", "scipy", "pandas", "matplotlib"]
+    command = "import dfer.cli.answers, dfer.cli.asking, dfer.cli.pages, dfer.cli.saving, dfer.prediction.engines"
+    assert loaded_after(command, slow) == []
+
+
 def loaded_after(command: str, names: list[str]) -> list[str]:
     """Return which modules a command leaves loaded in a new process."""
     program = f"{command}; import sys; print([name for name in {names} if name in sys.modules])"

@@ -236,9 +236,11 @@ def _assign(costs: NDArray[np.float64]) -> tuple[Sequence[int], Sequence[int]]:
     """Return the rows and columns of the pairs that cost least in total, of costs float64 [N, M]."""
     if min(costs.shape) == 0:
         return (), ()
-    if max(costs.shape) == 1:
-        return (0,), (0,)
-    from scipy.optimize import linear_sum_assignment  # slow to import, and one face does without
+    rows = np.flatnonzero((costs < _NO_MATCH).any(axis=1))
+    nearest = costs[rows].argmin(axis=1)
+    if len(set(nearest.tolist())) == len(rows):  # no two want the same: nothing could cost less
+        return rows.tolist(), nearest.tolist()
+    from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
 
     rows, columns = linear_sum_assignment(costs)
     return rows.tolist(), columns.tolist()

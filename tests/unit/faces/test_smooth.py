@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 from dfer.faces.tracking.smooth import interpolate, smooth
 
@@ -32,3 +33,14 @@ def test_interpolation_does_not_overshoot() -> None:
     assert filled.min() >= 0
     assert filled.max() <= 10
     assert np.all(np.diff(filled[:, 0]) >= 0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 60])
+def test_interpolation_is_that_of_scipy(count: int) -> None:
+    random = np.random.default_rng(count)
+    for _ in range(20):
+        times = np.cumsum(random.uniform(0.01, 0.3, count))
+        values = random.normal(size=(count, 14)).round(1) * 100  # rounded: some neighbours are equal
+        at = np.concatenate([times, random.uniform(times[0], times[-1], 50)])
+        expected = PchipInterpolator(times, values, axis=0)(at)
+        assert interpolate(times, values, at) == pytest.approx(expected, rel=1e-12, abs=1e-10)
