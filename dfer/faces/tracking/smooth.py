@@ -96,7 +96,10 @@ def _monotone_tangents(steps_s: NDArray[np.float64], slopes: NDArray[np.float64]
 
 
 def _end_tangent(
-    step_s: NDArray[np.float64], next_s: NDArray[np.float64], slope: NDArray[np.float64], next_slope: NDArray[np.float64]
+    step_s: NDArray[np.float64],
+    next_s: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    next_slope: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the slope at one end, float64 [D]: of a parabola through three values, limited so that it is monotone."""
     tangent = ((2 * step_s + next_s) * slope - step_s * next_slope) / (step_s + next_s)
