@@ -16,6 +16,7 @@ from dfer.errors import VideoError
 from dfer.names import name_text
 from dfer.prediction.inputs import Input
 from dfer.prediction.progress import ProgressFile, Video
+from dfer.prediction.time_left import TimeLeft
 from dfer.records import Prediction
 
 if TYPE_CHECKING:
@@ -130,11 +131,13 @@ def _fetched(source: Input, seconds: float | None, title: str) -> Iterator[Path]
 def _analyse(
     predictor: Predictor, decoder: DecodingProcess, source: Input, file: Path, kept: ProgressFile | None, title: str
 ) -> Analysis:
-    video, halves = Video.of(source) if kept else None, {"detect": 0, "recognise": 50}
+    video, left = Video.of(source) if kept else None, TimeLeft()
     with Progress(title, "%") as progress:
         frames = decoder.open(file, fps=predictor.fps)
         analysis = predictor.analyse(
-            frames, lambda stage, done: progress.set(halves[stage] + int(50 * done), 100, stage)
+            frames,
+            lambda stage, done: progress.set(_percent(left, stage, done), 100, stage, left_s=left.seconds),
+            time_left=left,
         )
     if kept and video:
         kept.add(video, analysis.prediction)
@@ -142,6 +145,11 @@ def _analyse(
         if warning not in frames.warnings:  # said while the video was read
             warn(f"{source.name}: {warning}")
     return analysis
+
+
+def _percent(left: TimeLeft, stage: str, done: float) -> int:
+    """Return the share of the whole work that is done, in percent: 100 only at the end of the last pass."""
+    return 100 if stage == "recognise" and done >= 1 else min(99, int(100 * left.share))
 
 
 def _ask_engine(

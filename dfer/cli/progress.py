@@ -39,6 +39,7 @@ class Progress:
         self._bar: _Bar | None = None
         self._meter = RateMeter()
         self._done, self._total, self._extra = 0, 0, ""
+        self._left_s: float | None = None
         self._counted = 0  # over all rounds
         self._begun = self._logged = clock()
         self._drawn = -REDRAW_EVERY_S
@@ -66,7 +67,7 @@ class Progress:
         """
         self._update(self._done + count, total, extra, skipped=skipped)
 
-    def set(self, done: int, total: int, extra: str = "", *, earlier: int = 0) -> None:
+    def set(self, done: int, total: int, extra: str = "", *, earlier: int = 0, left_s: float | None = None) -> None:
         """Set the number of finished items; a lower number than before starts another round.
 
         Args:
@@ -74,7 +75,9 @@ class Progress:
             total: number of items in all.
             extra: text for the end of the line.
             earlier: items that an earlier run had finished, which do not count towards the rate.
+            left_s: how long the rest takes, seconds, where the caller knows better than the rate of the items.
         """
+        self._left_s = left_s
         if not self._total and earlier:
             self._update(earlier, total, extra, skipped=True)
         self._update(done, total, extra)
@@ -118,8 +121,11 @@ class Progress:
         rate = self._meter.per_second(self._clock())
         if rate is not None and self._unit != PERCENT:
             parts.append(format_rate(rate, self._unit))
-        if rate is not None and self._done < self._total:
-            parts.append(f"{format_eta((self._total - self._done) / rate)} left")
+        left_s = self._left_s
+        if left_s is None and rate is not None:
+            left_s = (self._total - self._done) / rate
+        if left_s is not None and self._done < self._total:
+            parts.append(f"{format_eta(left_s)} left")
         return [*parts, self._extra] if self._extra else parts
 
     def _summary(self) -> str:

@@ -18,18 +18,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
-from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop
+from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop, template_points
 from dfer.faces.detectors import build_detector, choose_detector
-from dfer.faces.quality import measure_crop
+from dfer.faces.quality import PictureQuality, measure_crop
 from dfer.faces.recognition import FaceEncoder, find_recognition_weights
 from dfer.faces.tracking.clock import Clock, clock_of
-from dfer.faces.tracking.track import track_faces, track_main_face
+from dfer.faces.tracking.track import track_faces, track_main_face, whole_frames
 from dfer.model.checkpoint import load_checkpoint
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.faces import predict_face
 from dfer.prediction.recognition import Recogniser
 from dfer.prediction.runtimes import AUTO, build_engine, require_runtime
+from dfer.prediction.time_left import TimeLeft
 from dfer.prediction.windows import (
     MIN_STRIDE_S,
     Cell,
@@ -48,6 +49,8 @@ from dfer.runtime.files import sha256_of
 from dfer.version import __version__
 from dfer.video import FrameSource, frames_source, open_frames
 from dfer.video.limits import check_rate
+
+_REHEARSE_FROM = 1000  # frames; of a shorter video, recognition is expected to take as long as detection
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
@@ -138,6 +141,7 @@ class Predictor:
         found = None if self.detector.aligned_input else find_recognition_weights(recognition_weights)
         self.encoder = FaceEncoder(found) if found else None
         shipped = pretrained_name(self.checkpoint) is not None
+        self._face_frame_s: float | None = None  # that recognition takes; None until it was measured
         self.runtime, self.engine = build_engine(runtime, self.model, self.device, int8_measured=shipped)
 
     @property
@@ -187,16 +191,35 @@ class Predictor:
         """
         return self.analyse(source, on_progress, fps=fps).prediction
 
-    def analyse(self, source: Source, on_progress: Progress | None = None, *, fps: float | None = None) -> Analysis:
-        """Predict as a call does, and return the tracks behind the answer as well."""
-        progress = on_progress or (lambda _stage, _done: None)
+    def analyse(
+        self,
+        source: Source,
+        on_progress: Progress | None = None,
+        *,
+        fps: float | None = None,
+        time_left: TimeLeft | None = None,
+    ) -> Analysis:
+        """Predict as a call does, and return the tracks behind the answer as well; `time_left` is kept up to date."""
+        left = time_left or TimeLeft()
+
+        def progress(stage: str, done: float) -> None:
+            (left.detected if stage == "detect" else left.recognised)(done)
+            if on_progress:
+                on_progress(stage, done)
+
         frames = _open(source, self.fps if fps is None else fps)
         clock = clock_of(frames)
-        tracks = self._find_tracks(frames, clock, progress)
+        if time_left and self._face_frame_s is None and frames.num_frames >= _REHEARSE_FROM:
+            black = np.zeros((*frames.size_hw, 3), np.uint8)
+            landmarks = template_points(min(frames.size_hw) // 2).astype(np.float32)
+            self._face_frame_s = self.recogniser().rehearse(lambda: self._crop(black, landmarks)[0])
+        left.begin(num_frames=len(clock), face_frame_s=self._face_frame_s, main_only=self.faces == "main")
+        tracks = self._find_tracks(frames, clock, progress, left)
         timelines = [self.cut_time(track, clock) for track in tracks]
         windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))
         pictures = [np.full((len(track.frames), 2), np.nan, np.float32) for track in tracks]
         probabilities = self._recognise(frames, tracks, windows, pictures, progress)
+        self._face_frame_s = left.face_frame_s or self._face_frame_s
         faces = [
             predict_face(
                 track,
@@ -238,16 +261,16 @@ class Predictor:
         """Return which crops of a window the model sees, int64 [T], from the crops, uint8 [N, S, S, 3]."""
         return sample_frames(len(crops), self.model.config.num_frames, self.info.segments)
 
-    def _find_tracks(self, source: FrameSource, clock: Clock, progress: Progress) -> list[FaceTrack]:
+    def _find_tracks(self, source: FrameSource, clock: Clock, progress: Progress, left: TimeLeft) -> list[FaceTrack]:
         if self.detector.aligned_input:
-            return [_whole_frames(source)]
-        watched = source.watch_frames(lambda done: progress("detect", done))
+            return [whole_frames(source.num_frames, source.size_hw)]
+        watched = left.wait_for(source.watch_frames(lambda done: progress("detect", done)))
         encode = self.encoder.encode if self.encoder else None
         if self.faces == "main":
-            main = track_main_face(watched, self.detector, clock, source.size_hw, encode)
+            main = track_main_face(watched, self.detector, clock, source.size_hw, encode, left.saw)
             tracks = [] if main is None else [main]
         else:
-            tracks = track_faces(watched, self.detector, clock, encode)
+            tracks = track_faces(watched, self.detector, clock, encode, left.saw)
         shown_s = clock.ends_s - clock.starts_s
         tracks.sort(key=lambda track: -shown_s[track.frames].sum())
         return [replace(track, track_id=number) for number, track in enumerate(tracks)]
@@ -272,12 +295,21 @@ class Predictor:
         """
 
         def crop(frame: Frame, face: int, place: int) -> Frame:
-            image = self.crop_face(frame, tracks[face].landmarks[place])
-            pictures[face][place] = measure_crop(image)
+            image, pictures[face][place] = self._crop(frame, tracks[face].landmarks[place])
             return image
 
+        recogniser = self.recogniser()
+        results: dict[Window, NDArray[np.float64]] = {}
+        for done, features in recogniser.features(windows, iter_crops(source, tracks, windows, crop)):
+            probabilities = self.answering.probabilities(self.model.head(features).cpu().numpy())
+            results.update(zip(done, probabilities, strict=True))
+            progress("recognise", len(results) / len(windows))
+        return results
+
+    def recogniser(self) -> Recogniser:
+        """Return what computes the features of windows with this model."""
         config = self.model.config
-        recogniser = Recogniser(
+        return Recogniser(
             self.engine,
             num_frames=config.num_frames,
             image_size=config.image_size,
@@ -285,12 +317,10 @@ class Predictor:
             mirror=self.mirror,
             device=self.device,
         )
-        results: dict[Window, NDArray[np.float64]] = {}
-        for done, features in recogniser.features(windows, iter_crops(source, tracks, windows, crop)):
-            probabilities = self.answering.probabilities(self.model.head(features).cpu().numpy())
-            results.update(zip(done, probabilities, strict=True))
-            progress("recognise", len(results) / len(windows))
-        return results
+
+    def _crop(self, frame: Frame, landmarks: NDArray[np.float32]) -> tuple[Frame, PictureQuality]:
+        image = self.crop_face(frame, landmarks)
+        return image, measure_crop(image)
 
     def crop_face(self, frame: Frame, landmarks: NDArray[np.float32]) -> Frame:
         """Return the crop, uint8 [S, S, 3], of a frame, uint8 [H, W, 3], as training had it.
@@ -329,17 +359,3 @@ def _open(source: Source, fps: float | None) -> FrameSource:
     if isinstance(source, str | Path):
         return open_frames(Path(source), fps=fps)
     return frames_source(source, fps=fps)
-
-
-def _whole_frames(source: FrameSource) -> FaceTrack:
-    """Return a track of frames that are aligned face crops already."""
-    height, width = source.size_hw
-    count = source.num_frames
-    return FaceTrack(
-        track_id=0,
-        frames=np.arange(count),
-        boxes_xyxy=np.tile(np.array([0, 0, width, height], np.float32), (count, 1)),
-        landmarks=np.zeros((count, 5, 2), np.float32),
-        detected=np.ones(count, np.bool_),
-        score=1.0,
-    )

@@ -18,7 +18,7 @@ from dfer.faces.tracking.clock import KEYFRAME_S, MAX_GAP_S, Clock
 from dfer.faces.tracking.cuts import CutDetector
 from dfer.faces.tracking.identity import join_tracklets
 from dfer.faces.tracking.smooth import interpolate, smooth
-from dfer.faces.tracking.tracklets import Encode, Tracklet, TrackletBuilder, box_centres
+from dfer.faces.tracking.tracklets import Encode, OnSearch, Tracklet, TrackletBuilder, box_centres
 from dfer.records import FaceTrack
 
 MIN_DETECTIONS = 2
@@ -28,7 +28,9 @@ _BLURRED = 0.1
 Frames = Iterable[tuple[int, NDArray[np.uint8]]]
 
 
-def track_faces(frames: Frames, detector: Detector, clock: Clock, encode: Encode | None = None) -> list[FaceTrack]:
+def track_faces(
+    frames: Frames, detector: Detector, clock: Clock, encode: Encode | None = None, on_search: OnSearch | None = None
+) -> list[FaceTrack]:
     """Find all faces of a video and follow each of them.
 
     The detector runs in keyframes: at least every `KEYFRAME_S` seconds, and in the first and last frame of each shot
@@ -43,17 +45,23 @@ def track_faces(frames: Frames, detector: Detector, clock: Clock, encode: Encode
         detector: finds the faces in one frame.
         clock: when each frame is shown.
         encode: computes embeddings of faces, by which people are recognised after a cut; None for their looks only.
+        on_search: called with the number of faces that were found in each keyframe.
 
     Returns:
         A track per person, in the order of first appearance. A person who is not clearly the same after a cut or a
         long absence gets a new track. A face must be found in two keyframes, or in one that is far from all others.
         Gaps between detections longer than `MAX_GAP_S` are left out; in shorter ones, `detected` is False.
     """
-    return _tracks(_collect(frames, detector, clock, encode))
+    return _tracks(_collect(frames, detector, clock, encode, on_search))
 
 
 def track_main_face(
-    frames: Frames, detector: Detector, clock: Clock, size_hw: tuple[int, int], encode: Encode | None = None
+    frames: Frames,
+    detector: Detector,
+    clock: Clock,
+    size_hw: tuple[int, int],
+    encode: Encode | None = None,
+    on_search: OnSearch | None = None,
 ) -> FaceTrack | None:
     """Find the face that a video is about, and follow it.
 
@@ -67,11 +75,12 @@ def track_main_face(
         clock: when each frame is shown.
         size_hw: height and width of the frames, pixels.
         encode: as for `track_faces`.
+        on_search: as for `track_faces`.
 
     Returns:
         The main face, whose `people` says where another one was taken for it; None if there is no face.
     """
-    builder = _collect(frames, detector, clock, encode)
+    builder = _collect(frames, detector, clock, encode, on_search)
     tracks = _tracks(builder)
     main = choose_main_track(tracks, size_hw, clock)
     if main is None or np.count_nonzero(builder.isolated) <= np.count_nonzero(~np.isnan(builder.times_s)) / 2:
@@ -84,6 +93,24 @@ def track_main_face(
         stand_ins = stand_ins if len(main.frames) < seen / 2 else []
     stand_ins.sort(key=lambda track: -_prominence(track, size_hw, clock))
     return _fill_in(main, stand_ins)
+
+
+def whole_frames(count: int, size_hw: tuple[int, int]) -> FaceTrack:
+    """Return the track of frames that are aligned face crops already.
+
+    Args:
+        count: N, number of frames.
+        size_hw: their height and width, pixels.
+    """
+    height, width = size_hw
+    return FaceTrack(
+        track_id=0,
+        frames=np.arange(count),
+        boxes_xyxy=np.tile(np.array([0, 0, width, height], np.float32), (count, 1)),
+        landmarks=np.zeros((count, 5, 2), np.float32),
+        detected=np.ones(count, np.bool_),
+        score=1.0,
+    )
 
 
 def choose_main_track(tracks: Sequence[FaceTrack], size_hw: tuple[int, int], clock: Clock) -> FaceTrack | None:
@@ -140,9 +167,11 @@ def _fill_in(main: FaceTrack, stand_ins: Sequence[FaceTrack]) -> FaceTrack:
     )
 
 
-def _collect(frames: Frames, detector: Detector, clock: Clock, encode: Encode | None) -> TrackletBuilder:
+def _collect(
+    frames: Frames, detector: Detector, clock: Clock, encode: Encode | None, on_search: OnSearch | None
+) -> TrackletBuilder:
     """Run the detector in the keyframes."""
-    cuts, builder = CutDetector(), TrackletBuilder(detector, len(clock), encode)
+    cuts, builder = CutDetector(), TrackletBuilder(detector, len(clock), encode, on_search)
     previous: tuple[int, NDArray[np.uint8]] | None = None
     since_keyframe_s = 0.0
     for index, frame in frames:

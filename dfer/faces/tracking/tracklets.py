@@ -18,6 +18,8 @@ from dfer.records import Face
 # Computes the embedding of a face in a frame, a unit vector; see `dfer.faces.recognition.FaceEncoder.encode`.
 Encode = Callable[[NDArray[np.uint8], Face], NDArray[np.float32] | None]
 
+OnSearch = Callable[[int], None]  # told how many faces a keyframe has
+
 RESUME_S = 2.0  # a face that reappears in its place within this time is the same one
 # After a longer time, or between frames that lie far apart, it must look like the same one as well: one person reaches
 # the first value after seconds in the same place, and one in a hundred pairs of people the second.
@@ -113,6 +115,7 @@ class TrackletBuilder:
         detector: finds the faces in a frame.
         num_frames: N, number of frames of the source.
         encode: computes embeddings; None for none.
+        on_search: called with the number of faces in each keyframe.
 
     Attributes:
         tracklets: all tracklets; a face seen in two shots has two.
@@ -121,8 +124,10 @@ class TrackletBuilder:
         isolated: bool [N], whether no other frame is so near that a face must be seen in it as well.
     """
 
-    def __init__(self, detector: Detector, num_frames: int, encode: Encode | None = None) -> None:
-        self._encode = encode
+    def __init__(
+        self, detector: Detector, num_frames: int, encode: Encode | None = None, on_search: OnSearch | None = None
+    ) -> None:
+        self._encode, self._on_search = encode, on_search
         self.tracklets: list[Tracklet] = []
         self.keyframes: list[int] = []
         self.times_s = np.full(num_frames, np.nan)
@@ -168,6 +173,8 @@ class TrackletBuilder:
         now_s = float(self.times_s[index])
         current = [tracklet for tracklet in self._current if self._may_resume(tracklet, now_s)]
         faces = self._detect(index, frame, current)
+        if self._on_search:
+            self._on_search(len(faces))
         self.keyframes.append(index)
         costs = self._link_costs(current, faces, frame, now_s)
         rows, columns = _assign(costs)
