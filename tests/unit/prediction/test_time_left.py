@@ -26,11 +26,14 @@ def always(value: float) -> OfPlace:
     return lambda _place: value
 
 
+ONE_FACE, SEARCH_S, DECODE_S = always(1), always(0.010), always(0.001)
+
+
 def run(
     *,
-    faces: OfPlace = always(1),
-    search_s: OfPlace = always(0.010),
-    decode_s: OfPlace = always(0.001),
+    faces: OfPlace = ONE_FACE,
+    search_s: OfPlace = SEARCH_S,
+    decode_s: OfPlace = DECODE_S,
     face_frame_s: float = 0.008,
     rehearsed: float | None = 1.0,
     main_only: bool = False,
