@@ -3,6 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 # Some machines have 3.11 only under the name python3.
 PYTHON := $(shell command -v $(PYTHON) || command -v python3)
+# The tests start hundreds of processes, each of which would compile all of dfer again.
+export PYTHONDONTWRITEBYTECODE :=
+# How many processes run the tests.
+PROCESSES ?= 2
 
 .PHONY: setup demo test browser lint docs lock clean
 
@@ -25,7 +29,7 @@ lint: setup
 
 test: lint
 	# A thread per process: two processes on two cores otherwise wait for each other's threads most of the time.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 # The pages of `dfer predict --report` in an installed Chromium.
 browser: setup

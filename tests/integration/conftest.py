@@ -46,7 +46,7 @@ def _one_decoder(monkeypatch: pytest.MonkeyPatch, _warm_decoder: DecodingProcess
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated raw data set of 49 clips, one of which is missing, and one no video."""
     folder = tmp_path_factory.mktemp("generated") / "raw"
-    dfer("synth", folder, "--clips", 49, "--seed", 0).succeeded()
+    dfer("synth", folder, "--clips", 49, "--seed", 0, "--workers", 1).succeeded()
     (folder / "Clip" / "original" / f"{MISSING}.mp4").unlink()
     (folder / "Clip" / "original" / f"{NO_VIDEO}.mp4").write_bytes(b"no video " * 100)
     return folder
@@ -56,7 +56,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(raw: Path) -> Path:
     """The store of `raw`."""
     store = raw.parent / "data" / "drawn"
-    dfer("preprocess", "dfew", raw, "--out", store, "--detector", "haar").succeeded()
+    dfer("preprocess", "dfew", raw, "--out", store, "--detector", "haar", "--engine", "inline").succeeded()
     return store
 
 
