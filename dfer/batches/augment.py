@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dfer.batches.effects import EffectsDraw, apply_effects, blend_onsets, draw_effects, draw_noise, move
 from dfer.model.pixels import PixelStatistics
-from dfer.recipe import AugmentSection
+from dfer.recipe_sections import AugmentSection
 from dfer.runtime.compiled import Compiled
 
 

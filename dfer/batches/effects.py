@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
-from dfer.recipe import AugmentSection
+from dfer.recipe_sections import AugmentSection
 
 _WAVES = 3  # sine waves summed in a path
 _JITTER = 0.15  # relative to a path's extent

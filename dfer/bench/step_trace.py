@@ -31,7 +31,8 @@ from dfer.runtime.transfer import Readback
 from dfer.store import DatasetInfo, Store
 from dfer.store.manifest import ManifestRow
 from dfer.training.average import MovingAverage
-from dfer.training.setup import Learner, build_learner, build_optimizer
+from dfer.training.optimizer import build_optimizer
+from dfer.training.setup import Learner, build_learner
 from dfer.training.step import Stepper
 from dfer.version import __version__
 

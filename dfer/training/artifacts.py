@@ -8,12 +8,10 @@ bytes of one that was never stopped. A GPU adds in no fixed order: there the byt
 from __future__ import annotations
 
 import errno
-import importlib.util
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -39,6 +37,7 @@ from dfer.runtime.formatting import shorten_home
 from dfer.settings import STRICT, Name, read_record, show_value
 from dfer.store import Store
 from dfer.store.manifest import ManifestRow
+from dfer.training.events import write_events
 from dfer.training.setup import Learner
 from dfer.version import __version__
 from dfer.video.probe import NOMINAL_FPS
@@ -47,11 +46,6 @@ logger = logging.getLogger(__name__)
 
 _SHOWN_DIFFERENCES = 8
 STATE_FORMAT = "dfer.state/1"
-_EVENTS = {
-    "train_loss": "loss/train", "train_entropy": "loss/train_classification", "train_compact": "loss/train_compact",
-    "val_loss": "loss/val", "val_war": "accuracy/WAR", "val_uar": "accuracy/UAR", "lr": "learning_rate",
-    "clips_per_s": "speed/clips_per_s", "data_wait": "speed/data_wait", "step_ms": "speed/step_ms",
-}  # fmt: skip
 
 
 @dataclass
@@ -309,37 +303,6 @@ def _prior_of(loss: TrainingLoss, labels: Sequence[str], *, epoch: float) -> dic
 def _damaged_state(reason: str, path: Path) -> CheckpointError:
     hint = "train this fold from scratch with --no-resume"
     return CheckpointError(f"damaged training state: {reason}", where=path, hint=hint)
-
-
-def write_events(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write an epoch's figures for TensorBoard, if the `tensorboard` package is installed.
-
-    Each epoch has a file of its own, so that a kill loses none and a resumed run repeats none.
-
-    Args:
-        folder: the folder of event files.
-        record: the epoch's line of metrics.jsonl.
-    """
-    if not has_tensorboard():
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    epoch = int(record["epoch"])
-    for earlier in folder.glob(f"*.epoch{epoch}"):  # of a run killed before it could save its state
-        earlier.unlink()
-    with SummaryWriter(str(folder), filename_suffix=f".epoch{epoch}") as writer:
-        for key, name in _EVENTS.items():
-            if key in record:
-                writer.add_scalar(name, record[key], epoch)
-
-
-@cache
-def has_tensorboard() -> bool:
-    """Return whether event files can be written; if not, log once how to install the package."""
-    found = importlib.util.find_spec("tensorboard") is not None
-    if not found:
-        logger.info("no TensorBoard events: pip install 'dfer[tensorboard]' for them; metrics.jsonl has the figures")
-    return found
 
 
 def _completed(keys: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +14,14 @@ from torch import Tensor
 from dfer.batches.crops import CropLocation, SharedMemory, choose_location, crop_bytes
 from dfer.batches.loaders import ClipLoader
 from dfer.batches.sampling import Portion
-from dfer.errors import CheckpointError, DferError
+from dfer.errors import DferError
 from dfer.evaluation.inference import FeaturesOf
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model.build import build_model
 from dfer.model.video_model import DividedModel, VideoModel
 from dfer.model.weights import require_finite, require_same_tensors
-from dfer.recipe import OptimSection, Recipe, TrainSection
+from dfer.recipe import Recipe
+from dfer.recipe_sections import TrainSection
 from dfer.runtime.compiled import Compiled
 from dfer.runtime.device import free_device_memory
 from dfer.runtime.machine import free_memory_bytes, usable_cores
@@ -30,6 +30,7 @@ from dfer.store.manifest import ManifestRow
 from dfer.training import distributed
 from dfer.training.average import MovingAverage
 from dfer.training.batch_norm import freeze_batch_norm, has_shared_batch_norm, share_batch_norm
+from dfer.training.optimizer import build_optimizer, fitting_optimizer_state
 from dfer.training.targets import class_targets
 
 logger = logging.getLogger(__name__)
@@ -154,61 +155,6 @@ def epoch_portions(store: Store, rows: Sequence[ManifestRow]) -> list[Portion] |
     if all(weight == 1 for weight in store.weights.values()):
         return None
     return [(numbers, store.weights[name]) for name, numbers in store.members(rows).items()]
-
-
-def build_optimizer(model: VideoModel, settings: OptimSection) -> torch.optim.Optimizer:
-    """Return AdamW or SGD over the model's groups of parameters; the last group has the recipe's own learning rate.
-
-    Biases, norms and position embeddings do not decay, unless `settings.decayed` is "all". The learning rate of the
-    backbone is scaled, and decays from its last stage to its first. Scaled by 0, the backbone needs no gradients: they
-    are turned off, which saves its backward pass.
-    """
-    groups = []
-    for group in model.parameter_groups(by_decay=settings.decayed == "weights"):
-        scale = 1.0 if group.depth == 0 else settings.stem_lr_scale * settings.stem_layer_decay ** (group.depth - 1)
-        if scale == 0:
-            for parameter in group.parameters:
-                parameter.requires_grad_(False)
-            continue
-        groups.append(
-            {
-                "params": group.parameters,
-                "lr": settings.lr * scale,
-                "base_lr": settings.lr * scale,  # the schedule scales it
-                "weight_decay": settings.weight_decay if group.decays else 0.0,
-            }
-        )
-    try:
-        return _optimizer(settings, groups, fused=True)
-    except RuntimeError:  # this device has no fused kernel
-        return _optimizer(settings, groups, fused=False)
-
-
-def _optimizer(settings: OptimSection, groups: list[dict[str, Any]], *, fused: bool) -> torch.optim.Optimizer:
-    groups = [dict(group) for group in groups]
-    if settings.name == "sgd":
-        return torch.optim.SGD(groups, momentum=settings.momentum, fused=fused)
-    return torch.optim.AdamW(groups, fused=fused)
-
-
-def fitting_optimizer_state(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
-    """Return an optimizer's saved state if it fits; its settings are the recipe's, but for the learning rates.
-
-    Raises:
-        CheckpointError: it is of other parameters, or holds what is NaN or infinite.
-    """
-    own, parameters = optimizer.state_dict(), [value for group in optimizer.param_groups for value in group["params"]]
-    rates = [group["lr"] for group in saved["param_groups"]]
-    if len(rates) != len(own["param_groups"]) or not all(isinstance(lr, float) and math.isfinite(lr) for lr in rates):
-        raise CheckpointError("the optimizer's learning rates are missing or no numbers")
-    for number, values in saved["state"].items():
-        shape = parameters[number].shape
-        tensors = {f"{name} of parameter {number}": value for name, value in values.items() if value is not None}
-        expected = {name: torch.empty(() if name.startswith("step ") else shape, device="meta") for name in tensors}
-        require_same_tensors(expected, tensors, where=None)
-        require_finite(tensors, where=None)
-    groups = [group | {"lr": lr} for group, lr in zip(own["param_groups"], rates, strict=True)]
-    return {"state": saved["state"], "param_groups": groups}
 
 
 def use_compile(setting: str, device: torch.device) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DataError
-from dfer.recipe import DataSection, Recipe
+from dfer.recipe import Recipe
+from dfer.recipe_sections import DataSection
 from dfer.store import Store, open_store
 from dfer.store.joined import StorePart, join_stores
 from dfer.store.manifest import ManifestRow

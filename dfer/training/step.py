@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dfer.batches.augment import AugmentDraw, Augmenter, mix_targets
 from dfer.evaluation.inference import FeaturesOf
-from dfer.recipe import OptimSection, Recipe
+from dfer.recipe import Recipe
+from dfer.recipe_sections import OptimSection
 from dfer.runtime.transfer import upload
 from dfer.store.manifest import ManifestRow
 from dfer.training import distributed

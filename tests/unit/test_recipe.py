@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dfer.errors import UsageError
-from dfer.recipe import StoreSection, check_recipe, load_recipe, recipe_keys, save_recipe
+from dfer.recipe import check_recipe, load_recipe, recipe_keys, save_recipe
+from dfer.recipe_sections import StoreSection
 
 MINIMAL = "name: x\ndata: {path: data/x}\n"
 

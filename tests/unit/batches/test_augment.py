@@ -8,7 +8,7 @@ from torch._dynamo.testing import CompileCounter
 
 from dfer.batches.augment import Augmenter, mix_targets
 from dfer.model.pixels import PIXEL_MEAN, PIXEL_STD, prepare_clips
-from dfer.recipe import AugmentSection
+from dfer.recipe_sections import AugmentSection
 
 NONE = AugmentSection(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0)
 

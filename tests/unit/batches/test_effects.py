@@ -11,7 +11,7 @@ from torch import Tensor
 from dfer.batches.augment import Augmenter
 from dfer.batches.effects import draw_effects, move
 from dfer.model.pixels import prepare_clips
-from dfer.recipe import AugmentSection
+from dfer.recipe_sections import AugmentSection
 
 NONE = AugmentSection(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0)
 SIZE, FRAMES = 32, 8

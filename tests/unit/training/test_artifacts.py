@@ -11,7 +11,8 @@ import torch
 
 from dfer.errors import UsageError
 from dfer.recipe import Recipe
-from dfer.training.artifacts import FoldFolder, TrainingState, has_tensorboard, write_events
+from dfer.training.artifacts import FoldFolder, TrainingState
+from dfer.training.events import has_tensorboard, write_events
 from tests.stores import small_store
 
 RECORD = {"epoch": 3, "train_loss": 1.5, "val_war": 0.25, "lr": 1e-3, "epoch_s": 4.0}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfer.errors import DferError, UsageError
-from dfer.recipe import DataSection
+from dfer.recipe_sections import DataSection
 from dfer.runs import FOLD_FILES
 from dfer.runtime import locks
 from dfer.training.folder import open_fold

@@ -12,10 +12,12 @@ from torch import Tensor
 from dfer.batches.sampling import split_batch
 from dfer.losses.training_loss import TrainingLoss
 from dfer.model import LogoFormer
-from dfer.recipe import OptimSection, Recipe
+from dfer.recipe import Recipe
+from dfer.recipe_sections import OptimSection
 from dfer.store.manifest import ManifestRow
 from dfer.training.batch_norm import share_batch_norm
-from dfer.training.setup import Learner, build_optimizer
+from dfer.training.optimizer import build_optimizer
+from dfer.training.setup import Learner
 from dfer.training.step import Stepper, lr_factor
 from tests.stores import tiny_recipe
 from tests.unit.training.group import in_group
