@@ -55,7 +55,7 @@ print(json.dumps({"import_s": imported - begun, "load_s": loaded - imported, "op
 
 @dataclass
 class _Runs:
-    """What one runtime was measured to do; times in seconds."""
+    """The measurements of one runtime; times in seconds."""
 
     batch_s: list[float] = field(default_factory=list)
     whole_s: dict[int, list[float]] = field(default_factory=dict)  # by the number of faces
