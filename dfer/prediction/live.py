@@ -22,8 +22,6 @@ from dfer.batches.sampling import sample_frames
 from dfer.faces.align import align_face, resize_crop
 from dfer.faces.quality import PictureQuality, measure_crop
 from dfer.faces.tracking.follow import FaceFollower, Followed
-from dfer.model.pixels import prepare_clips
-from dfer.model.video_model import DividedModel
 from dfer.prediction.faces import predict_face
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.windows import MIN_STRIDE_S, STILLS_WINDOW_S, Cell, default_window_s
@@ -65,14 +63,15 @@ class _Look:
         crop: the aligned face, uint8 [S, S, 3].
         picture: its quality.
         face: how it was found.
-        maps: what the model's backbone makes of it, and of its mirror image if that counts; None until it was asked.
+        maps: what the model's backbone makes of it and, if that counts, of its mirror image: [looks, ...]; None until
+            it was asked.
     """
 
     time_s: float
     crop: NDArray[np.uint8]
     picture: PictureQuality
     face: Face
-    maps: list[Tensor] | None = None
+    maps: Tensor | None = None
 
 
 _Seen = deque[_Look]  # the last second of a face
@@ -97,6 +96,7 @@ class LiveRecogniser:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor, info = predictor, predictor.info
+        self._recogniser = predictor.recogniser()
         self._follower = FaceFollower(predictor.detector)
         self._window_s = predictor.window or default_window_s(info.clip_s, STILLS_WINDOW_S)
         self._stride_s = predictor.stride or STRIDE_S
@@ -206,7 +206,7 @@ class LiveRecogniser:
 
         Where the machine is slow, the backbone sees fewer of the new ones, spread over their time.
         """
-        if not seen or not isinstance(self._predictor.model, DividedModel):
+        if not seen or not self._recogniser.sees_frames_alone:
             return seen
         most = max(1, int(_BUDGET_S / len(seen) / self._look_s)) if self._look_s else _FIRST_LOOKS
         kept = {}
@@ -218,25 +218,16 @@ class LiveRecogniser:
 
     def _features(self, clips: Sequence[Sequence[_Look]]) -> Tensor:
         """Return the features [B, D] of B clips of T looks; the backbone runs for those that it has not seen yet."""
-        model, mirror = self._predictor.model, self._predictor.mirror
-        if not isinstance(model, DividedModel):
-            return model.clip_features(self._pixels([[look.crop for look in clip] for clip in clips]), mirror=mirror)
+        if not self._recogniser.sees_frames_alone:
+            return self._recogniser.clip_features([[look.crop for look in clip] for clip in clips])
         new = list({id(look): look for clip in clips for look in clip if look.maps is None}.values())
         if new:
             begun = time.monotonic()
-            pixels = self._pixels([[look.crop for look in new]])
-            maps = [model.frame_maps(pixels)[0]] + ([model.frame_maps(pixels.flip(-1))[0]] if mirror else [])
-            for number, look in enumerate(new):
-                look.maps = [side[number] for side in maps]
+            for look, maps in zip(new, self._recogniser.frame_maps([look.crop for look in new]), strict=True):
+                look.maps = maps
             took_s = (time.monotonic() - begun) / len(new)
             self._look_s = 0.5 * (self._look_s or took_s) + 0.5 * took_s
-        sides = [[torch.stack([_map_of(look, side) for look in clip]) for clip in clips] for side in range(1 + mirror)]
-        return torch.stack([model.encode(torch.stack(maps)) for maps in sides]).mean(0)
-
-    def _pixels(self, crops: Sequence[Sequence[NDArray[np.uint8]]]) -> Tensor:
-        predictor = self._predictor
-        pixels = torch.from_numpy(np.stack([np.stack(clip) for clip in crops])).to(predictor.device)
-        return prepare_clips(pixels, predictor.model.config.image_size)
+        return self._recogniser.encode_maps([[_maps_of(look) for look in clip] for clip in clips])
 
     def _face(
         self, number: int, looks: Sequence[_Look], probabilities: NDArray[np.float64], question: _Question
@@ -267,6 +258,6 @@ class LiveRecogniser:
         )
 
 
-def _map_of(look: _Look, side: int) -> Tensor:
+def _maps_of(look: _Look) -> Tensor:
     assert look.maps is not None  # for mypy: the backbone has seen all that are asked about
-    return look.maps[side]
+    return look.maps

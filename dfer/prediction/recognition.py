@@ -121,10 +121,15 @@ class Recogniser:
     @torch.inference_mode()
     def encode(self, kept: Sequence[Sequence[_Kept]]) -> Tensor:
         """Return the features [B, D] of B windows, each of T frames."""
-        clips = torch.stack([torch.stack([item.batch.result()[item.row] for item in frames]) for frames in kept])
+        return self.encode_maps([[item.batch.result()[item.row] for item in frames] for frames in kept])
+
+    @torch.inference_mode()
+    def encode_maps(self, windows: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Return the features [B, D] of B windows of T frames, each [looks, ...] as `frame_maps` returns them."""
+        clips = torch.stack([torch.stack(list(frames)) for frames in windows])
         looks = clips.shape[2]
         maps = clips.transpose(1, 2).flatten(0, 1)  # (B looks) T ...
-        return self._engine.encode(maps).view(len(kept), looks, -1).mean(1)
+        return self._engine.encode(maps).view(len(windows), looks, -1).mean(1)
 
     @torch.inference_mode()
     def clip_features(self, clips: Sequence[Sequence[Crop]]) -> Tensor:

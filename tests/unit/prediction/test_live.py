@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from dfer.faces.align import alignment_settings
 from dfer.labels import DFEW_LABELS
 from dfer.prediction.live import LiveAnswer, LiveRecogniser
 from dfer.prediction.predictor import Predictor
+from dfer.prediction.recognition import Engine
 from dfer.video.live import LiveFrame
 from tests.checkpoints import write_checkpoint
 from tests.scenes import Person, Scene
@@ -89,3 +91,33 @@ def test_a_slow_backbone_sees_fewer_looks_and_the_newest_always(checkpoint: Path
     assert len(chosen) == 4
     assert chosen[-1] is looks[-1]
     assert chosen[0] is looks[0]
+
+
+class Counting:
+    """An engine that notes how many frames it is asked about."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.frames = engine, 0
+        self.sees_frames_alone, self.encode = engine.sees_frames_alone, engine.encode
+        self.forward_features = engine.forward_features
+
+    def frame_maps(self, clips: Tensor) -> Tensor:
+        self.frames += len(clips)
+        return self.engine.frame_maps(clips)
+
+
+def test_the_prepared_model_answers_and_sees_each_look_once(checkpoint: Path) -> None:
+    scene = Scene([[(0, 80, 60)]] * 15)
+    predictor = Predictor(
+        checkpoint, detector="none", device="cpu", stride=0.2, window=1.0, mirror=True, runtime="float32"
+    )
+    predictor.detector, predictor.engine = scene.oracle, (engine := Counting(predictor.engine))
+    with LiveRecogniser(predictor) as recogniser:
+        ends = []
+        for index, frame in scene.source(np.arange(15) / 25, 0.6).iter_frames():
+            recogniser.look(LiveFrame(frame, index / 25, 0.0))
+            ends += [answer.end for answer in [recogniser.answer(wait=True)] if answer]
+        looks = [look for look in recogniser._seen[0] if look.time_s <= ends[-1]]
+    assert len(ends) > 1
+    assert engine.frames == 2 * len(looks), "and their mirror images"
+    assert all(look.maps is not None for look in looks)
