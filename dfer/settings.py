@@ -195,6 +195,8 @@ def _shorten(text: str) -> str:
 
 def unknown_key(key: str, keys: Collection[str]) -> str:
     """Return a phrase that says so and names the nearest valid key, or the same key in another section."""
+    if key in keys:  # a recipe's keys are those of all models
+        return f"unknown key {_shorten(repr(key))} of this model, though others have it"
     near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
     near = near or [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]]
     return f"unknown key {_shorten(repr(key))}" + (f" (did you mean {near[0]!r}?)" if near else "")

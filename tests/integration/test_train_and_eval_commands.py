@@ -75,7 +75,7 @@ def test_train_does_not_train_a_finished_fold_again_unless_told(tiny_recipe: Pat
     assert (folder / "last.safetensors").read_bytes() == weights
 
 
-SWEEPS = {"ablations.yaml", "ablations_drawn.yaml"}
+SWEEPS = {"ablations.yaml", "ablations_drawn.yaml", "baselines_drawn.yaml"}
 
 
 @pytest.mark.parametrize("sweep", sorted(SWEEPS))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dfer.model import logo_former_s
+from dfer.model.build import build_model
 from dfer.model.checkpoint import save_checkpoint
 from dfer.recipe import Recipe, load_recipe, read_recipe_values, shipped_recipes
 from dfer.store import Store
@@ -23,6 +24,7 @@ SWEEPS = [name for name in FILES if "recipe" in read_recipe_values(ROOT / name)]
 NAMES = [name for name in FILES if name not in SWEEPS]
 ABLATIONS = load_sweep(ROOT / "ablations.yaml").cells
 DRAWN = load_sweep(ROOT / "ablations_drawn.yaml").cells
+BASELINES = load_sweep(ROOT / "baselines_drawn.yaml")
 
 
 def load(name: str, changes: list[str]) -> Recipe:
@@ -96,7 +98,7 @@ def different(recipe: Recipe, reference: Recipe) -> list[str]:
 
 
 def test_the_shipped_sweeps_are_known() -> None:
-    assert SWEEPS == ["ablations.yaml", "ablations_drawn.yaml"]
+    assert SWEEPS == ["ablations.yaml", "ablations_drawn.yaml", "baselines_drawn.yaml"]
     for name in SWEEPS:
         assert f"dfer sweep recipes/{name}" in (ROOT / name).read_text()
 
@@ -131,3 +133,28 @@ def test_the_ablations_on_drawings_are_those_of_the_benchmarks() -> None:
     }
     assert all(len(keys) == 1 for keys in changed.values())
     assert {cell.recipe.data.val_fraction for cell in DRAWN} == {0.1}, "the epoch is not chosen on the test list"
+
+
+def test_the_baselines_on_drawings_are_all_models_with_the_training_of_the_demo() -> None:
+    assert (BASELINES.seeds, BASELINES.folds, BASELINES.baseline) == ([0, 1, 2], [1, 2], "logo_former")
+    shipped = {load_recipe(ROOT / name).model.name for name in NAMES if name.startswith("baselines/")}
+    models = [cell.recipe.model for cell in BASELINES.cells]
+    assert sorted(model.name for model in models) == sorted({*shipped, "logo_former_s"})
+    assert {(model.num_frames, model.image_size) for model in models} == {(8, 64)}
+    demo = load_recipe(ROOT / "demo.yaml")
+    for cell in BASELINES.cells:
+        keys = set(different_training(cell.recipe, demo))
+        assert keys == {"data.path", "data.val_fraction", "loss.compact_weight"}
+
+
+def different_training(recipe: Recipe, reference: Recipe) -> list[str]:
+    """The keys outside `model` in which two recipes differ, whatever their names and models."""
+    ours, theirs = recipe.model_dump(exclude={"model", "name"}), reference.model_dump(exclude={"model", "name"})
+    return [f"{name}.{key}" for name, values in ours.items() for key in values if values[key] != theirs[name][key]]
+
+
+@pytest.mark.parametrize("cell", BASELINES.cells, ids=lambda cell: cell.name)
+def test_a_baseline_on_drawings_answers_clips(cell: Cell) -> None:
+    model = build_model(cell.recipe.model, [f"class{number}" for number in range(7)]).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 8, 3, 64, 64)).shape == (1, 7)

@@ -93,7 +93,7 @@ def test_a_key_of_another_architecture_is_unknown(toy: None, tmp_path: Path) -> 
         load_recipe(path, ["data.segments=x"])
     text = str(caught.value)
     assert "unknown key 'model.chanels' (did you mean 'model.channels'?)" in text
-    assert "unknown key 'model.window'" in text
+    assert "unknown key 'model.window' of this model, though others have it" in text
     assert "model.num_frames: input should be greater than or equal to 1, got 0" in text
     assert "data.segments: input should be a valid integer, got 'x'" in text
 
