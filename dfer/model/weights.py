@@ -26,9 +26,10 @@ _DRAWS = (Tensor.normal_, Tensor.uniform_)  # all of torch.nn.init comes down to
 
 
 class WithoutDraws(TorchFunctionMode):
-    """A context in which models are built without random initial weights, because others are loaded afterwards.
+    """A context in which models are built with zeros for random weights, because others are loaded afterwards.
 
     On torch's meta device, drawing them would import torch's compiler, which takes longer than all else at the start.
+    They must be zeros: `trunc_normal_` draws again until all values lie in its range, which what memory held need not.
     """
 
     def __torch_function__(
@@ -38,8 +39,8 @@ class WithoutDraws(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the tensor as it is in place of filling it with random values."""
-        return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
+        """Return the tensor, filled with zeros in place of random values."""
+        return args[0].zero_() if func in _DRAWS else func(*args, **(kwargs or {}))
 
 
 def read_weights(path: Path) -> dict[str, Any]:

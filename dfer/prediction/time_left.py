@@ -97,7 +97,7 @@ class TimeLeft:
 
     @property
     def face_frame_s(self) -> float | None:
-        """What recognition took for a face in a frame, for the next video; None if there was too little of it."""
+        """The seconds that recognition took for a face in a frame, for the next video; None if they were too few."""
         faces = self._faces_in_all()
         if self._recognised < 1 or faces < _MEASURED_FROM:
             return None

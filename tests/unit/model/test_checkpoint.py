@@ -14,6 +14,7 @@ from safetensors import safe_open
 from dfer.errors import CheckpointError
 from dfer.model import LogoFormer
 from dfer.model.checkpoint import load_checkpoint, read_checkpoint_info, save_checkpoint
+from dfer.model.weights import WithoutDraws
 from dfer.pretrained import DEFAULT, find_pretrained
 from tests.checkpoints import rewrite
 
@@ -168,3 +169,12 @@ def test_weights_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     save_checkpoint(tmp_path / "a.safetensors", state, info)
     with pytest.raises(CheckpointError, match=r"NaN or infinite: head.weight"):
         load_checkpoint(tmp_path / "a.safetensors")
+
+
+def test_weights_that_are_replaced_are_zeros_before() -> None:
+    """`trunc_normal_` draws until all values lie in its range: what memory held before could keep it at that."""
+    weight = torch.full((64, 64), 1e6)
+    with WithoutDraws():
+        torch.nn.init.trunc_normal_(weight, std=0.02)
+        torch.nn.init.kaiming_normal_(weight)
+    assert weight.abs().max() < 1e-6
