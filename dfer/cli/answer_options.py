@@ -52,7 +52,10 @@ SaveOption = Annotated[
     ),
 ]
 PlotOption = Annotated[
-    Path | None, typer.Option(help="Write the emotion timeline as .png, .pdf or .svg.", rich_help_panel=OUTPUT)
+    Path | None,
+    typer.Option(
+        help="Write the emotion timeline, of an image a bar chart, as .png, .pdf or .svg.", rich_help_panel=OUTPUT
+    ),
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors: no progress, no notes.")

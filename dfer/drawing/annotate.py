@@ -30,7 +30,6 @@ _MAX_FOOTER_SHARE = 0.4  # of the frame's height
 _MAX_PANEL_SHARE = 0.7  # of the frame's width and height; a larger panel is left out
 _MAX_PANELS_AREA = 0.25  # of the frame; beyond, panels show only the likeliest emotions
 _SHORT_PANEL = 3
-_MAX_COVERED = 0.2  # of a panel's area over other faces; beyond, it is left out
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,19 @@ def annotate_frame(
     for box, label, _, _, doubt in visible:
         _draw_box(canvas, box, _color(label, doubt), sizes)
     bottom = _draw_footer(canvas, timestamp(time_s), footer or "", sizes)
+    boxes = [box for box, *_ in visible]
     taken: list[Region] = []
-    for box, label, probabilities, number, doubt in visible:
+    for place, (box, label, probabilities, number, doubt) in enumerate(visible):
         answer = f"{NOT_SURE}: {doubt}" if doubt else f"{label} {percent(probabilities[label], 0)} %"
         name = number if isinstance(number, str) else f"#{number}" if len(faces) > 1 else ""
         text = f"{name} {answer}" if name else answer
-        taken.append(_draw_tag(canvas, box, text, _color(label, doubt), sizes))
-    boxes = [box for box, *_ in visible]
+        tag = _place_tag(_tag_size(text, width, sizes), box, (width, bottom), _without(boxes, place), taken)
+        _draw_tag(canvas, tag, text, _color(label, doubt), sizes)
+        taken.append(tag)
     for place, (box, label, probabilities, _, doubt) in enumerate(visible):
         shown = _choose_bars(probabilities, len(visible), (width, bottom), sizes)
-        others = [*boxes[:place], *boxes[place + 1 :]]
-        panel = _place_panel(_panel_size(tuple(shown), sizes), box, (width, bottom), others, taken, sizes.pad)
+        size = _panel_size(tuple(shown), sizes)
+        panel = _place_panel(size, box, (width, bottom), _without(boxes, place), taken, sizes.pad)
         if panel is not None:
             _draw_panel(canvas, panel, "" if doubt else label, shown, sizes)
             taken.append(panel)
@@ -144,18 +145,46 @@ def _draw_box(canvas: Frame, box: Region, color_name: str, sizes: _Sizes) -> Non
         canvas[rows, columns] = color
 
 
-def _draw_tag(canvas: Frame, box: Region, text: str, color: str, sizes: _Sizes) -> Region:
-    """Draw the answer on the box's upper edge, or just inside where there is no room above."""
-    frame_height, frame_width = canvas.shape[:2]
+def _tag_size(text: str, frame_width: int, sizes: _Sizes) -> tuple[int, int]:
     width = min(frame_width, round(sizes.tag.getlength(text)) + 2 * sizes.pad)
-    height = round(1.25 * sizes.tag_size) + sizes.pad // 2
-    x = min(box[0], frame_width - width)
-    y = box[1] - height if box[1] >= height else box[1]
-    region = (x, y, x + width, min(frame_height, y + height))
-    with _drawing(canvas, region) as image:
+    return width, round(1.25 * sizes.tag_size) + sizes.pad // 2
+
+
+def _place_tag(
+    size: tuple[int, int], box: Region, area: tuple[int, int], others: Sequence[Region], taken: Sequence[Region]
+) -> Region:
+    """Place an answer above, below, in or beside the box, where it covers least of any face and of other answers.
+
+    Args:
+        size: of the tag, width and height.
+        box: of its face.
+        area: width and height of the part of the frame that it may lie in.
+        others: the other faces' boxes.
+        taken: the answers that are drawn already.
+    """
+    width, height = size
+
+    def cost(choice: tuple[int, Region]) -> float:
+        preference, tag = choice
+        faces = 1.5 * sum(_overlap(tag, other) for other in others) + 0.5 * _overlap(tag, box)
+        answers = sum(_overlap(tag, answer) for answer in taken)
+        # A later place must be clearly better, so that the answer does not jump while a face moves a little.
+        return (faces + 4 * answers) / (width * height) + 0.04 * preference
+
+    aligned, beside = (box[0], box[2] - width), (box[2], box[0] - width)
+    corners = [(x, y) for y in (box[1] - height, box[3]) for x in aligned]
+    corners += [(x, y) for y in (box[1], box[3] - height) for x in (*aligned, *beside)]
+    corners += [(x, y) for y in (box[1] - 2 * height, box[3] + height) for x in aligned]  # beyond another answer
+    inside = [(max(0, min(x, area[0] - width)), max(0, min(y, area[1] - height))) for x, y in corners]
+    tags = [(x, y, x + width, y + height) for x, y in inside]
+    return min(enumerate(tags), key=cost)[1]
+
+
+def _draw_tag(canvas: Frame, tag: Region, text: str, color: str, sizes: _Sizes) -> None:
+    with _drawing(canvas, (*tag[:3], min(tag[3], canvas.shape[0]))) as image:
         image.paste(color, (0, 0, *image.size))
-        ImageDraw.Draw(image).text((sizes.pad, height / 2), text, font=sizes.tag, fill=ink_on(color), anchor="lm")
-    return region
+        middle = (tag[3] - tag[1]) / 2
+        ImageDraw.Draw(image).text((sizes.pad, middle), text, font=sizes.tag, fill=ink_on(color), anchor="lm")
 
 
 def _choose_bars(
@@ -188,7 +217,7 @@ def _place_panel(
     taken: Sequence[Region],
     gap: int,
 ) -> Region | None:
-    """Place a panel right of the box, left, below or above it, where it covers least of any face and no text.
+    """Place a panel right of the box, left, below or above it, over no other face, no text and least of its own face.
 
     Args:
         size: of the panel, width and height.
@@ -212,14 +241,17 @@ def _place_panel(
     for preference, (x, y) in enumerate(corners):
         x, y = max(0, min(x, area[0] - width)), max(0, min(y, area[1] - height))
         panel = (x, y, x + width, y + height)
-        covered = sum(_overlap(panel, other) for other in others) / (width * height)
-        if covered > _MAX_COVERED or any(_overlap(panel, region) for region in taken):
+        if any(_overlap(panel, region) for region in (*others, *taken)):
             continue
         # A later place must be clearly better, so that the panel does not jump while a face moves a little.
-        cost = covered + 0.5 * _overlap(panel, box) / (width * height) + 0.04 * preference
+        cost = 0.5 * _overlap(panel, box) / (width * height) + 0.04 * preference
         if cost < least:
             best, least = panel, cost
     return best
+
+
+def _without(boxes: Sequence[Region], place: int) -> list[Region]:
+    return [*boxes[:place], *boxes[place + 1 :]]
 
 
 def _overlap(a: Region, b: Region) -> int:

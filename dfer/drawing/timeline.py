@@ -17,9 +17,23 @@ if TYPE_CHECKING:  # slow to import
     from matplotlib.figure import Figure, SubFigure
 
 _WIDTH, _PLOT_WIDTH = 10.0, 9.0  # inches, of the figure and of its panels
-_STRIP, _STRIP_GAP = 0.24, 0.05  # inches: the strip of winning emotions, below the probabilities
+_STRIP_GAP = 0.05  # inches, between the probabilities and the strip of winning emotions below them
 _TEXT_PT = 8.5
 _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+@dataclass(frozen=True)
+class _Heights:
+    """The heights of a face's row, inches: the probabilities, the strip of winning emotions, the heading and space."""
+
+    panel: float
+    strip: float = 0.24
+    heading: float = 0.5
+
+
+# Up to how many faces; twenty fit a page.
+_HEIGHTS = {1: _Heights(2.2), 3: _Heights(1.4), 8: _Heights(1.0)}
+_DENSE = _Heights(0.3, strip=0.16, heading=0.26)
 
 
 @dataclass(frozen=True)
@@ -58,42 +72,42 @@ def draw_timeline(
     Args:
         lanes: the faces; none is drawn as a note that no face was found.
         labels: the C class names.
-        total: length of the video, seconds; 0 for an image, whose lanes go from 0 to 1.
+        total: length of the video, seconds.
         title: one line.
         subtitle: wrapped.
         footer: what the reader must not miss.
         theme: the colours.
     """
-    panel = 2.2 if len(lanes) <= 1 else 1.4 if len(lanes) <= 3 else 1.0
+    row = next((heights for count, heights in _HEIGHTS.items() if len(lanes) <= count), _DENSE)
     columns = max(1, int(_PLOT_WIDTH / (0.45 + max(text_width(label, _TEXT_PT) for label in labels))))
     legend_rows = -(-len(labels) // columns) if lanes else 0
-    height = max(1, len(lanes)) * (panel + _STRIP + 0.5) + 0.2 * legend_rows + 0.35
+    height = max(1, len(lanes)) * (row.panel + row.strip + row.heading) + 0.2 * legend_rows + 0.35
     with new_figure(_WIDTH, height, title=title, subtitle=subtitle, footer=footer, theme=theme) as figure:
         body = figure.add_subfigure(figure.add_gridspec()[0])  # beside which there is room for the legend
         panels = body.subplots(max(1, len(lanes)), sharex=True, squeeze=False)[:, 0]
         for axes, lane in zip(panels, lanes, strict=False):
-            _draw_probabilities(axes, lane, labels, theme)
-            _draw_winners(axes, lane, total or 1.0, panel, theme)
+            _draw_probabilities(axes, lane, labels, row, theme)
+            _draw_winners(axes, lane, total, row, theme)
             _write_caption(axes, lane, theme)
         if lanes:
             _add_legend(body, labels, columns, theme if any(lane.unsure for lane in lanes) else None)
         else:
-            _write_no_face(panels[0], theme)
+            write_no_face(panels[0], theme, "video")
         mark_time(panels[-1], total)
     return figure
 
 
-def _draw_probabilities(axes: Axes, lane: FaceLane, labels: Sequence[str], theme: Theme) -> None:
+def _draw_probabilities(axes: Axes, lane: FaceLane, labels: Sequence[str], row: _Heights, theme: Theme) -> None:
     values = np.concatenate([lane.probabilities, lane.probabilities[:, -1:]], axis=1)  # a step ends at the next edge
     axes.stackplot(lane.edges, values, colors=[emotion_color(label) for label in labels], step="post", zorder=1)
-    axes.set_yticks([0, 0.5, 1], ["0", "50", "100 %"])
+    axes.set_yticks([0, 0.5, 1], ["0", "50", "100 %"] if row != _DENSE else [])
     axes.set(facecolor=theme.empty(), axisbelow=False)
     axes.grid(color=theme.paper, alpha=0.35)
 
 
-def _draw_winners(axes: Axes, lane: FaceLane, total: float, panel: float, theme: Theme) -> None:
+def _draw_winners(axes: Axes, lane: FaceLane, total: float, row: _Heights, theme: Theme) -> None:
     """Add the strip below zero, over the grid lines; unsure time is hatched up to the top."""
-    gap, bottom = -_STRIP_GAP / panel, -(_STRIP_GAP + _STRIP) / panel
+    gap, bottom = -_STRIP_GAP / row.panel, -(_STRIP_GAP + row.strip) / row.panel
     axes.axhspan(bottom, 0, color=theme.paper, zorder=3)
     axes.axhspan(bottom, gap, color=theme.empty(), zorder=3)
     runs = [*((start, end, label, emotion_color(label)) for start, end, label in lane.runs)]
@@ -102,7 +116,7 @@ def _draw_winners(axes: Axes, lane: FaceLane, total: float, panel: float, theme:
     axes.broken_barh(spans, (bottom, gap - bottom), facecolors=[color for *_, color in runs], zorder=4)
     hatched = [(start, end - start) for start, end in lane.unsure]
     for low, high in ((0.0, 1.0), (bottom, gap)):
-        axes.broken_barh(hatched, (low, high - low), zorder=4, **_hatching(theme))
+        axes.broken_barh(hatched, (low, high - low), zorder=4, **unsure_hatching(theme))
     for (start, length), (_, _, label, color) in zip(spans, runs, strict=True):
         if text_width(label, _TEXT_PT) + 0.1 < _PLOT_WIDTH * length / total:
             middle = (start + length / 2, (bottom + gap) / 2)
@@ -114,7 +128,7 @@ def _draw_winners(axes: Axes, lane: FaceLane, total: float, panel: float, theme:
     axes.set_ylim(bottom, 1)
 
 
-def _hatching(theme: Theme) -> dict[str, Any]:
+def unsure_hatching(theme: Theme) -> dict[str, Any]:
     """Return the look of time whose answer should not be trusted: what is below shows through, faintly."""
     return {"facecolor": (*rgb_of(theme.paper), 0.6), "edgecolor": theme.muted, "hatch": "////", "linewidth": 0.0}
 
@@ -131,7 +145,7 @@ def _add_legend(body: SubFigure, labels: Sequence[str], columns: int, unsure: Th
 
     squares = [Patch(color=emotion_color(label), label=label) for label in labels]
     if unsure:
-        squares.append(Patch(label=NOT_SURE, **_hatching(unsure)))
+        squares.append(Patch(label=NOT_SURE, **unsure_hatching(unsure)))
     # matplotlib fills a legend column by column; row by row is the order of the labels.
     in_rows = [square for column in range(columns) for square in squares[column::columns]]
     body.legend(handles=in_rows, loc="outside upper left", ncols=columns, handlelength=0.9, handleheight=0.9)
@@ -151,8 +165,9 @@ def mark_time(axes: Axes, total: float) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: clock(time, total=total, decimals=decimals)))
 
 
-def _write_no_face(axes: Axes, theme: Theme) -> None:
+def write_no_face(axes: Axes, theme: Theme, medium: str) -> None:
+    """Say on empty axes that no face was found in a "video" or an "image"."""
     axes.set(yticks=[], facecolor=theme.empty())
     middle: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-    axes.text(0.5, 0.55, "no face was found in this video", fontsize=12.5, **middle)
+    axes.text(0.5, 0.55, f"no face was found in this {medium}", fontsize=12.5, **middle)
     axes.text(0.5, 0.42, "so there is no emotion to show", color=theme.muted, **middle)

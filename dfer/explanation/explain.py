@@ -26,6 +26,7 @@ from dfer.model.pixels import prepare_clips
 from dfer.prediction.predictor import Analysis, Predictor
 from dfer.prediction.windows import Cell, iter_window_crops
 from dfer.records import FacePrediction, FaceTrack
+from dfer.runtime.formatting import pluralize
 from dfer.video import FrameSource
 
 NUM_SHOWN = 8  # moments of a face on the contact sheet
@@ -175,7 +176,7 @@ class Explainer:
         pairs = list(zip(analysis.prediction.faces, analysis.tracks, strict=True))
         source = analysis.prediction.source
         if not pairs:
-            raise VideoError(f"no face found in {analysis.source.num_frames} frames", where=source)
+            raise VideoError(f"no face found in {pluralize(analysis.source.num_frames, 'frame')}", where=source)
         chosen = [pair for pair in pairs if self.face in (None, pair[0].id)]
         if not chosen:
             last = pairs[-1][0].id

@@ -46,6 +46,7 @@ from dfer.records.bins import check_bin, cut_bins, stride_within
 from dfer.runs import default_checkpoint, find_checkpoint
 from dfer.runtime.device import choose_device
 from dfer.runtime.files import sha256_of
+from dfer.runtime.formatting import pluralize
 from dfer.version import __version__
 from dfer.video import FrameSource, frames_source, open_frames
 from dfer.video.limits import check_rate
@@ -335,7 +336,7 @@ class Predictor:
     def _warnings(self, source: FrameSource, tracks: Sequence[FaceTrack]) -> list[str]:
         warnings = []
         if not tracks:
-            warnings.append(f"no face found in {source.num_frames} frames")
+            warnings.append(f"no face found in {pluralize(source.num_frames, 'frame')}")
         if any(track.people is not None for track in tracks):
             warnings.append(
                 "the frames lie too far apart to tell if they show one person: the main face of each is taken"

@@ -18,6 +18,7 @@ from dfer.faces.tracking.clock import clock_of
 from dfer.faces.tracking.track import track_main_face
 from dfer.names import name_text
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ClipRecord, FaceTrack
+from dfer.runtime.formatting import pluralize
 from dfer.store import clip_path, clip_writer
 from dfer.store.manifest import ManifestRow
 from dfer.video import Frame, FrameSource, cut_segment, open_frames, open_pixels
@@ -80,7 +81,7 @@ def process_clip(clip: ClipRecord, raw: Path, out: Path, settings: Settings, det
         else:
             track = _main_track(source, detector)
             if track is None:
-                return replace(row, status="no_face", detail=f"no face in {source.num_frames} frames")
+                return replace(row, status="no_face", detail=f"no face in {pluralize(source.num_frames, 'frame')}")
             crops, expected = _face_crops(source, settings.size, *track), len(track[0].frames)
         # Crops are written as they are made, so that a long video takes no more memory than a short one.
         required = min(MIN_FACE_FRAMES, expected)

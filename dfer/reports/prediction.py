@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from dfer.drawing.annotate import annotate_frame
+from dfer.drawing.bars import FaceBars, draw_bars
 from dfer.drawing.hide import HideStyle, hide_faces
 from dfer.drawing.style import LIGHT, NOT_SURE, Theme, emotion_color
 from dfer.drawing.tables import new_table, with_notes
@@ -131,7 +132,7 @@ def _name(prediction: Prediction) -> str:
 
 
 def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
-    """Draw the emotion timeline of a video: per face the probabilities over time and the winning emotion.
+    """Draw the emotion timeline of a video, or a bar chart of an image: the probabilities of each face.
 
     Args:
         prediction: its notice and warnings are printed below.
@@ -139,34 +140,39 @@ def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
     """
     ends = [segment.end for face in prediction.faces for segment in face.segments]
     total = max([prediction.duration, *ends]) if prediction.num_frames > 1 else 0.0  # an image has no time
-    longest = prediction.faces[:MAX_FACES]
+    shown = prediction.faces[:MAX_FACES]
     labels = prediction.model["labels"]
-    left_out = len(prediction.faces) - len(longest)
+    left_out = len(prediction.faces) - len(shown)
     notes = [f"{pluralize(left_out, 'face')} seen more briefly not shown"] if left_out else []
-    return draw_timeline(
-        [_lane(face, labels, total) for face in longest],
-        labels,
-        total=total,
-        title=_name(prediction),
-        subtitle=_facts(prediction, total),
-        footer=[*prediction.notes, *notes],
-        theme=theme,
-    )
+    around: dict[str, Any] = {
+        "title": _name(prediction),
+        "subtitle": _facts(prediction, total),
+        "footer": [*prediction.notes, *notes],
+        "theme": theme,
+    }
+    if not total:
+        return draw_bars([_bars(face, labels) for face in shown], labels, **around)
+    return draw_timeline([_lane(face, labels, total) for face in shown], labels, total=total, **around)
 
 
 def _lane(face: FacePrediction, labels: Sequence[str], total: float) -> FaceLane:
-    summary = f"{face.label} {percent(face.probabilities[face.label], 0)} %"
-    if face.unsure:
-        summary = f"{NOT_SURE}: {face.reasons[0]}"
-    if total:
-        summary += f" · seen {seen_when(face, total)}"
-    else:
-        face = replace(face, segments=[replace(segment, start=0.0, end=1.0) for segment in face.segments])
     edges, probabilities = probability_steps(face, labels)
     runs = emotion_runs(face)
     sure = [(run.start, run.end, run.label) for run in runs if not run.reasons]
     unsure = [(run.start, run.end) for run in runs if run.reasons]
+    summary = f"{_answer(face)} · seen {seen_when(face, total)}"
     return FaceLane(face.title, summary, edges, probabilities, sure, unsure)
+
+
+def _bars(face: FacePrediction, labels: Sequence[str]) -> FaceBars:
+    probabilities = np.array([face.probabilities[label] for label in labels], np.float64)
+    return FaceBars(face.title, _answer(face), probabilities, bool(face.unsure))
+
+
+def _answer(face: FacePrediction) -> str:
+    if face.unsure:
+        return f"{NOT_SURE}: {face.reasons[0]}"
+    return f"{face.label} {percent(face.probabilities[face.label], 0)} %"
 
 
 def seen_when(face: FacePrediction, total: float) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dfer.drawing import annotate
 from dfer.drawing.annotate import annotate_frame
 from dfer.drawing.style import UNSURE_COLOR
 from dfer.labels import DFEW_LABELS, EMOTION_COLORS
@@ -89,7 +90,8 @@ def test_crowded_frame_keeps_every_tag() -> None:
     drawn = annotate_frame(grey_frame(360, 640), faces, time_s=0.0)
     for box, label in zip(boxes, emotions, strict=True):
         color = tuple(bytes.fromhex(EMOTION_COLORS[label][1:]))
-        assert (drawn[45:60, box[0] : box[0] + 60] == color).all(-1).mean() > 0.4
+        near = [drawn[rows, box[0] : box[2]] for rows in (slice(45, 60), slice(140, 155))]  # above or below the box
+        assert max((part == color).all(-1).mean() for part in near) > 0.4
 
 
 @pytest.mark.parametrize("doubt", ["too dark", "too small", "no clear emotion"])
@@ -101,3 +103,34 @@ def test_an_answer_not_to_be_trusted_is_grey(doubt: str) -> None:
     assert has_color(sure, EMOTION_COLORS["fear"])
     assert not has_color(unsure, EMOTION_COLORS["fear"])
     assert has_color(unsure, UNSURE_COLOR)
+
+
+# Faces that leave little room: one below the other, side by side with long names, at the edges, filling the frame.
+CROWDS = {
+    "one below the other": [(200, 20, 300, 120), (200, 124, 300, 224), (200, 228, 300, 320)],
+    "side by side": [(20, 100, 90, 180), (95, 100, 165, 180), (170, 100, 240, 180), (245, 100, 315, 180)],
+    "in the corners": [(0, 0, 80, 80), (560, 0, 639, 80), (0, 240, 80, 330), (560, 240, 639, 330)],
+}
+
+
+@pytest.mark.parametrize("boxes", CROWDS.values(), ids=CROWDS)
+def test_answers_cover_no_other_face_and_no_other_answer(boxes: list[tuple[int, int, int, int]]) -> None:
+    size, area, placed = (130, 20), (640, 340), list[tuple[int, int, int, int]]()
+    for number, box in enumerate(boxes):
+        others = boxes[:number] + boxes[number + 1 :]
+        tag = annotate._place_tag(size, box, area, others, placed)
+        assert (tag[2] - tag[0], tag[3] - tag[1]) == size
+        assert 0 <= tag[0] < tag[2] <= area[0]
+        assert 0 <= tag[1] < tag[3] <= area[1]
+        assert not any(annotate._overlap(tag, answer) for answer in placed)
+        assert not any(annotate._overlap(tag, other) for other in others)
+        placed.append(tag)
+
+
+def test_an_answer_stays_above_while_a_face_moves_a_little() -> None:
+    tags = [annotate._place_tag((130, 20), (200 + n, 100 - n, 300 + n, 220 - n), (640, 340), [], []) for n in range(9)]
+    assert tags == [(200 + n, 80 - n, 330 + n, 100 - n) for n in range(9)]
+
+
+def test_a_face_that_fills_the_frame_has_its_answer_inside() -> None:
+    assert annotate._place_tag((130, 20), (0, 0, 640, 340), (640, 340), [], []) == (0, 0, 130, 20)

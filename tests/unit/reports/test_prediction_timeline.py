@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dfer.drawing.style import save_figure
 from dfer.labels import DFEW_LABELS, EMOTION_COLORS
-from dfer.records import Prediction
+from dfer.records import FacePrediction, Prediction
 from dfer.reports.prediction import draw_prediction
 from tests.results import (
     NOTICE,
@@ -56,6 +57,42 @@ def test_timeline_of_very_many_faces_stays_an_image() -> None:
     figure = draw_prediction(predicted([face_with(even_windows(2), number) for number in range(200)]))
     assert figure.get_figheight() * 150 < 32_768
     assert "180 faces seen more briefly" in texts_of(figure)
+
+
+def test_twenty_faces_fit_a_page() -> None:
+    figure = draw_prediction(predicted([face_with(even_windows(30), number) for number in range(20)]))
+    assert figure.get_figheight() < 1.7 * figure.get_figwidth()
+    shown = texts_of(figure)
+    assert all(f"face {number}" in shown for number in range(20))
+
+
+def image_of(faces: list[FacePrediction]) -> Prediction:
+    return predicted(faces, duration=0.0, source="face.jpg", num_frames=1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 20])
+def test_an_image_is_a_bar_chart_of_each_face(count: int) -> None:
+    figure = draw_prediction(image_of([face_with([(0.0, 0.0, "sad")], number) for number in range(count)]))
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert len(panels) == count
+    for axes in panels:
+        widths = {
+            label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
+        }
+        assert widths == pytest.approx({label: 0.7 if label == "sad" else 0.05 for label in DFEW_LABELS})
+    assert texts_of(figure).count("70 %") == 2 * count  # at the bar, and in the heading
+
+
+def test_bars_of_an_unsure_answer_are_hatched_and_say_why() -> None:
+    face = replace(face_with([(0.0, 0.0, "sad")]), reasons=("too dark",))
+    figure = draw_prediction(image_of([face]))
+    bars = figure.axes[0].patches
+    assert [bool(bar.get_hatch()) for bar in bars] == [False] * 7 + [True] * 7
+    assert "not sure: too dark" in texts_of(figure)
+
+
+def test_an_image_without_a_face_says_so() -> None:
+    assert "no face was found in this image" in texts_of(draw_prediction(image_of([])))
 
 
 def test_timeline_of_a_long_video_counts_minutes() -> None:
