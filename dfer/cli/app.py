@@ -41,6 +41,7 @@ from dfer.runtime.streams import discard_unwritten
 from dfer.version import __version__
 
 DEBUG_VARIABLE = "DFER_DEBUG"
+_RESUMED = ("demo", "synth", "preprocess", "train", "eval", "sweep", "predict")  # commands that keep finished work
 # What a disk, a name or a permission may do to a file that is opened anywhere.
 _EXPECTED_ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR,
@@ -150,7 +151,7 @@ def _run(arguments: Sequence[str]) -> int:
         remove_own_unfinished()
         by = last_signal()
         what = "interrupted" if by == signal.SIGINT else f"interrupted ({by.name})"
-        print_error(what, hint="run the same command again: finished work is kept")
+        print_error(what, hint="run the same command again: finished work is kept" if _resumes(arguments) else None)
         return EXIT_SIGNAL + by
     except BrokenPipeError:
         raise
@@ -158,6 +159,12 @@ def _run(arguments: Sequence[str]) -> int:
         if debug:
             raise
         return _report(error)
+
+
+def _resumes(arguments: Sequence[str]) -> bool:
+    """Return whether the command goes on where it was interrupted."""
+    commands = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return next((word for word in arguments if word in commands), "") in _RESUMED
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
