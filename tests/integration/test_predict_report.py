@@ -78,9 +78,9 @@ def test_an_interrupted_run_keeps_its_pages_and_makes_the_others(
     asked: list[str] = []
     analyse = Predictor.analyse
 
-    def counted(self: Predictor, source: Any, *rest: Any) -> Any:
+    def counted(self: Predictor, source: Any, *rest: Any, **options: Any) -> Any:
         asked.append(source.path.name)
-        return analyse(self, source, *rest)
+        return analyse(self, source, *rest, **options)
 
     monkeypatch.setattr(Predictor, "analyse", counted)
     dfer(*command).succeeded()

@@ -19,6 +19,7 @@ from dfer.cli.outputs import JsonResults, csv_output, json_output
 from dfer.errors import VideoError
 from dfer.prediction.engines import Task
 from dfer.prediction.inputs import Input
+from dfer.prediction.time_left import TimeLeft
 from tests.results import even_windows, face_with, predicted
 
 DAMAGE, OTHER = "truncated: 43 % could be read", "no detector like in training"
@@ -40,7 +41,8 @@ class Stand:
         logging.getLogger("dfer.video").warning("%s: %s", path, DAMAGE)
         return SimpleNamespace(path=path, warnings=[DAMAGE])
 
-    def analyse(self, frames: Any, _progress: Callable[[str, float], None]) -> Any:
+    def analyse(self, frames: Any, _progress: Callable[[str, float], None], *, time_left: TimeLeft) -> Any:
+        assert time_left.seconds is None
         self.asked.append(frames.path.name)
         prediction = predicted([face_with(even_windows(2))], source=str(frames.path))
         prediction.warnings[:] = [DAMAGE, OTHER]
