@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from dfer.model.int8 import int8_available, use_int8
+from dfer.model.int8 import use_int8
 from dfer.model.video_model import DividedModel, VideoModel
 from dfer.runtime.device import choose_precision
 
@@ -69,18 +69,16 @@ class PreparedModel:
         return torch.autocast(self._device, torch.bfloat16, enabled=self.number_format == BF16)
 
 
-def choose_format(model: VideoModel, device: torch.device, *, int8_measured: bool = False) -> str:
+def choose_format(device: torch.device) -> str:
     """Return the fastest of `FORMATS` that keeps a model's answers on this machine; docs/benchmarks.md has the figures.
 
+    In 8 bits, probabilities change by more than 0.02: only who asks for that gets it.
+
     Args:
-        model: the model.
-        int8_measured: whether its answers in 8 bits were compared with those in float32.
         device: the device to compute on; a GPU computes in float32.
     """
     if device.type != "cpu":
         return FLOAT32
-    if int8_measured and isinstance(model, DividedModel) and int8_available():
-        return INT8
     return BF16 if choose_precision("auto", device) == torch.bfloat16 else FLOAT32
 
 

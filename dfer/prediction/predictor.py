@@ -141,9 +141,8 @@ class Predictor:
         self.smooth = smooth
         found = None if self.detector.aligned_input else find_recognition_weights(recognition_weights)
         self.encoder = FaceEncoder(found) if found else None
-        shipped = pretrained_name(self.checkpoint) is not None
         self._face_frame_s: float | None = None  # that recognition takes; None until it was measured
-        self.runtime, self.engine = build_engine(runtime, self.model, self.device, int8_measured=shipped)
+        self.runtime, self.engine = build_engine(runtime, self.model, self.device)
 
     @property
     def description(self) -> dict[str, Any]:

@@ -32,16 +32,13 @@ def require_runtime(name: str) -> str:
     return name
 
 
-def build_engine(
-    name: str, model: VideoModel, device: torch.device, *, int8_measured: bool = False
-) -> tuple[str, Engine]:
+def build_engine(name: str, model: VideoModel, device: torch.device) -> tuple[str, Engine]:
     """Prepare a model for prediction.
 
     Args:
         name: a key of `RUNTIMES`, or "auto" for the fastest that keeps the model's answers.
         model: the model, in evaluation mode, on its device.
         device: the device.
-        int8_measured: whether "auto" may take "int8", see `choose_format`.
 
     Returns:
         The name of the runtime, and what runs the model.
@@ -50,7 +47,7 @@ def build_engine(
         UsageError: unknown name, or this machine does not have it.
     """
     require_runtime(name)
-    chosen = choose_format(model, device, int8_measured=int8_measured) if name == AUTO else name
+    chosen = choose_format(device) if name == AUTO else name
     if chosen == INT8 and (device.type != "cpu" or not int8_available()):
         raise UsageError(
             "this machine or its torch has no 8-bit products",
