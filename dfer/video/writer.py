@@ -24,15 +24,13 @@ logger = logging.getLogger(__name__)
 WRITABLE_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
 _TIME_BASE = Fraction(1, 60000)  # MPEG-4 allows no finer ticks than 1/65535 s
-_STEADY_SUFFIX = ".avi"  # its frames have no times of their own: each is shown as long as the others
 
 
 class VideoWriter:
     """Writes an H.264 video (MPEG-4 if FFmpeg lacks x264) frame by frame; a failure leaves no file behind.
 
     Use it as a context manager. An odd size is padded by one row or column, since the codec
-    halves the resolution of colours. An AVI has a steady rate: frames are shown at the nearest tick of `fps`, and again
-    until the next one comes.
+    halves the resolution of colours.
 
     Args:
         path: the output file; its suffix (.mp4, .mkv, .mov, .avi) chooses the container. A pipe without one gets MP4.
@@ -54,11 +52,7 @@ class VideoWriter:
         self.size_hw = size_hw
         self.crf = crf
         self.sound = sound
-        self._rate = Fraction(fps).limit_denominator(65535)
-        self._steady = self.path.suffix.lower() == _STEADY_SUFFIX
-        self._time_base = 1 / self._rate if self._steady else _TIME_BASE
         self._last_pts = -1
-        self._last: NDArray[np.uint8] | None = None  # of a steady rate
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
@@ -66,9 +60,7 @@ class VideoWriter:
             suffix = WRITABLE_SUFFIXES[0] if is_stream(self.path) and not known else ""
             self._temporary = stack.enter_context(atomic_path(self.path, suffix=suffix, to_stream=True))
             try:
-                is_mp4 = self._temporary.suffix.lower() in (".mp4", ".mov")
-                options = {"movflags": "faststart"} if is_mp4 else {}
-                self._container: Any = av.open(str(self._temporary), "w", options=options)
+                self._container: Any = av.open(str(self._temporary), "w", options={"movflags": "faststart"})
                 self._stream = self._add_stream()
             except ValueError as error:  # PyAV's own errors are ValueErrors too, unless they are OSErrors
                 raise VideoError(
@@ -91,22 +83,13 @@ class VideoWriter:
         height, width = self.size_hw
         if frame_rgb.shape != (height, width, 3):
             raise ValueError(f"expected a frame of shape {(height, width, 3)}, got {frame_rgb.shape}")
-        even = _even(frame_rgb)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_even(frame_rgb)), format="rgb24")
         if time_s is not None:
-            pts = round(time_s / self._time_base)
+            pts = round(time_s / _TIME_BASE)
         else:
-            pts = 0 if self._last_pts < 0 else round(self._last_pts + 1 / self.fps / self._time_base)
-        if self._steady:
-            shown = even if self._last is None else self._last
-            for missing in range(self._last_pts + 1, pts):
-                self._encode(shown, missing)
-            self._last = even.copy()
-        self._encode(even, max(pts, self._last_pts + 1))
-
-    def _encode(self, even: NDArray[np.uint8], pts: int) -> None:
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        self._last_pts = frame.pts = pts
-        frame.time_base = self._time_base
+            pts = 0 if self._last_pts < 0 else round(self._last_pts + 1 / self.fps / _TIME_BASE)
+        self._last_pts = frame.pts = max(pts, self._last_pts + 1)
+        frame.time_base = _TIME_BASE
         self._container.mux(self._stream.encode(frame))
 
     def __exit__(
@@ -116,13 +99,11 @@ class VideoWriter:
 
     def _add_stream(self) -> Any:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        stream: Any = self._container.add_stream(codec, rate=self._rate)
+        stream: Any = self._container.add_stream(codec, rate=Fraction(self.fps).limit_denominator(65535))
         stream.height, stream.width = (side + side % 2 for side in self.size_hw)
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(self.crf)} if codec == "libx264" else {"qscale": "3"}
-        stream.codec_context.time_base = self._time_base
-        if self._steady:
-            stream.codec_context.max_b_frames = 0  # a frame that comes after a later one would need times
+        stream.codec_context.time_base = _TIME_BASE
         return stream
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from dfer.errors import DferError, VideoError
 from dfer.video import VideoWriter, open_frames
-from dfer.video.writer import WRITABLE_SUFFIXES
 from tests.unit.video.videos import (
     make_frames,
     read_all,
@@ -55,31 +54,6 @@ def test_times_stay_in_order(tmp_path: Path) -> None:
         for frame, time_s in zip(make_frames(4), [0.0, 0.2, 0.2, 0.1], strict=True):
             writer.write(frame, time_s)
     assert np.all(np.diff(open_frames(tmp_path / "out.mp4").times_s) > 0)
-
-
-@pytest.mark.parametrize("fps", [25, 30000 / 1001, 12.5])
-@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
-def test_every_container_keeps_the_times_to_the_last_frame(suffix: str, fps: float, tmp_path: Path) -> None:
-    path = tmp_path / f"out{suffix}"
-    with VideoWriter(path, fps=fps, size_hw=(96, 128)) as writer:
-        for n, frame in enumerate(make_frames(25)):
-            writer.write(frame, n / fps)
-    source = open_frames(path)
-    assert source.times_s == pytest.approx(np.arange(25) / fps, abs=1.1e-3)
-    assert source.duration == pytest.approx(25 / fps, abs=2e-3)
-    assert source.warnings == []
-
-
-def test_avi_shows_a_frame_again_until_the_next_one_comes(tmp_path: Path) -> None:
-    """An AVI's frames have no times."""
-    frames = make_frames(4)
-    with VideoWriter(tmp_path / "out.avi", fps=25, size_hw=(96, 128), crf=5) as writer:
-        for frame, time_s in zip(frames, [0.08, 0.12, 0.3, 0.34], strict=True):
-            writer.write(frame, time_s)
-    source = open_frames(tmp_path / "out.avi")
-    assert source.warnings == []
-    shown = [0, 0, 0, 1, 1, 1, 1, 1, 2, 3]
-    assert np.abs(read_all(source)[1] - np.stack([frames[n] for n in shown]).astype(float)).mean() < 3
 
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
