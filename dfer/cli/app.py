@@ -151,7 +151,8 @@ def _run(arguments: Sequence[str]) -> int:
         remove_own_unfinished()
         by = last_signal()
         what = "interrupted" if by == signal.SIGINT else f"interrupted ({by.name})"
-        print_error(what, hint="run the same command again: finished work is kept" if _resumes(arguments) else None)
+        again = "finished work is kept" if _resumes(arguments) else "it begins from the start"
+        print_error(what, hint=f"run the same command again: {again}")
         return EXIT_SIGNAL + by
     except BrokenPipeError:
         raise
