@@ -207,4 +207,10 @@ def feed(
     give_result(json_to, result, lambda: feed_table(result))
 
 
-app.add_typer(bench_prediction.app)
+for _command, _epilog in (
+    (bench_prediction.predict, bench_prediction.PREDICT_EXAMPLES),
+    (bench_prediction.detectors, bench_prediction.DETECTORS_EXAMPLES),
+    (bench_prediction.identity, bench_prediction.IDENTITY_EXAMPLES),
+    (bench_prediction.export, bench_prediction.EXPORT_EXAMPLES),
+):
+    app.command(_command.__name__, epilog=_epilog)(_command)

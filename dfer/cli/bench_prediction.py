@@ -20,10 +20,7 @@ DETECTORS_EXAMPLES = (
 IDENTITY_EXAMPLES = "Example: [bold]dfer bench identity anna.mp4 ben.mp4 cem.jpg[/bold]; each input shows one person."
 EXPORT_EXAMPLES = "Example: [bold]dfer bench export default --calibration data/faces[/bold]"
 
-app = typer.Typer()
 
-
-@app.command("predict", epilog=PREDICT_EXAMPLES)
 def predict(
     video: Annotated[Path, typer.Argument(help="A video that shows one face.")],
     checkpoint: Annotated[
@@ -69,7 +66,6 @@ def predict(
     give_result(json_to, result, lambda: prediction_bench_table(result))
 
 
-@app.command("detectors", epilog=DETECTORS_EXAMPLES)
 def detectors(
     sources: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, frame folders or images.")],
     detector_weights: DetectorWeightsOption = None,
@@ -91,7 +87,6 @@ def detectors(
     give_result(json_to, result, lambda: detectors_bench_table(result))
 
 
-@app.command("identity", epilog=IDENTITY_EXAMPLES)
 def identity(
     people: Annotated[list[Path], typer.Argument(metavar="PERSON", help="Videos or images, each of one person.")],
     shots: Annotated[int, typer.Option(min=2, help="Number of shots of a clip.")] = 24,
@@ -124,7 +119,6 @@ def identity(
     give_result(json_to, result, lambda: identity_bench_table(result))
 
 
-@app.command("export", epilog=EXPORT_EXAMPLES)
 def export(
     checkpoint: Annotated[
         Path, typer.Argument(metavar="[CHECKPOINT]", help="A checkpoint of dfer, or [bold]default[/bold].")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from dfer.cli.app import app
 from dfer.recipe import recipe_keys
 
 
@@ -69,3 +72,17 @@ def test_a_page_without_its_marks_is_an_error(reference: dict[str, Any], tmp_pat
     page.write_text("<!-- generated: other -->\n<!-- end: other -->\n")
     with pytest.raises(SystemExit, match=r"page\.md.*'commands'.*'other'"):
         reference["_fill"](page, {"commands": "text"})
+
+
+def test_every_command_has_a_section(checkout: Path) -> None:
+    headings = set(
+        re.findall(r"^## (dfer .*)$", (checkout / "docs" / "cli.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert set(commands_of(typer.main.get_command(app), "dfer")) <= headings
+
+
+def commands_of(command: Any, name: str) -> Iterator[str]:
+    """The full names of a command's commands, and of theirs."""
+    for word, inner in getattr(command, "commands", {}).items():
+        yield f"{name} {word}"
+        yield from commands_of(inner, f"{name} {word}")
