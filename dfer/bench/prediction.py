@@ -108,13 +108,12 @@ def bench_prediction(
     on_step("start of a new process")
     start = _measure_start(video, auto)
     plain_s, runs = _measure_engines(auto, names, seconds, on_step)
+    predictors = {
+        name: Predictor(checkpoint, **options, faces="all", runtime=name) for name in dict.fromkeys([*names, _EXACT])
+    }
     with TemporaryDirectory(prefix="dfer-bench-") as folder:
         for count in faces:
             shown = video if count == 1 else _side_by_side(video, count, Path(folder) / f"{count}.mp4", on_step)
-            predictors = {
-                name: Predictor(checkpoint, **options, faces="all", runtime=name)
-                for name in dict.fromkeys([*names, _EXACT])
-            }
             for number in range(repeat):
                 on_step(f"predicting {count} x {source.duration:.1f} s of faces, {number + 1} of {repeat}")
                 for name, predictor in predictors.items():
