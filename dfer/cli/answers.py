@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from dfer.cli.asking import Answered, Ask
 from dfer.cli.console import note, print_error
 from dfer.cli.outputs import Growing, JsonResults, Output
 from dfer.cli.people import Who
+from dfer.errors import VideoError
 from dfer.prediction.engines import Task
 from dfer.prediction.inputs import Input
 from dfer.prediction.predictor import Analysis, Predictor
@@ -74,6 +75,7 @@ def answer_inputs(
     kept: ProgressFile | None,
     schema: int,
     who: Who | None = None,
+    on_failure: Callable[[Input, VideoError], None] | None = None,
 ) -> Iterator[tuple[Prediction, Analysis | None]]:
     """Answer inputs; one of several that cannot be read is reported and left out.
 
@@ -85,6 +87,7 @@ def answer_inputs(
         kept: answers that are known already, which gets the others.
         schema: of the JSON objects.
         who: says who is who; the answers that are kept do not depend on it.
+        on_failure: called with one of several inputs that cannot be read, and why.
 
     Yields:
         Each answer in the order of the inputs, and what it was made from if it was made in this process.
@@ -114,3 +117,5 @@ def answer_inputs(
                     raise answered.error
                 print_error(str(answered.error), hint=answered.error.hint)
                 results.add(error_dict(source.name, str(answered.error), schema))
+                if on_failure:
+                    on_failure(source, answered.error)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from dfer.cli.console import note, warn
@@ -13,24 +16,37 @@ from dfer.cli.options import PageVideo
 from dfer.cli.outputs import Output
 from dfer.cli.progress import Progress
 from dfer.drawing.hide import HideStyle
-from dfer.errors import VideoError
+from dfer.errors import DferError, VideoError
 from dfer.names import name_text
 from dfer.prediction.inputs import Input
 from dfer.records import BROWSER_IMAGE_SUFFIXES, Prediction
 from dfer.reports.browser_copy import write_browser_copy, write_hidden_copy, write_image_copy
-from dfer.reports.page_folder import INDEX, Place, plan_pages, read_summary, refuse_foreign, write_page
+from dfer.reports.page_folder import (
+    INDEX,
+    Place,
+    plan_pages,
+    read_summary,
+    refuse_foreign,
+    write_failure,
+    write_index,
+    write_page,
+)
 from dfer.reports.thumbnails import face_thumbnails
 from dfer.reports.video_page import Shown, page_key
 from dfer.video import FrameSource
 from dfer.video.apart import DecodingProcess
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 OPTION = "--report"
+_INDEX_PAUSE = 20  # between two writings of the index, in times of what the first of them took
 _MOVED = "The video is not where it was when this page was made. Put the page and the video back in their places."
 _NO_COPY = "The video's copy is missing. It belongs in the folder media, beside this page."
 
 
 class PageReport:
-    """The pages of a run.
+    """The pages of a run; use it as a context manager, so that the index is up to date where the run breaks off.
 
     Args:
         folder: of --report.
@@ -59,6 +75,15 @@ class PageReport:
         self._paths = {item.name: item.path for item in inputs}
         self._fetched = {item.name for item in inputs if not item.is_local}
         refuse_foreign(folder, list(self._places.values()))
+        self._next_index_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and any(place.page.exists() for place in self._places.values()):
+            with suppress(DferError):  # the first failure is the one to report
+                write_index(self.folder)
 
     @property
     def outputs(self) -> list[Output]:
@@ -93,11 +118,37 @@ class PageReport:
             warn(f"{prediction.source}: the page shows no picture: {error}")
             shown = Shown(no_media="The video could not be read when this page was made.")
         write_page(place, prediction, shown, key)
+        self._update_index()
+
+    def add_failure(self, item: Input, error: VideoError) -> None:
+        """Write the page of an input without an answer, so that the index names it; an earlier answer's page is kept.
+
+        Args:
+            item: the input.
+            error: why it has no answer.
+
+        Raises:
+            DferError: the page cannot be written.
+        """
+        if not write_failure(self._places[item.name], error):
+            warn(f"{item.name}: its page is kept as it was made from an earlier answer")
+        self._update_index()
 
     def finish(self) -> None:
-        """Say where the pages are."""
+        """Bring the index up to date, and say where the pages are.
+
+        Raises:
+            DferError: the index cannot be written.
+        """
+        write_index(self.folder)
         pages = [place.page for place in self._places.values() if place.page.exists()]
         note(f"report in {pages[0] if len(pages) == 1 else self.folder / INDEX}")
+
+    def _update_index(self) -> None:
+        """Write the index, but not so often that it takes much of the time where there are thousands of pages."""
+        if (begun := time.monotonic()) >= self._next_index_s:
+            write_index(self.folder)
+            self._next_index_s = begun + _INDEX_PAUSE * (time.monotonic() - begun)
 
     def _show(self, prediction: Prediction, place: Place, frames: FrameSource) -> Shown:
         shown = Shown(

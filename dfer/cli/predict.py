@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -306,6 +306,7 @@ def predict(
             JsonResults(files.json) as results,
             CsvResults(files.csv) as rows,
             keep_answers(predictor, found, (*files.tables, *listed), resume, part) as kept,
+            pages if pages and is_whole else nullcontext() as shown,
         ):
             ask = choose_ask(
                 predictor,
@@ -318,19 +319,20 @@ def predict(
                 seconds=duration,
                 fetched=fetched,
             )
+            on_failure = shown.add_failure if shown else None
             try:
-                for prediction, analysis in answer_inputs(ask, found, results, rows, kept, schema, who):
+                for prediction, analysis in answer_inputs(ask, found, results, rows, kept, schema, who, on_failure):
                     predictions.append(prediction)
-                    if pages and is_whole:
-                        pages.add(prediction, analysis.source if analysis else None, decoder)
+                    if shown:
+                        shown.add(prediction, analysis.source if analysis else None, decoder)
             except (KeyboardInterrupt, DferError):
                 if predictions and not (files.json or files.csv):
                     stdout.print(prediction_table(predictions))
                 raise
             if is_whole:
                 files.finish(results, rows, predictions)
-                if pages:
-                    pages.finish()
+                if shown:
+                    shown.finish()
                 if kept:
                     kept.remove()
             elif kept:

@@ -1,4 +1,4 @@
-"""The page of one video: a player beside a timeline, as one HTML file that loads nothing from elsewhere."""
+"""The page of one video: a player beside a timeline, or why there is no answer, as one HTML file that loads nothing."""
 
 from __future__ import annotations
 
@@ -66,6 +66,34 @@ class PlayerPage:
     data: Mapping[str, Any]
     files: Sequence[Download]
     closing: str = ""
+
+
+@dataclass(frozen=True)
+class FailedPage:
+    """The page of an input that has no answer.
+
+    Attributes:
+        title: heading.
+        source: the input as it was named.
+        error: why there is no answer.
+        hint: advice on what to do, or "".
+        index: address of the index page.
+        summary: the values that the index page reads, as JSON has them.
+        closing: small print at the end.
+    """
+
+    title: str
+    source: str
+    error: str
+    hint: str
+    index: str
+    summary: Mapping[str, Any]
+    closing: str = ""
+
+
+def failed_page(page: FailedPage) -> str:
+    """Return the page of an input without an answer as HTML."""
+    return page_template("failed.html.j2").render(page=page)
 
 
 def player_page(page: PlayerPage) -> str:

@@ -27,6 +27,7 @@ class IndexRow:
         shares: of the trusted time, by emotion.
         colors: of the emotions.
         warnings: their number.
+        error: why there is no answer; "" if there is one.
     """
 
     link: str
@@ -41,6 +42,7 @@ class IndexRow:
     shares: Mapping[str, float]
     colors: Mapping[str, str]
     warnings: int
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,16 @@ def index_page(rows: Sequence[IndexRow], *, closing: str = "") -> str:
 def _lead(rows: Sequence[IndexRow]) -> str:
     total = sum(row.duration for row in rows)
     faces = pluralize(sum(row.faces for row in rows), "face")
-    return f"{pluralize(len(rows), 'video')} · {clock(total, total=total)} · {faces}"
+    failed = sum(bool(row.error) for row in rows)
+    facts = [pluralize(len(rows), "video"), clock(total, total=total), faces]
+    if failed:
+        facts.append(f"{failed} without an answer")
+    return " · ".join(facts)
 
 
 def _cells(row: IndexRow, labels: Sequence[str]) -> list[Cell]:
+    if row.error:
+        return [Cell(MISSING, None)] * (6 + len(labels))
     changes = row.changes_per_minute
     return [
         Cell(clock(row.duration, total=row.duration) if row.duration else "image", row.duration),

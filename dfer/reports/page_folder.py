@@ -14,12 +14,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dfer.datasets.outputs import REPORT_MARK
-from dfer.drawing.player import player_page
+from dfer.drawing.player import failed_page, player_page
 from dfer.drawing.style import emotion_color
 from dfer.drawing.video_index import IndexRow, index_page
-from dfer.errors import DataError, UsageError
+from dfer.errors import DataError, DferError, UsageError
 from dfer.records import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Prediction
-from dfer.reports.video_page import Shown, VideoSummary, video_page
+from dfer.reports.video_page import Shown, VideoSummary, failure_page, video_page
 from dfer.runtime.files import write_text
 from dfer.runtime.reading import open_regular, parse_json
 from dfer.settings import read_record
@@ -116,13 +116,28 @@ def _beginning(path: Path) -> bytes:
 
 
 def write_page(place: Place, prediction: Prediction, shown: Shown, key: str) -> None:
-    """Write the page of a video, then the index.
+    """Write the page of a video; the index is written by `write_index`.
 
     Raises:
         DferError: it cannot be written.
     """
     write_text(place.page, player_page(video_page(prediction, shown, key=key, index=INDEX)))
-    write_index(place.page.parent)
+
+
+def write_failure(place: Place, error: DferError) -> bool:
+    """Write the page of an input without an answer; a page with an answer about it is kept.
+
+    Returns:
+        False if one was kept.
+
+    Raises:
+        DferError: it cannot be written.
+    """
+    known = read_summary(place.page)
+    if known is not None and not known.error:
+        return False
+    write_text(place.page, failed_page(failure_page(place.source, error, index=INDEX)))
+    return True
 
 
 def write_index(folder: Path) -> None:
@@ -152,4 +167,5 @@ def _index_row(page: Path, summary: VideoSummary) -> IndexRow:
         shares={label: seconds / trusted if trusted else 0.0 for label, seconds in summary.seconds.items()},
         colors={label: emotion_color(label) for label in summary.seconds},
         warnings=summary.warnings,
+        error=summary.error,
     )

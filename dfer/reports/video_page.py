@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from dfer.drawing.pages import data_uri
-from dfer.drawing.player import Download, PlayerPage
+from dfer.drawing.player import Download, FailedPage, PlayerPage
 from dfer.drawing.style import UNSURE_COLOR, emotion_color, ink_on
+from dfer.errors import DferError
 from dfer.records import FacePrediction, Prediction
 from dfer.records.people import MAX_DISSOLVE_S, people_of, split_face
 from dfer.records.summary import summarise_face
@@ -41,6 +42,7 @@ class VideoSummary:
         changes_per_minute: of trusted time; None without any.
         seconds: of trusted time, by emotion.
         warnings: their number.
+        error: why there is no answer; "" if there is one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -56,6 +58,7 @@ class VideoSummary:
     changes_per_minute: float | None
     seconds: dict[str, float]
     warnings: int
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,39 @@ def summarise_video(prediction: Prediction, key: str) -> VideoSummary:
         changes_per_minute=round(60 * changes / trusted, 2) if trusted else None,
         seconds={label: round(value, 3) for label, value in seconds.items()},
         warnings=len(prediction.warnings),
+    )
+
+
+def failure_page(source: str, error: DferError, *, index: str) -> FailedPage:
+    """Return the page of an input that has no answer.
+
+    Args:
+        source: the input, as its prediction would name it.
+        error: why there is none.
+        index: address of the index page.
+    """
+    summary = VideoSummary(
+        schema="dfer.page/1",
+        key="",
+        source=source,
+        duration=0.0,
+        faces=0,
+        visible=0.0,
+        unsure=0.0,
+        confidence=None,
+        changes_per_minute=None,
+        seconds={},
+        warnings=0,
+        error=error.what,
+    )
+    return FailedPage(
+        title=Path(source).name or source,
+        source=source,
+        error=error.what,
+        hint=error.hint or "",
+        index=index,
+        summary=vars(summary),
+        closing=f"Made by dfer {__version__}.",
     )
 
 

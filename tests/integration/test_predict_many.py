@@ -1,4 +1,4 @@
-"""`dfer predict` on a folder of recordings: workers, shards, Ctrl-C, and one answer for each whatever happens."""
+"""`dfer predict` on a folder of recordings: workers, shards, Ctrl-C, and an answer or a page for each in any case."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.program import ctrl_c, dfer, start, wait_until
+from tests.integration.program import ctrl_c, dfer, start, tree, wait_until
+from tests.pages import ReadPage
 
 
 @pytest.fixture
@@ -64,3 +65,50 @@ def test_workers_go_on_after_ctrl_c(checkpoint: Path, folder: Path) -> None:
     assert f"{done} of 5 inputs were answered before" in again.err
     assert dfer(*command(checkpoint, folder, "--csv", "whole.csv")).code == 1
     assert Path("all.csv").read_text() == Path("whole.csv").read_text()
+
+
+PAGES = ["1.html", "4.html", "5.html", "6.html", "broken.html", "index.html"]
+
+
+def test_pages_of_workers_are_those_of_one_process(checkpoint: Path, folder: Path) -> None:
+    assert dfer(*command(checkpoint, folder, "--report", "one")).code == 1
+    many = dfer(*command(checkpoint, folder, "--report", "many", "--workers", 2))
+    assert many.code == 1
+    assert [line for line in many.lines("error: ") if "a/broken.mp4" in line] == many.lines("error: ") != []
+    assert many.lines("report in ") == ["report in many/index.html"]
+    assert sorted(tree(Path("many"))) == PAGES
+    assert tree(Path("many")) == tree(Path("one"))
+
+    failed = ReadPage.at(Path("many/broken.html"))
+    assert "No answer: cannot read the video" in failed.text
+    index = ReadPage.at(Path("many/index.html"))
+    assert {str(attributes["href"]) for tag, attributes in index.tags if tag == "a"} == set(PAGES) - {"index.html"}
+    assert "5 videos" in index.text
+    assert "1 without an answer" in index.text
+    for page in map(ReadPage.at, (Path("many/1.html"), Path("many/6.html"))):
+        assert [face["thumbnail"][:22] for face in page.data["faces"]] == ["data:image/jpeg;base64"]
+
+    shutil.copy(folder / "5.mp4", folder / "a" / "broken.mp4")
+    dfer(*command(checkpoint, folder, "--report", "many")).succeeded()
+    assert ReadPage.at(Path("many/broken.html")).data["source"] == "a/broken.mp4"
+    assert "without an answer" not in ReadPage.at(Path("many/index.html")).text
+
+
+def test_pages_of_workers_are_completed_after_ctrl_c(checkpoint: Path, folder: Path) -> None:
+    arguments = command(checkpoint, folder, "--report", "rep", "--workers", 2)
+    process = start(*arguments)
+    wait_until(Path("rep/5.html").exists, process)  # the first of five
+    ctrl_c(process).failed(130, "interrupted")
+    made = sorted(path.name for path in Path("rep").glob("*.html"))
+    assert {"5.html", "index.html"} <= set(made) < set(PAGES)
+    links = [a["href"] for tag, a in ReadPage.at(Path("rep/index.html")).tags if tag == "a"]
+    assert sorted(map(str, links)) == [name for name in made if name != "index.html"]
+    before = Path("rep/5.html").stat().st_mtime_ns
+
+    again = dfer(*arguments)
+    assert again.code == 1
+    assert "inputs were answered before" in again.err
+    assert Path("rep/5.html").stat().st_mtime_ns == before
+    assert dfer(*command(checkpoint, folder, "--report", "whole")).code == 1
+    assert tree(Path("rep")) == tree(Path("whole"))
+    assert sorted(tree(Path("rep"))) == PAGES

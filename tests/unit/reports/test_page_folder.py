@@ -8,9 +8,17 @@ from urllib.parse import unquote
 
 import pytest
 
-from dfer.errors import UsageError
+from dfer.errors import UsageError, VideoError
 from dfer.records import Prediction
-from dfer.reports.page_folder import INDEX, plan_pages, read_summary, refuse_foreign, write_page
+from dfer.reports.page_folder import (
+    INDEX,
+    plan_pages,
+    read_summary,
+    refuse_foreign,
+    write_failure,
+    write_index,
+    write_page,
+)
 from dfer.reports.video_page import Shown, summarise_video
 from tests.pages import ReadPage
 from tests.results import even_windows, face_with, predicted
@@ -20,6 +28,7 @@ def write(folder: Path, source: str, prediction: Prediction | None = None) -> Pa
     (place,) = plan_pages(folder, [source])
     answer = replace(prediction or predicted([face_with(even_windows(4))]), source=source)
     write_page(place, answer, Shown(), "key")
+    write_index(folder)
     return place.page
 
 
@@ -71,6 +80,28 @@ def test_a_page_gives_back_its_summary(tmp_path: Path) -> None:
     page = write(tmp_path, prediction.source, prediction)
     assert read_summary(page) == summarise_video(prediction, "key")
     assert read_summary(tmp_path / "nothing.html") is None
+
+
+def test_an_input_without_an_answer_is_named_until_it_has_one(tmp_path: Path) -> None:
+    error = VideoError("<b>no</b> such file", where="v/a.mp4", hint="check the path")
+    (place,) = plan_pages(tmp_path, ["v/a.mp4"])
+    assert write_failure(place, error)
+    write(tmp_path, "v/b.mp4")
+    refuse_foreign(tmp_path, [place])
+    page, index = ReadPage.at(place.page), ReadPage.at(tmp_path / INDEX)
+    for shown in (page, index):
+        assert "&lt;b&gt;no&lt;/b&gt; such file" in shown.text
+        assert "b" not in [tag for tag, _ in shown.tags]
+    assert "Check the path" in page.text
+    assert "default-src 'none'" in page.policy()
+    assert "1 without an answer" in index.text
+    assert len([tag for tag, _ in index.tags if tag == "a"]) == 2
+
+    write(tmp_path, "v/a.mp4")
+    assert "without an answer" not in ReadPage.at(tmp_path / INDEX).text
+    answered = place.page.read_bytes()
+    assert not write_failure(place, error)
+    assert place.page.read_bytes() == answered
 
 
 def test_names_cannot_break_out_of_the_index(tmp_path: Path) -> None:
