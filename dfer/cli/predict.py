@@ -115,7 +115,8 @@ def predict(
         HideKind | None,
         typer.Option(
             metavar="blur|pixelate",
-            help="Make all faces in the video and the report unrecognisable; without a value: blur.",
+            help="Make all faces in the video and the report unrecognisable, and leave them out of the plot; without "
+            "a value: blur.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -262,9 +263,9 @@ def predict(
     found, notices = find_inputs(inputs, images=images.value)
     if len(found) > 1 and (video or plot):
         raise UsageError("--video and --plot need a single input", where="--video, --plot")
-    if anonymise and not (video or report):
-        hint = "only the video and the report hold pictures: table, JSON, CSV and plot show no face"
-        raise UsageError("--anonymise needs --video or --report", where="--anonymise", hint=hint)
+    if anonymise and not (video or report or plot):
+        hint = "only the video, the report and the plot hold pictures: table, JSON and CSV show no face"
+        raise UsageError("--anonymise needs --video, --report or --plot", where="--anonymise", hint=hint)
     hide = cast("HideStyle | None", anonymise and anonymise.value)
     files = AnswerFiles(found, json=json, csv=csv, summary=summary, save=save, plot=plot)
     video_to = output("--video", video, WRITABLE_SUFFIXES)
@@ -338,7 +339,7 @@ def predict(
             elif kept:
                 note(f"shard {shard}: {kept.path}; the same command without --shard writes the files")
         if analysis:
-            files.draw(analysis.prediction)
+            files.draw(analysis.prediction, None if hide else analysis.source)
         if analysis and video_to:
             _write_video(analysis, video_to.path, hide, sound)
     files.show(predictions)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfer.cli.answers import CsvResults
-from dfer.cli.console import stdout
+from dfer.cli.console import stdout, warn
 from dfer.cli.outputs import CSV_SUFFIXES, JsonResults, Output, csv_output, json_output, output
 from dfer.drawing.style import FIGURE_SUFFIXES, save_figure
-from dfer.errors import UsageError
+from dfer.errors import UsageError, VideoError
 from dfer.names import name_text
 from dfer.prediction.inputs import Input
 from dfer.records import Prediction
 from dfer.reports.formats import FORMATS, require_library, save_predictions
-from dfer.reports.prediction import draw_prediction, prediction_table
+from dfer.reports.prediction import MAX_FACES, draw_prediction, prediction_table
 from dfer.reports.spreadsheets import summary_csv
+from dfer.reports.thumbnails import face_pictures
 from dfer.runtime.files import write_text
+from dfer.video import FrameSource
 
 _OPTION, _NAME = "--save", "{name}"
+_PICTURE_SIDE = 224  # pixels of a face in a plot, where it is about an inch wide
 # As the programs' own users write them.
 _SHOWN = {".textgrid": ".TextGrid"}
 
@@ -85,10 +88,26 @@ class AnswerFiles:
             write_text(self.summary.path, summary_csv(predictions), to_stream=True)
         save_answers(self.saved, predictions)
 
-    def draw(self, prediction: Prediction) -> None:
-        """Write the plot if there is to be one."""
-        if self.plot:
-            save_figure(draw_prediction(prediction), self.plot.path, to_stream=True)
+    def draw(self, prediction: Prediction, frames: FrameSource | None = None) -> None:
+        """Write the plot if there is to be one.
+
+        Args:
+            prediction: the answer.
+            frames: of the video, for pictures of the faces; None to leave them out.
+
+        Raises:
+            DferError: it cannot be written.
+        """
+        if self.plot is None:
+            return
+        pictures = None
+        if frames is not None:
+            shown = replace(prediction, faces=prediction.faces[:MAX_FACES])
+            try:
+                pictures = face_pictures(shown, frames, side=_PICTURE_SIDE)
+            except VideoError as error:
+                warn(f"{prediction.source}: the plot shows no faces: {error}")
+        save_figure(draw_prediction(prediction, pictures=pictures), self.plot.path, to_stream=True)
 
     def show(self, predictions: Sequence[Prediction]) -> None:
         """Print the answers as a table, unless a file is standard output."""

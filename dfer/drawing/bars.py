@@ -10,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.drawing.style import LIGHT, Theme, emotion_color, new_figure
-from dfer.drawing.timeline import unsure_hatching, write_no_face
+from dfer.drawing.timeline import place_picture, unsure_hatching, write_no_face
 from dfer.runtime.formatting import percent
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH, _BAR, _HEADING = (
-    10.0,
-    0.23,
-    0.55,
-)  # inches: the figure, a bar with its space, and a heading
+_WIDTH, _BAR, _HEADING = 10.0, 0.23, 0.55  # inches: the figure, a bar with its space, and a heading
+_PICTURE = 0.5  # inches: the side of a face's picture, which stands above the names of the emotions
 _COLUMNS = {1: 1, 4: 2}  # up to how many faces
 _MOST_COLUMNS = 4
 
@@ -35,12 +32,14 @@ class FaceBars:
         summary: the line below it.
         probabilities: float64 [C].
         unsure: whether the answer should not be trusted.
+        picture: of the face, uint8 [S, S, 3], RGB; None to leave it out.
     """
 
     name: str
     summary: str
     probabilities: NDArray[np.float64]
     unsure: bool = False
+    picture: NDArray[np.uint8] | None = None
 
 
 def draw_bars(
@@ -98,3 +97,5 @@ def _draw_face(axes: Axes, face: FaceBars, labels: Sequence[str], theme: Theme) 
         face.summary, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=8.5,
         color=theme.muted, va="bottom", in_layout=False,
     )  # fmt: skip
+    if face.picture is not None:
+        place_picture(axes, face.picture, _PICTURE, left=0.07, up=0.05, upright=True)

@@ -24,16 +24,23 @@ _TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 180
 
 @dataclass(frozen=True)
 class _Heights:
-    """The heights of a face's row, inches: the probabilities, the strip of winning emotions, the heading and space."""
+    """The heights of a face's row, inches: the probabilities, the strip of winning emotions, the heading and space.
+
+    Also the side of the face's picture, its distance from the panel, where the tick labels are, and how far it stands
+    above it, beside the heading.
+    """
 
     panel: float
     strip: float = 0.24
     heading: float = 0.5
+    picture: float = 0.9
+    beside: float = 0.52
+    raised: float = 0.0
 
 
 # Up to how many faces; twenty fit a page.
-_HEIGHTS = {1: _Heights(2.2), 3: _Heights(1.4), 8: _Heights(1.0)}
-_DENSE = _Heights(0.3, strip=0.16, heading=0.26)
+_HEIGHTS = {1: _Heights(2.2, picture=1.1), 3: _Heights(1.4), 8: _Heights(1.0)}
+_DENSE = _Heights(0.3, strip=0.16, heading=0.26, picture=0.5, beside=0.08, raised=0.19)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class FaceLane:
         probabilities: float64 [C, N]; a column of zeros where the face is not seen.
         runs: (start, end, label) of each stretch that one emotion wins, seconds.
         unsure: (start, end) of each stretch whose answer should not be trusted.
+        picture: of the face, uint8 [S, S, 3], RGB; None to leave it out.
     """
 
     name: str
@@ -55,6 +63,7 @@ class FaceLane:
     probabilities: NDArray[np.float64]
     runs: Sequence[tuple[float, float, str]]
     unsure: Sequence[tuple[float, float]] = ()
+    picture: NDArray[np.uint8] | None = None
 
 
 def draw_timeline(
@@ -79,6 +88,8 @@ def draw_timeline(
         theme: the colours.
     """
     row = next((heights for count, heights in _HEIGHTS.items() if len(lanes) <= count), _DENSE)
+    pictured = any(lane.picture is not None for lane in lanes)
+    inches_per_s = (_PLOT_WIDTH - pictured * (row.picture + row.beside)) / (total or 1.0)
     columns = max(1, int(_PLOT_WIDTH / (0.45 + max(text_width(label, _TEXT_PT) for label in labels))))
     legend_rows = -(-len(labels) // columns) if lanes else 0
     height = max(1, len(lanes)) * (row.panel + row.strip + row.heading) + 0.2 * legend_rows + 0.35
@@ -87,8 +98,10 @@ def draw_timeline(
         panels = body.subplots(max(1, len(lanes)), sharex=True, squeeze=False)[:, 0]
         for axes, lane in zip(panels, lanes, strict=False):
             _draw_probabilities(axes, lane, labels, row, theme)
-            _draw_winners(axes, lane, total, row, theme)
+            _draw_winners(axes, lane, inches_per_s, row, theme)
             _write_caption(axes, lane, theme)
+            if lane.picture is not None:
+                place_picture(axes, lane.picture, row.picture, left=row.beside, up=row.raised)
         if lanes:
             _add_legend(body, labels, columns, theme if any(lane.unsure for lane in lanes) else None)
         else:
@@ -105,7 +118,7 @@ def _draw_probabilities(axes: Axes, lane: FaceLane, labels: Sequence[str], row: 
     axes.grid(color=theme.paper, alpha=0.35)
 
 
-def _draw_winners(axes: Axes, lane: FaceLane, total: float, row: _Heights, theme: Theme) -> None:
+def _draw_winners(axes: Axes, lane: FaceLane, inches_per_s: float, row: _Heights, theme: Theme) -> None:
     """Add the strip below zero, over the grid lines; unsure time is hatched up to the top."""
     gap, bottom = -_STRIP_GAP / row.panel, -(_STRIP_GAP + row.strip) / row.panel
     axes.axhspan(bottom, 0, color=theme.paper, zorder=3)
@@ -118,7 +131,7 @@ def _draw_winners(axes: Axes, lane: FaceLane, total: float, row: _Heights, theme
     for low, high in ((0.0, 1.0), (bottom, gap)):
         axes.broken_barh(hatched, (low, high - low), zorder=4, **unsure_hatching(theme))
     for (start, length), (_, _, label, color) in zip(spans, runs, strict=True):
-        if text_width(label, _TEXT_PT) + 0.1 < _PLOT_WIDTH * length / total:
+        if text_width(label, _TEXT_PT) + 0.1 < inches_per_s * length:
             middle = (start + length / 2, (bottom + gap) / 2)
             plain = {"facecolor": color, "edgecolor": "none", "pad": 1.0} if label == NOT_SURE else None
             axes.text(
@@ -131,6 +144,29 @@ def _draw_winners(axes: Axes, lane: FaceLane, total: float, row: _Heights, theme
 def unsure_hatching(theme: Theme) -> dict[str, Any]:
     """Return the look of time whose answer should not be trusted: what is below shows through, faintly."""
     return {"facecolor": (*rgb_of(theme.paper), 0.6), "edgecolor": theme.muted, "hatch": "////", "linewidth": 0.0}
+
+
+def place_picture(
+    axes: Axes, picture: NDArray[np.uint8], side: float, *, left: float, up: float = 0.0, upright: bool = False
+) -> None:
+    """Draw a picture of a face at the left of axes; the layout makes room for it.
+
+    Args:
+        axes: whose upper left corner the picture stands beside.
+        picture: uint8 [S, S, 3], RGB.
+        side: of the picture on paper, inches.
+        left: its distance from the corner, inches.
+        up: how far its edge is above the corner, inches.
+        upright: whether that edge is its lower one, so that it stands above the corner; else its upper one.
+    """
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    image = OffsetImage(picture, zoom=72 * side / picture.shape[0], interpolation="antialiased", resample=True)
+    box = AnnotationBbox(
+        image, (0, 1), (-72 * left, 72 * up), xycoords="axes fraction", boxcoords="offset points", frameon=False,
+        box_alignment=(1, 0 if upright else 1), pad=0,
+    )  # fmt: skip
+    axes.add_artist(box)
 
 
 def _write_caption(axes: Axes, lane: FaceLane, theme: Theme) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
@@ -131,16 +133,20 @@ def _name(prediction: Prediction) -> str:
     return Path(prediction.source).name or prediction.source
 
 
-def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
+def draw_prediction(
+    prediction: Prediction, *, pictures: Mapping[int, NDArray[np.uint8]] | None = None, theme: Theme = LIGHT
+) -> Figure:
     """Draw the emotion timeline of a video, or a bar chart of an image: the probabilities of each face.
 
     Args:
         prediction: its notice and warnings are printed below.
+        pictures: of faces, uint8 [S, S, 3], by their numbers; see `face_pictures`. A face without one is drawn too.
         theme: the colours.
     """
     ends = [segment.end for face in prediction.faces for segment in face.segments]
     total = max([prediction.duration, *ends]) if prediction.num_frames > 1 else 0.0  # an image has no time
     shown = prediction.faces[:MAX_FACES]
+    seen = pictures or {}
     labels = prediction.model["labels"]
     left_out = len(prediction.faces) - len(shown)
     notes = [f"{pluralize(left_out, 'face')} seen more briefly not shown"] if left_out else []
@@ -151,8 +157,9 @@ def draw_prediction(prediction: Prediction, *, theme: Theme = LIGHT) -> Figure:
         "theme": theme,
     }
     if not total:
-        return draw_bars([_bars(face, labels) for face in shown], labels, **around)
-    return draw_timeline([_lane(face, labels, total) for face in shown], labels, total=total, **around)
+        return draw_bars([replace(_bars(face, labels), picture=seen.get(face.id)) for face in shown], labels, **around)
+    lanes = [replace(_lane(face, labels, total), picture=seen.get(face.id)) for face in shown]
+    return draw_timeline(lanes, labels, total=total, **around)
 
 
 def _lane(face: FacePrediction, labels: Sequence[str], total: float) -> FaceLane:

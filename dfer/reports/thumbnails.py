@@ -19,13 +19,22 @@ _QUALITY = 85
 
 
 def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, bytes]:
-    """Return a JPEG file of each face, by its number; faces whose frames cannot be decoded have none.
+    """Return a JPEG file of each face's picture, by its number; the rest is as for `face_pictures`."""
+    return {number: jpeg_bytes(picture) for number, picture in face_pictures(prediction, source).items()}
+
+
+def face_pictures(prediction: Prediction, source: FrameSource, *, side: int = SIDE) -> dict[int, NDArray[np.uint8]]:
+    """Return a picture of each face, by its number; faces whose frames cannot be decoded have none.
 
     Faces that were merged each have their own.
 
     Args:
         prediction: of the video.
         source: its frames.
+        side: of the pictures, pixels.
+
+    Returns:
+        uint8 [side, side, 3], RGB.
 
     Raises:
         VideoError: the video can no longer be read.
@@ -37,7 +46,7 @@ def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, by
         index = max(0, int(np.searchsorted(source.times_s, middle, side="right")) - 1)
         wanted.setdefault(index, []).append((face.id, segment))
     return {
-        number: jpeg_bytes(cut_square(frame, segment.box))
+        number: cut_square(frame, segment.box, side)
         for index, frame in source.iter_frames(wanted)
         for number, segment in wanted[index]
     }
@@ -66,18 +75,20 @@ def _clearness(segment: Segment) -> float:
     return size * light * sharp * quality.score * quality.detected * math.exp(-pose / 60)
 
 
-def cut_square(frame_rgb: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float]) -> NDArray[np.uint8]:
-    """Return the square around a box, with a margin, as far as the frame goes; uint8 [SIDE, SIDE, 3], RGB."""
+def cut_square(
+    frame_rgb: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float], side: int = SIDE
+) -> NDArray[np.uint8]:
+    """Return the square around a box, with a margin, as far as the frame goes; uint8 [side, side, 3], RGB."""
     height, width = frame_rgb.shape[:2]
     x1, y1, x2, y2 = box_xyxy
     half = max(8.0, (0.5 + MARGIN) * max(x2 - x1, y2 - y1))
     half = min(half, width / 2, height / 2)
     x = min(max((x1 + x2) / 2, half), width - half)
     y = min(max((y1 + y2) / 2, half), height - half)
-    left, top, side = int(x - half), int(y - half), max(1, int(2 * half))
-    square = frame_rgb[top : top + side, left : left + side]
-    way = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=way), np.uint8)
+    left, top, given = int(x - half), int(y - half), max(1, int(2 * half))
+    square = frame_rgb[top : top + given, left : left + given]
+    way = cv2.INTER_AREA if given > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (side, side), interpolation=way), np.uint8)
 
 
 def jpeg_bytes(image_rgb: NDArray[np.uint8]) -> bytes:

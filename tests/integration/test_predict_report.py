@@ -104,6 +104,17 @@ def test_faces_are_left_out_of_an_anonymised_report(checkpoint: Path, clips: lis
     assert np.abs(np.diff(hidden, axis=1)).mean() < 0.5 * np.abs(np.diff(whole, axis=1)).mean()
 
 
+def test_the_plot_shows_the_face_unless_it_is_anonymised(checkpoint: Path, clips: list[Path]) -> None:
+    command = ("predict", clips[0], "--checkpoint", checkpoint, "--detector", "haar")
+    dfer(*command, "--plot", "shown.png", "--json", "a.json").succeeded()
+    dfer(*command, "--plot", "hidden.png", "--anonymise").succeeded()
+    dfer("relabel", "a.json", "--plot", "again.png").succeeded()
+    assert Path("hidden.png").read_bytes() == Path("again.png").read_bytes()
+    shown, hidden = (cv2.imread(name)[250:340, 45:200] for name in ("shown.png", "hidden.png"))  # left of the panel
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 500, "a picture"
+    assert len(np.unique(hidden.reshape(-1, 3), axis=0)) < 100
+
+
 @pytest.mark.parametrize(("way", "place"), [("copy", "media/1.mp4"), ("none", None)])
 def test_the_video_is_copied_or_left_out(checkpoint: Path, clips: list[Path], way: str, place: str | None) -> None:
     options = ("--report", "rep", "--report-video", way)

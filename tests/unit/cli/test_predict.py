@@ -40,5 +40,5 @@ def test_every_style_has_its_word() -> None:
 
 
 def test_anonymise_needs_a_video(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--anonymise needs --video"):
+    with pytest.raises(UsageError, match="--anonymise needs --video, --report or --plot"):
         predict([tmp_path / "a.mp4"], anonymise=HideKind.blur)

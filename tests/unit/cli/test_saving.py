@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from dfer.cli import console
 from dfer.cli.console import be_quiet, note, warn
 from dfer.cli.outputs import check_outputs
 from dfer.cli.progress import Progress
-from dfer.cli.saving import plan_saving, save_answers
-from dfer.errors import DferError, UsageError
+from dfer.cli.saving import AnswerFiles, plan_saving, save_answers
+from dfer.errors import DferError, UsageError, VideoError
 from dfer.prediction.inputs import Input
 from tests.results import even_windows, face_with, predicted
 
@@ -74,3 +77,19 @@ def test_a_quiet_command_says_warnings_only(
         progress.set(50, 100)
         progress.set(100, 100)
     assert capsys.readouterr().err.splitlines() == ["a note", "warning: a.mp4: damaged"]
+
+
+def test_a_plot_is_drawn_where_the_faces_can_no_longer_be_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prediction = predicted([face_with(even_windows(2))])
+
+    def fail(_wanted: object) -> None:
+        raise VideoError("cannot read the video: input/output error", where="a.mp4")
+
+    frames: Any = SimpleNamespace(times_s=np.arange(0, 20, 0.04), iter_frames=fail)
+    for name, given in (("with.png", frames), ("without.png", None)):
+        files = AnswerFiles(INPUTS[:1], json=None, csv=None, summary=None, save=None, plot=tmp_path / name)
+        files.draw(prediction, given)
+    assert "the plot shows no faces: cannot read the video" in capsys.readouterr().err
+    assert (tmp_path / "with.png").read_bytes() == (tmp_path / "without.png").read_bytes()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -71,3 +74,44 @@ def test_unsure_time_is_hatched(theme: Theme) -> None:
     assert hatched[200:, right:].sum() == 0
     figure = draw_timeline([doubtful], ["happy", "sad"], total=10.0, title="a video", theme=theme)
     assert texts_of(figure).count("not sure") == 2  # in the strip and in the legend
+
+
+PINK: NDArray[np.uint8] = np.full((60, 60, 3), (255, 0, 200), np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 20])
+def test_a_picture_stands_beside_its_row_and_covers_nothing(count: int) -> None:
+    without = 1 if count > 1 else None
+    lanes = [replace(LANE, name=f"face {n}", picture=None if n == without else PINK) for n in range(count)]
+    figure = draw_timeline(lanes, ["happy", "sad"], total=10.0, title="a video")
+    figure.canvas.draw()
+    pictures = [[*axes.findobj(AnnotationBbox)] for axes in figure.axes]
+    assert [len(found) for found in pictures] == [int(n != without) for n in range(count)]
+    boxes = [found.get_window_extent() for row in pictures for found in row]
+    assert all(box.width == pytest.approx(box.height, abs=1) for box in boxes)
+    assert all(figure.bbox.x0 < box.x0 and box.y0 > figure.bbox.y0 for box in boxes)
+    assert all(lower.y1 < upper.y0 for upper, lower in pairwise(boxes)), "each in its own row"
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    legend = figure.subfigs[0].legends[0].get_window_extent()
+    for box in boxes:
+        assert box.y1 < legend.y0
+        covered = [text.get_text() for text in texts if text.get_window_extent().overlaps(box)]
+        assert covered == []
+        assert not any(axes.get_window_extent().overlaps(box) for axes in figure.axes)
+    assert len({round(axes.get_window_extent().x0) for axes in figure.axes}) == 1, "the rows are aligned"
+
+
+def test_pictures_have_their_own_colors_and_leave_plots_without_them_as_they_were() -> None:
+    pink = (pixels_of([replace(LANE, picture=PINK)]) == (255, 0, 200)).all(-1)
+    rows, columns = np.flatnonzero(pink.any(1)), np.flatnonzero(pink.any(0))
+    assert len(columns) == pytest.approx(1.1 * 150, abs=3)
+    assert pink[rows[0] + 2 : rows[-1] - 2, columns[0] + 2 : columns[-1] - 2].all()
+    first = [int(np.flatnonzero(has.any(0))[0]) for has in map(colored, ([LANE], [replace(LANE, picture=PINK)]))]
+    assert first[1] > columns[-1] > first[0]
+
+
+def colored(lanes: list[FaceLane]) -> NDArray[np.bool_]:
+    """Where the panel of a figure of `happy` is, below the legend."""
+    found = (pixels_of(lanes) == tuple(bytes.fromhex(EMOTION_COLORS["happy"][1:]))).all(-1)
+    found[:200] = False
+    return found

@@ -6,15 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.text import Text
 
 from dfer.drawing.style import save_figure
 from dfer.labels import DFEW_LABELS, EMOTION_COLORS
 from dfer.records import FacePrediction, Prediction
+from dfer.records.people import People, relabel
 from dfer.reports.prediction import draw_prediction
 from tests.results import (
     NOTICE,
     even_windows,
     face_with,
+    grey_frame,
     has_color,
     open_png,
     predicted,
@@ -81,6 +85,32 @@ def test_an_image_is_a_bar_chart_of_each_face(count: int) -> None:
         }
         assert widths == pytest.approx({label: 0.7 if label == "sad" else 0.05 for label in DFEW_LABELS})
     assert texts_of(figure).count("70 %") == 2 * count  # at the bar, and in the heading
+
+
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_a_picture_stands_above_the_names_of_the_emotions(count: int) -> None:
+    prediction = image_of([face_with([(0.0, 0.0, "sad")], number) for number in range(count)])
+    figure = draw_prediction(prediction, pictures={number: grey_frame(60, 60) for number in range(count)})
+    figure.canvas.draw()
+    boxes = [found.get_window_extent() for found in figure.findobj(AnnotationBbox)]
+    assert len(boxes) == count
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    for box in boxes:
+        assert box.x0 > figure.bbox.x0
+        assert [text.get_text() for text in texts if text.get_window_extent().overlaps(box)] == []
+        assert not any(axes.get_window_extent().overlaps(box) for axes in figure.axes if axes.axison)
+
+
+def test_a_merged_face_has_the_picture_of_its_number() -> None:
+    faces = [face_with([(5.0, 9.0, "sad")], 7), face_with([(0.0, 1.0, "happy")], 2), face_with([(1.0, 2.0, "sad")], 4)]
+    merged = relabel(predicted(faces), People({2: "Anna"}, [[2, 7]]))
+    pictures = {2: grey_frame(20, 20), 7: grey_frame(30, 30)}
+    figure = draw_prediction(merged, pictures=pictures)
+    shown = {axes.get_title(loc="left"): axes.findobj(OffsetImage) for axes in figure.axes}
+    assert {name: [image.get_data().shape[0] for image in images] for name, images in shown.items()} == {
+        "Anna": [20],
+        "face 4": [],
+    }
 
 
 def test_bars_of_an_unsure_answer_are_hatched_and_say_why() -> None:

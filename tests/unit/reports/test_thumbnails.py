@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.records import Quality
-from dfer.reports.thumbnails import SIDE, clearest_segment, cut_square, face_thumbnails
+from dfer.reports.thumbnails import SIDE, clearest_segment, cut_square, face_pictures, face_thumbnails, jpeg_bytes
 from dfer.video import open_frames
 from tests.results import face_with, predicted
 from tests.unit.video.videos import write_video
@@ -62,6 +62,17 @@ def test_each_face_gets_the_square_around_its_box(tmp_path: Path) -> None:
         middle = image[SIDE // 2, SIDE // 2]
         assert middle.argmax() == channel
         assert image[2, 2].max() < 60  # the margin
+
+
+def test_pictures_have_the_side_that_is_asked_for(tmp_path: Path) -> None:
+    frames = [np.full((120, 160, 3), (20 * n, 40, 90), np.uint8) for n in range(10)]
+    source = open_frames(write_video(tmp_path / "one.mp4", frames))
+    prediction = predicted([face_with([(0.0, 0.3, "sad")], 4)], duration=0.33, num_frames=10)
+    (large,) = face_pictures(prediction, source, side=2 * SIDE).values()
+    assert large.shape == (2 * SIDE, 2 * SIDE, 3)
+    (encoded,) = face_thumbnails(prediction, source).values()
+    (small,) = face_pictures(prediction, source).values()
+    assert encoded == jpeg_bytes(small)
 
 
 @pytest.mark.parametrize(
