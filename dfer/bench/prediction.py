@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dfer.bench.memory import LIMIT_BYTES, SIZE_HW, write_long_video, write_video
-from dfer.errors import DferError, UsageError
+from dfer.errors import DferError
 from dfer.model import MODELS
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.runtimes import RUNTIMES, build_engine, require_runtime
@@ -146,7 +146,7 @@ def _available(predictor: Predictor) -> list[str]:
     for name in RUNTIMES:
         try:
             found[build_engine(name, predictor.model, predictor.device)[0]] = None
-        except UsageError:  # not on this machine
+        except DferError:  # not on this machine, or not this model
             continue
     return list(found)
 

@@ -156,8 +156,9 @@ RUNTIME_AUTO = "auto"
 RuntimeOption = Annotated[
     str,
     typer.Option(
-        metavar="auto|float32|bf16|int8",
-        help="Number format of products. [bold]auto[/bold]: the fastest here that keeps the answers.",
+        metavar="NAME",
+        help="How the model is computed: float32, bf16, int8, openvino or onnxruntime. [bold]auto[/bold]: the fastest "
+        "number format of this machine that keeps the answers.",
         rich_help_panel=COMPUTE,
     ),
 ]

@@ -147,15 +147,24 @@ def load_exportable(
     model, info = load_checkpoint(path)
     answering = choose_answering(info, prior, where=path)
     mirror = info.mirror if mirror is None else mirror
+    require_exporter()
+    if bare:
+        return Exportable(model, model, info, answering, mirror, path)
+    classifier = CropClassifier(model, segments=info.segments, answering=answering, mirror=mirror).eval()
+    return Exportable(classifier, model, info, answering, mirror, path)
+
+
+def require_exporter() -> None:
+    """Require the packages that export a model.
+
+    Raises:
+        DferError: one is not installed.
+    """
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise DferError(f"exporting needs the package {error.name}", hint="pip install 'dfer[export]'") from error
-    if bare:
-        return Exportable(model, model, info, answering, mirror, path)
-    classifier = CropClassifier(model, segments=info.segments, answering=answering, mirror=mirror).eval()
-    return Exportable(classifier, model, info, answering, mirror, path)
 
 
 def write_graph(exportable: Exportable, path: Path, metadata: Mapping[str, str]) -> None:
@@ -170,23 +179,52 @@ def write_graph(exportable: Exportable, path: Path, metadata: Mapping[str, str])
 
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     axes = {0: batch} if exportable.is_bare else {0: batch, 1: torch.export.Dim("time", min=1, max=MAX_CROPS)}
+    write_onnx(
+        exportable.module,
+        _traced_input(exportable),
+        path,
+        axes=axes,
+        inputs=exportable.inputs,
+        outputs=exportable.outputs,
+    )
+    exported = onnx.load(path)
+    settings = json.dumps(asdict(exportable.info), sort_keys=True)
+    onnx.helper.set_model_props(exported, {**metadata, "dfer": settings})
+    onnx.save(exported, path)
+
+
+def write_onnx(
+    module: nn.Module,
+    example: Tensor,
+    path: Path,
+    *,
+    axes: Mapping[int, Any],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> None:
+    """Write a module of one input as one ONNX file, not atomically.
+
+    Args:
+        module: in evaluation mode.
+        example: an input.
+        path: the file.
+        axes: the free axes of the input, `torch.export.Dim` by number.
+        inputs: name of the input.
+        outputs: names of the outputs.
+    """
     with _silenced():
         torch.onnx.export(
-            exportable.module,
-            (_traced_input(exportable),),
+            module,
+            (example,),
             str(path),
-            input_names=exportable.inputs,
-            output_names=exportable.outputs,
-            dynamic_shapes=(axes,),
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=(dict(axes),),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
-    exported = onnx.load(path)
-    settings = json.dumps(asdict(exportable.info), sort_keys=True)
-    onnx.helper.set_model_props(exported, {**metadata, "dfer": settings})
-    onnx.save(exported, path)
 
 
 def _traced_input(exportable: Exportable) -> Any:
@@ -241,11 +279,13 @@ def require_same_answers(exportable: Exportable, path: Path, *, where: Path) -> 
     return max(differences), sum(_CHECKED_BATCHES)
 
 
-def open_session(path: Path, *, threads: int = 0, providers: Sequence[str] = ("CPUExecutionProvider",)) -> Any:
-    """Return an onnxruntime session on a file.
+def open_session(
+    source: Path | bytes, *, threads: int = 0, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> Any:
+    """Return an onnxruntime session.
 
     Args:
-        path: of the ONNX file.
+        source: the ONNX file, or its content.
         threads: at most; 0 for as many as there are cores.
         providers: of onnxruntime.
     """
@@ -253,4 +293,6 @@ def open_session(path: Path, *, threads: int = 0, providers: Sequence[str] = ("C
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    return onnxruntime.InferenceSession(
+        source if isinstance(source, bytes) else str(source), options, providers=list(providers)
+    )
