@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import runpy
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHROMIUM = "DFER_CHROMIUM"  # names the program
-_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from dfer.errors import DferError
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[browser]'"
-    )
-    program = os.environ.get(CHROMIUM) or next(filter(None, map(shutil.which, _PROGRAMS)), None)
-    if program is None:
-        pytest.skip(f"no Chromium is installed; ${CHROMIUM} names one")
-    with sync_api.sync_playwright() as playwright:
-        # Root, as in a container, has no sandbox.
-        options = [] if os.geteuid() else ["--no-sandbox"]
-        browser = playwright.chromium.launch(executable_path=program, args=options)
+def script(checkout: Path) -> dict[str, Any]:
+    """The script that shows pages in a browser."""
+    return runpy.run_path(str(checkout / "docs" / "report_page.py"))
+
+
+@pytest.fixture(scope="session")
+def browser(script: dict[str, Any]) -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(script["open_browser"]())
+        except DferError as error:
+            pytest.skip(f"{error}: {error.hint}")
         yield browser
-        browser.close()
 
 
 class Tab:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from dfer.records import FacePrediction, Prediction
-from dfer.reports.page_folder import plan_pages, write_page
+from dfer.reports.page_folder import plan_pages, write_index, write_page
 from dfer.reports.prediction_rows import csv_text
 from dfer.reports.thumbnails import face_thumbnails
 from dfer.reports.video_page import Shown
@@ -310,6 +310,7 @@ def test_hostile_names_are_text(open_tab: Open, prediction: Prediction, tmp_path
     model = {**prediction.model, "labels": labels}
     (place,) = plan_pages(tmp_path, [nasty])
     write_page(place, replace(prediction, source=nasty, model=model, faces=[face], warnings=[nasty]), Shown(), "k3")
+    write_index(tmp_path)
     tab = open_tab(place.page)
     assert tab.text("h1") == Path(nasty).name
     assert "<i>happy" in tab.text("#legend")
@@ -337,6 +338,7 @@ def test_the_index_is_sorted_and_searched(open_tab: Open, prediction: Prediction
     for name, found in (("b 10.mp4", faces()), ("b 9.mp4", faces()[2:]), ("none.mp4", [])):
         (place,) = plan_pages(tmp_path, [name])
         write_page(place, replace(prediction, source=name, faces=found), Shown(), "k")
+    write_index(tmp_path)
     tab = open_tab(tmp_path / "index.html")
 
     def order() -> list[str]:
