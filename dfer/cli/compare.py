@@ -28,6 +28,15 @@ def compare(
         bool,
         typer.Option("--common", help="Compare the clips that all runs have, if these differ.", rich_help_panel=WHICH),
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Test the other methods against this one alone: fewer tests, smaller corrections.",
+            show_default="all pairs",
+            rich_help_panel=WHICH,
+        ),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="The results as JSON; - is stdout.", rich_help_panel=OUTPUT)
     ] = None,
@@ -73,7 +82,7 @@ def compare(
     outputs = TextOutputs(json=json, markdown=markdown, latex=latex, others=[plot_to], inputs=read)
     if report:
         require_apart(report, read, option="--report")
-    result = run_comparison(read_runs(runs), common=common, resamples=resamples, seed=seed)
+    result = run_comparison(read_runs(runs), common=common, resamples=resamples, seed=seed, against=against)
     if plot:
         save_figure(draw_comparison(result), plot, to_stream=True)
     if report:

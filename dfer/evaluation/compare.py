@@ -31,7 +31,14 @@ from dfer.runtime.formatting import pluralize
 RESAMPLES = 10_000
 
 
-def compare(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+def compare(
+    runs: Sequence[Run],
+    *,
+    common: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    against: str | None = None,
+) -> Comparison:
     """Compare runs on the same test clips.
 
     Figures are means over the folds, as in `dfer eval`; resampling stays within each fold.
@@ -41,14 +48,18 @@ def compare(runs: Sequence[Run], *, common: bool = False, resamples: int = RESAM
         common: compare on the clips that all runs have, instead of refusing runs on different ones.
         resamples: of the bootstrap.
         seed: of its draws.
+        against: the name of the method that the others are tested against; None tests all pairs.
 
     Raises:
-        UsageError: there is only one run.
+        UsageError: there is only one run, or no method of the name in `against`.
         DataError: the runs have different test clips, or none in common, or give a clip different labels.
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs", where="RUN")
-    return measure(runs, common=common, resamples=resamples, seed=seed)
+    names = list(dict.fromkeys(run.name for run in runs))
+    if against is not None and against not in names:
+        raise UsageError(f"no method {against!r}", where="--against", hint=f"methods: {', '.join(names)}")
+    return measure(runs, common=common, resamples=resamples, seed=seed, against=against)
 
 
 def measure(
@@ -66,7 +77,7 @@ def measure(
         common: see `compare`.
         resamples: see `compare`.
         seed: see `compare`.
-        against: the name of the method that the others are tested against; None tests all pairs.
+        against: see `compare`.
     """
     labels, renamed = same_classes(runs)
     aligned, left_out = same_clips(renamed, common=common)
@@ -152,9 +163,9 @@ def _pairs(
     runs: Sequence[Run], members: Mapping[str, Sequence[int]], observed: Floats, samples: Floats, against: str | None
 ) -> list[PairResult]:
     pairs = []
-    for (first, ones), (second, others) in combinations(members.items(), 2):
-        if against not in (None, first, second):
-            continue
+    names = combinations(members, 2) if against is None else [(against, name) for name in members if name != against]
+    for first, second in names:
+        ones, others = members[first], members[second]
         change = observed[others].mean(axis=0) - observed[ones].mean(axis=0)
         drawn = samples[:, others].mean(axis=1) - samples[:, ones].mean(axis=1)
         values = _intervals(change, drawn)

@@ -34,6 +34,7 @@ DAGGER = "†"
 HEADINGS = {"war": "WAR", "uar": "UAR", "macro_f1": "macro-F1"}
 _FOREST_METRICS = ("war", "uar")
 MAX_PAIRS = 15  # in the figures
+_MOST_COLUMNS = 3  # of methods or pairs beside the classes; more stand in rows, with a column for each class
 
 
 def comparison_tables(comparison: Comparison) -> list[ResultTable]:
@@ -62,14 +63,16 @@ def _method_table(methods: Sequence[MethodResult]) -> ResultTable:
 
 
 def _recall_table(comparison: Comparison) -> ResultTable:
-    methods, clips = comparison.methods, comparison.methods[0].clips
-    values = np.array([[recall.value for recall in method.recalls] for method in methods])
-    rows = [
-        [label, f"{clips[number]:,}", *(format_figure(method.recalls[number]) for method in methods)]
-        for number, label in enumerate(comparison.labels)
-    ]
-    best = {(number, place + 2) for place, number in _best(values)}
-    return ResultTable("Recall of each class", ["class", "clips", *map(_name, methods)], rows, best)
+    title, labels, names = "Recall of each class", comparison.labels, list(map(_name, comparison.methods))
+    recalls = [method.recalls for method in comparison.methods]
+    cells = [list(map(format_figure, of)) for of in recalls]
+    clips = [f"{count:,}" for count in comparison.methods[0].clips]
+    best = _best(np.array([[recall.value for recall in of] for of in recalls]))
+    if len(names) > _MOST_COLUMNS:
+        rows = [["clips", *clips], *([name, *of] for name, of in zip(names, cells, strict=True))]
+        return ResultTable(title, ["method", *labels], rows, {(place + 1, number + 1) for place, number in best})
+    rows = [list(row) for row in zip(labels, clips, *cells, strict=True)]
+    return ResultTable(title, ["class", "clips", *names], rows, {(number, place + 2) for place, number in best})
 
 
 def _pair_table(pairs: Sequence[PairResult]) -> ResultTable:
@@ -96,8 +99,17 @@ def recall_changes(comparison: Comparison) -> list[list[str]]:
 
 
 def _effect_table(comparison: Comparison) -> ResultTable:
-    heading = ["class", *map(_pair_name, comparison.pairs)]
-    return ResultTable("Differences of each class's recall", heading, recall_changes(comparison))
+    title, names, rows = (
+        "Differences of each class's recall",
+        list(map(_pair_name, comparison.pairs)),
+        recall_changes(comparison),
+    )
+    if len(names) > _MOST_COLUMNS:
+        labels, *cells = zip(*rows, strict=True)
+        return ResultTable(
+            title, ["second − first", *labels], [[name, *of] for name, of in zip(names, cells, strict=True)]
+        )
+    return ResultTable(title, ["class", *names], rows)
 
 
 def _name(method: MethodResult) -> str:

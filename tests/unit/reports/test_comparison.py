@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dfer.errors import UsageError
 from dfer.evaluation.compare import compare
 from dfer.evaluation.compared_runs import read_runs
 from dfer.evaluation.comparison import Comparison
@@ -66,6 +67,41 @@ def test_recalls_and_differences_have_a_row_per_class_and_test(comparison: Compa
     assert [row[0] for row in pairs.rows] == ["theirs_100% − ours", "x & y − ours", "x & y − theirs_100%"]
     assert all(row[1].startswith(("+", "-")) for row in pairs.rows)
     assert effects.heading[1:] == [row[0] for row in pairs.rows]
+
+
+def test_many_methods_have_a_row_each_and_a_column_per_class(tmp_path: Path) -> None:
+    named = [f"{name}={write_run(tmp_path / name, seed=n)}" for n, name in enumerate("abcd")]
+    result = compare(read_runs(named), resamples=100)
+    _, recalls, pairs, effects = comparison_tables(result)
+    assert recalls.heading == ["method", "happy", "sad", "neutral"]
+    assert effects.heading == ["second − first", "happy", "sad", "neutral"]
+    assert sum(map(int, recalls.rows[0][1:])) == result.num_clips
+    for method, row in zip(result.methods, recalls.rows[1:], strict=True):
+        assert [row[0], *(cell.split()[0] for cell in row[1:])] == [
+            method.name,
+            *(f"{100 * recall.value:.2f}" for recall in method.recalls),
+        ]
+    assert [row[0] for row in effects.rows] == [row[0] for row in pairs.rows]
+    for pair, row in zip(result.pairs, effects.rows, strict=True):
+        assert [cell.split()[0] for cell in row[1:]] == [f"{100 * change.value:+.2f}" for change in pair.recalls]
+    for row, column in recalls.best:
+        values = [float(cells[column].split()[0]) for cells in recalls.rows[1:]]
+        assert float(recalls.rows[row][column].split()[0]) == max(values)
+    assert {column for _, column in recalls.best} <= {1, 2, 3}
+
+
+def test_one_method_may_be_tested_against_the_others_alone(tmp_path: Path) -> None:
+    runs = read_runs([f"{name}={write_run(tmp_path / name, seed=n)}" for n, name in enumerate("abc")])
+    whole = {(pair.first, pair.second): pair for pair in compare(runs, resamples=100).pairs}
+    result = compare(runs, resamples=100, against="b")
+    assert [(pair.first, pair.second) for pair in result.pairs] == [("b", "a"), ("b", "c")]
+    assert result.pairs[0].metrics["war"].value == -whole["a", "b"].metrics["war"].value
+    assert result.pairs[1].metrics == whole["b", "c"].metrics
+    assert result.pairs[1].p == whole["b", "c"].p
+    assert result.pairs[1].p_holm["war"] <= whole["b", "c"].p_holm["war"]
+    with pytest.raises(UsageError, match="no method 'd'") as raised:
+        compare(runs, against="d")
+    assert raised.value.hint == "methods: a, b, c"
 
 
 def test_every_seed_has_a_test_of_its_own(tmp_path: Path) -> None:
