@@ -144,7 +144,7 @@ def test_the_baselines_on_drawings_are_all_models_with_the_training_of_the_demo(
     demo = load_recipe(ROOT / "demo.yaml")
     for cell in BASELINES.cells:
         keys = set(different_training(cell.recipe, demo))
-        assert keys == {"data.path", "data.val_fraction", "loss.compact_weight"}
+        assert keys == {"data.path", "data.val_fraction", "loss.compact_weight", "train.epochs"}
 
 
 def different_training(recipe: Recipe, reference: Recipe) -> list[str]:
