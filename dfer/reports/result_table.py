@@ -56,8 +56,8 @@ def format_change(value: Interval) -> str:
 
 
 def format_p(p: float) -> str:
-    """Return a p-value with two significant digits, and a small one as a bound."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Return a p-value with two significant digits, a small one as a bound; in one word, so that no line ends in it."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def terminal_table(table: ResultTable, remarks: Sequence[str]) -> RenderableType:

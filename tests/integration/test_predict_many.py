@@ -53,6 +53,24 @@ def test_workers_and_shards_come_to_the_same(checkpoint: Path, folder: Path) -> 
     assert sorted(path.name for path in Path().glob("*.progress*")) == []
 
 
+def test_openvino_answers_in_workers_as_torch_does(checkpoint: Path, folder: Path) -> None:
+    answers = {}
+    for runtime, workers in (("float32", 1), ("openvino", 2)):
+        outcome = dfer(
+            *command(checkpoint, folder / "a", "--json", "a.jsonl", "--runtime", runtime, "--workers", workers)
+        )
+        assert outcome.code == 1, "one of the recordings is broken"
+        answers[runtime] = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+        Path("a.jsonl").unlink()
+    for exact, found in zip(answers["float32"], answers["openvino"], strict=True):
+        segments = [
+            [segment for face in answer.get("faces", []) for segment in face["segments"]] for answer in (exact, found)
+        ]
+        for one, other in zip(*segments, strict=True):
+            assert other["probabilities"] == pytest.approx(one["probabilities"], abs=0.02)
+    assert sum("faces" in answer for answer in answers["openvino"]) == 2
+
+
 def test_workers_go_on_after_ctrl_c(checkpoint: Path, folder: Path) -> None:
     arguments = command(checkpoint, folder, "--csv", "all.csv", "--workers", 2)
     process = start(*arguments)

@@ -124,7 +124,7 @@ def test_the_remarks_say_how_to_read_it(comparison: Comparison) -> None:
         assert words in text
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.0001, "< 0.001"), (0.001, "0.001"), (0.0456, "0.046"), (1.0, "1.000")])
+@pytest.mark.parametrize(("p", "text"), [(0.0001, "<0.001"), (0.001, "0.001"), (0.0456, "0.046"), (1.0, "1.000")])
 def test_p_values(p: float, text: str) -> None:
     assert format_p(p) == text
 
