@@ -37,6 +37,7 @@ from dfer.errors import DferError
 from dfer.labels import DFEW_LABELS
 from dfer.records import FacePrediction, Prediction, Quality, Segment
 from dfer.reports.page_folder import plan_pages, write_page
+from dfer.reports.thumbnails import SIDE
 from dfer.reports.video_page import Shown
 from dfer.runtime.device import describe_machine
 from dfer.runtime.files import write_bytes
@@ -179,9 +180,9 @@ def measure(browser: Any, folder: Path, duration: float, count: int) -> str:
     write_long_video(clip, duration)
     prediction = invent_prediction(clip, duration, count)
     (place,) = plan_pages(folder, [prediction.source])
-    thumbnails = {number: face_picture(number) for number in range(count)}
+    pictures = {number: face_picture(number) for number in range(count)}
     begun = time.perf_counter()
-    write_page(place, prediction, Shown(clip.name, "", SIZE_WH, 0.0, thumbnails), "key")
+    write_page(place, prediction, Shown(clip.name, "", SIZE_WH, 0.0, pictures), "key")
     written = time.perf_counter() - begun
     open_once(browser, place.page)  # Chromium's own start
     runs = [open_once(browser, place.page) for _ in range(RUNS)]
@@ -299,12 +300,10 @@ def invent_face(number: int, duration: float, rng: np.random.Generator) -> FaceP
     )
 
 
-def face_picture(number: int) -> bytes:
-    """Return a JPEG file in the place of a face's thumbnail."""
+def face_picture(number: int) -> Frame:
+    """Return something in the place of a face's picture."""
     noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).resize((112, 112), Image.Resampling.BICUBIC).save(buffer, "jpeg", quality=85)
-    return buffer.getvalue()
+    return np.asarray(cv2.resize(noise, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from dfer.reports.page_folder import (
     write_index,
     write_page,
 )
-from dfer.reports.thumbnails import face_thumbnails
+from dfer.reports.thumbnails import face_pictures
 from dfer.reports.video_page import Shown, page_key
 from dfer.video import FrameSource
 from dfer.video.apart import DecodingProcess
@@ -153,7 +153,7 @@ class PageReport:
     def _show(self, prediction: Prediction, place: Place, frames: FrameSource) -> Shown:
         shown = Shown(
             size_wh=(frames.size_hw[1], frames.size_hw[0]),
-            thumbnails=None if self._hide else face_thumbnails(prediction, frames),
+            faces=None if self._hide else face_pictures(prediction, frames),
         )
         if prediction.source in self._fetched:
             return replace(shown, no_media="The video was not kept: it did not come from a file.")

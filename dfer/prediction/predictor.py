@@ -335,7 +335,8 @@ class Predictor:
     def _warnings(self, source: FrameSource, tracks: Sequence[FaceTrack]) -> list[str]:
         warnings = []
         if not tracks:
-            warnings.append(f"no face found in {pluralize(source.num_frames, 'frame')}")
+            where = "the image" if source.num_frames == 1 else pluralize(source.num_frames, "frame")
+            warnings.append(f"no face found in {where}")
         if any(track.people is not None for track in tracks):
             warnings.append(
                 "the frames lie too far apart to tell if they show one person: the main face of each is taken"

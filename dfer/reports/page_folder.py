@@ -158,6 +158,7 @@ def _index_row(page: Path, summary: VideoSummary) -> IndexRow:
         link=quote(page.name),
         title=Path(summary.source).name or summary.source,
         source=summary.source,
+        still=Path(summary.source).suffix.lower() in IMAGE_SUFFIXES if summary.error else not summary.duration,
         duration=summary.duration,
         faces=summary.faces,
         visible=summary.visible,
@@ -168,4 +169,5 @@ def _index_row(page: Path, summary: VideoSummary) -> IndexRow:
         colors={label: emotion_color(label) for label in summary.seconds},
         warnings=summary.warnings,
         error=summary.error,
+        pictures=summary.pictures,
     )

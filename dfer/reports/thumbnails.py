@@ -18,11 +18,6 @@ _EARLY_S = 60.0  # of a face's visible time, from which its picture is taken: lo
 _QUALITY = 85
 
 
-def face_thumbnails(prediction: Prediction, source: FrameSource) -> dict[int, bytes]:
-    """Return a JPEG file of each face's picture, by its number; the rest is as for `face_pictures`."""
-    return {number: jpeg_bytes(picture) for number, picture in face_pictures(prediction, source).items()}
-
-
 def face_pictures(prediction: Prediction, source: FrameSource, *, side: int = SIDE) -> dict[int, NDArray[np.uint8]]:
     """Return a picture of each face, by its number; faces whose frames cannot be decoded have none.
 
@@ -91,7 +86,9 @@ def cut_square(
     return np.asarray(cv2.resize(square, (side, side), interpolation=way), np.uint8)
 
 
-def jpeg_bytes(image_rgb: NDArray[np.uint8]) -> bytes:
-    """Return an image, uint8 [H, W, 3], as the content of a JPEG file."""
+def jpeg_bytes(image_rgb: NDArray[np.uint8], side: int | None = None) -> bytes:
+    """Return an image, uint8 [H, W, 3], as the content of a JPEG file; a square one at a smaller side, pixels."""
+    if side is not None:
+        image_rgb = np.asarray(cv2.resize(image_rgb, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     _, encoded = cv2.imencode(".jpg", image_rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return encoded.tobytes()

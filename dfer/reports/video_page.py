@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from dfer.drawing.pages import data_uri
@@ -19,10 +21,12 @@ from dfer.records import FacePrediction, Prediction
 from dfer.records.people import MAX_DISSOLVE_S, people_of, split_face
 from dfer.records.summary import summarise_face
 from dfer.reports.prediction_rows import csv_text
+from dfer.reports.thumbnails import jpeg_bytes
 from dfer.runtime.formatting import clock, pluralize
 from dfer.settings import STRICT
 from dfer.version import __version__
 
+_INDEX_FACES, _INDEX_SIDE = 4, 72  # how many faces of a video the index shows, and their pixels: twice what is drawn
 CAUTION = "A label says how an expression looks to others, not what a person feels."
 
 
@@ -43,6 +47,7 @@ class VideoSummary:
         seconds: of trusted time, by emotion.
         warnings: their number.
         error: why there is no answer; "" if there is one.
+        pictures: of the faces that are seen longest, as addresses that hold them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -59,6 +64,7 @@ class VideoSummary:
     seconds: dict[str, float]
     warnings: int
     error: str = ""
+    pictures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,14 @@ class Shown:
         no_media: why there is none, or what to do if it cannot be shown.
         size_wh: of its frames, in which the boxes are; None if it is not known.
         offset_s: when the player shows the first frame, seconds.
-        thumbnails: a JPEG file of each face, by its number.
+        faces: a picture of each face, uint8 [S, S, 3], RGB, by its number.
     """
 
     media: str = ""
     no_media: str = ""
     size_wh: tuple[int, int] | None = None
     offset_s: float = 0.0
-    thumbnails: Mapping[int, bytes] | None = None
+    faces: Mapping[int, NDArray[np.uint8]] | None = None
 
 
 def page_key(prediction: Prediction, *options: object) -> str:
@@ -106,7 +112,7 @@ def video_page(prediction: Prediction, shown: Shown, *, key: str, index: str) ->
         media=shown.media,
         no_media=shown.no_media,
         index=index,
-        summary=vars(summarise_video(prediction, key)),
+        summary=vars(replace(summarise_video(prediction, key), pictures=_index_pictures(prediction, shown))),
         data=page_data(prediction, shown, key),
         files=[
             Download("Answers (JSON)", f"{title}.json", "application/json", f"{text}\n"),
@@ -174,6 +180,12 @@ def failure_page(source: str, error: DferError, *, index: str) -> FailedPage:
     )
 
 
+def _index_pictures(prediction: Prediction, shown: Shown) -> list[str]:
+    """Return the pictures for the index; faces of one person are one."""
+    pictures = [(shown.faces or {}).get(face.id) for face in prediction.faces[:_INDEX_FACES]]
+    return [data_uri(jpeg_bytes(picture, _INDEX_SIDE)) for picture in pictures if picture is not None]
+
+
 def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
     """Return the values that `player_logic.js` unpacks: a column for each value of the segments, in whole numbers."""
     labels: Sequence[str] = prediction.model["labels"]
@@ -181,7 +193,7 @@ def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
     colors = [emotion_color(label) for label in labels]
     # Faces that were merged are given apart, so that the page can separate them again.
     parts = [part for face in prediction.faces for part in split_face(face)]
-    faces = [_face_data(face, labels, reasons, shown.thumbnails or {}) for face in parts]
+    faces = [_face_data(face, labels, reasons, shown.faces or {}) for face in parts]
     people = people_of(prediction)
     return {
         "key": key,
@@ -204,14 +216,17 @@ def page_data(prediction: Prediction, shown: Shown, key: str) -> dict[str, Any]:
 
 
 def _face_data(
-    face: FacePrediction, labels: Sequence[str], reasons: dict[tuple[str, ...], int], thumbnails: Mapping[int, bytes]
+    face: FacePrediction,
+    labels: Sequence[str],
+    reasons: dict[tuple[str, ...], int],
+    pictures: Mapping[int, NDArray[np.uint8]],
 ) -> dict[str, Any]:
     places = {label: place for place, label in enumerate(labels)}
-    thumbnail = thumbnails.get(face.id)
+    picture = pictures.get(face.id)
     segments = face.segments
     return {
         "id": face.id,
-        "thumbnail": data_uri(thumbnail) if thumbnail else "",
+        "thumbnail": "" if picture is None else data_uri(jpeg_bytes(picture)),
         "start": [round(1000 * segment.start) for segment in segments],
         "end": [round(1000 * segment.end) for segment in segments],
         "top": [places[segment.label] for segment in segments],
@@ -225,7 +240,7 @@ def _face_data(
 def _lead(prediction: Prediction) -> str:
     faces = pluralize(len(prediction.faces), "face")
     if prediction.num_frames == 1:
-        return f"image · {faces}"
+        return f"image · {faces if prediction.faces else 'no face'}"
     length = clock(prediction.duration, total=prediction.duration)
     return f"{length} · {pluralize(prediction.num_frames, 'frame')} · {faces}"
 

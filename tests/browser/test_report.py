@@ -16,7 +16,7 @@ import yaml
 from dfer.records import FacePrediction, Prediction
 from dfer.reports.page_folder import plan_pages, write_index, write_page
 from dfer.reports.prediction_rows import csv_text
-from dfer.reports.thumbnails import face_thumbnails
+from dfer.reports.thumbnails import face_pictures
 from dfer.reports.video_page import Shown
 from dfer.video import open_frames
 from tests.browser.conftest import Tab
@@ -54,7 +54,7 @@ def report(video: Path, prediction: Prediction) -> Path:
     (place,) = plan_pages(video.parent, [video.name])
     source = open_frames(video)
     write_page(
-        place, prediction, Shown("a%20clip.mp4", "moved", (160, 90), 0.0, face_thumbnails(prediction, source)), "k"
+        place, prediction, Shown("a%20clip.mp4", "moved", (160, 90), 0.0, face_pictures(prediction, source)), "k"
     )
     return place.page
 
@@ -244,7 +244,7 @@ def test_the_page_can_be_walked_through_in_reading_order(tab: Tab) -> None:
             )
         )
     wanted = [
-        "All videos", "play", "previous", "next", "speed", "show-boxes", "zoom-out", "zoom-in", "zoom-fit", "seek",
+        "Overview", "play", "previous", "next", "speed", "show-boxes", "zoom-out", "zoom-in", "zoom-fit", "seek",
         "Name of face 0", "Merge face 0 with", "Name of face 3", "Merge face 3 with", "save-yaml",
     ]  # fmt: skip
     found = [stop for stop in stops if stop in wanted]
@@ -316,19 +316,29 @@ def test_hostile_names_are_text(open_tab: Open, prediction: Prediction, tmp_path
     assert "<i>happy" in tab.text("#legend")
     assert tab.page.locator("img").count() == 0
     assert yaml.safe_load(tab.text("#yaml")) == {nasty: {}}
-    tab.page.get_by_role("link", name="All videos").click()
+    tab.page.get_by_role("link", name="Overview").click()
     tab.page.get_by_role("link").first.click()
     assert tab.text("h1") == Path(nasty).name
 
 
 def test_an_image_shows_its_face_and_its_chances(open_tab: Open, prediction: Prediction, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((90, 160, 3), 99, np.uint8))
-    still = replace(prediction, source="a.png", num_frames=1, duration=0.04, faces=[face_with([(0.0, 0.04, "sad")])])
+    found = [face_with([(0.0, 0.04, "sad")]), face_with([(0.0, 0.04, "fear")], 1)]
+    found[1] = replace(found[1], segments=[replace(found[1].segments[0], reasons=("too dark",), confidence=0.3)])
+    still = replace(prediction, source="a.png", num_frames=1, duration=0.04, faces=found)
     (place,) = plan_pages(tmp_path, ["a.png"])
     write_page(place, still, Shown("a.png", "", (160, 90)), "k4")
     tab = open_tab(place.page)
-    tab.until("document.querySelectorAll('#boxes rect').length === 2")
-    assert tab.text("#faces .chances").splitlines()[:2] == ["sad", "70 %"]
+    tab.until("document.querySelectorAll('#boxes rect').length === 4")
+    assert tab.page.locator("#faces .chances").first.inner_text().split()[:3] == ["sad", "70", "%"]
+    texts = tab.page.locator("#faces p").all_inner_texts()
+    assert texts == ["sad, confidence 100 %", "not sure: too dark (fear, confidence 30 %)"]
+    assert tab.page.locator("#faces select").count() == 0, "two faces in an image are two people"
+    image, box = (tab.page.locator(found).first.bounding_box() for found in ("#media", "#boxes rect"))
+    assert image["width"] < 400, "small images are not blown up"
+    scale = image["width"] / 160
+    assert box["x"] - image["x"] == pytest.approx(10 * scale, abs=2)
+    assert box["y"] - image["y"] == pytest.approx(10 * scale, abs=2)
     assert "sad, confidence 100 %" in tab.text("#table")
     tab.page.get_by_label("Name of face 0").fill("Anna")
     assert "Anna" in tab.text("#table")

@@ -141,7 +141,7 @@ function listFaces() {
       : make("span", { class: "blank", "aria-hidden": "true" }, `${person.id}`);
     person.canvas = make("canvas", { class: "plot", role: "img" });
     const who = make("div", { class: "who" }, picture, name, mergeTools(person), make("p", {}, sumUp(person)));
-    const row = make("li", { "data-id": person.id, class: still ? "still" : "" }, who);
+    const row = make("li", { "data-id": person.id }, who);
     if (still) row.append(make("div", {}, chances(person.segments[0], numLabels)));
     else row.append(person.canvas);
     describePlot(person);
@@ -163,7 +163,8 @@ function mergeTools(person) {
     const label = `Separate the faces ${person.ids.join(" and ")}`;
     tools.append(make("button", { type: "button", "aria-label": label, onclick: () => separate(person) }, "Separate"));
   }
-  if (people.length > 1) {
+  // The faces in an image are seen at the same time, so they are different people.
+  if (people.length > 1 && !still) {
     const select = make("select", {
       "aria-label": `Merge face ${person.id} with`,
       "data-id": person.id,
@@ -184,7 +185,7 @@ function fillChoices(select) {
 }
 
 function sumUp(person) {
-  if (still) return "";
+  if (still) return answerOf(person.segments[0]);
   const { visible, unsure, shares } = person.summary;
   const best = shares.indexOf(Math.max(...shares));
   const parts = [shares[best] > 0 ? `${data.labels[best]} ${percent(shares[best])}` : "not sure"];
@@ -426,7 +427,8 @@ function drawBoxes() {
   if (!width) return undefined;
   const scale = Math.min(media.clientWidth / width, media.clientHeight / height);
   const [shownWidth, shownHeight] = [width * scale, height * scale];
-  const [left, top] = [(media.clientWidth - shownWidth) / 2, (media.clientHeight - shownHeight) / 2];
+  const left = media.offsetLeft + (media.clientWidth - shownWidth) / 2;
+  const top = media.offsetTop + (media.clientHeight - shownHeight) / 2;
   const drawn = people.flatMap((person) => {
     const number = still ? 0 : segmentAt(person.segments, position);
     if (number < 0) return [];
@@ -439,9 +441,9 @@ function drawBoxes() {
     const text = make("text", { x: x + 5, y: Math.max(13, y - 5), fill: ink }, callPerson(person));
     const tag = { x: x - 1, y: Math.max(0, y - 18), height: 18, class: "tag" };
     tag.width = 10 + 7 * callPerson(person).length;
-    return [make("rect", { x, y, width: w, height: h, stroke: color, rx: 3 }), make("rect", { ...tag, style: `fill:${color}` }), text];
+    return [[[make("rect", { x, y, width: w, height: h, stroke: color, rx: 3 })], [make("rect", { ...tag, style: `fill:${color}` }), text]]];
   });
-  layer.replaceChildren(...drawn);
+  layer.replaceChildren(...drawn.flatMap(([box]) => box), ...drawn.flatMap(([, tag]) => tag)); // no box crosses a name
   layer.querySelectorAll("text").forEach((text) => {
     text.previousSibling.setAttribute("width", text.getComputedTextLength() + 10);
   });

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+import cv2
+import numpy as np
 import pytest
 
 from dfer.errors import UsageError, VideoError
@@ -20,6 +24,7 @@ from dfer.reports.page_folder import (
     write_page,
 )
 from dfer.reports.video_page import Shown, summarise_video
+from dfer.runtime.formatting import MISSING
 from tests.pages import ReadPage
 from tests.results import even_windows, face_with, predicted
 
@@ -73,6 +78,69 @@ def test_the_index_lists_every_page_in_the_folder(tmp_path: Path) -> None:
     assert links == ["a.html", pages[0].name, empty.name, "z.html"]
     assert "4 videos" in page.text
     assert "1 warning" in page.text
+
+
+def still(label: str, *, faces: int = 1, reasons: tuple[str, ...] = ()) -> Prediction:
+    found = [face_with([(0.0, 0.04, label)], number) for number in range(faces)]
+    found = [replace(face, segments=[replace(face.segments[0], reasons=reasons)]) for face in found]
+    return predicted(found, duration=0.04, num_frames=1)
+
+
+def cells_of(folder: Path) -> list[list[str]]:
+    """The cells of the index, row by row, without the links' column."""
+    text = ReadPage.at(folder / INDEX).text
+    rows = text.partition("<tbody>")[2].partition("</tbody>")[0].split("</tr>")[:-1]
+    return [re.findall(r"<td data-value=[^>]*>([^<]*)</td>", row) for row in rows]
+
+
+def heads_of(folder: Path) -> list[str]:
+    text = ReadPage.at(folder / INDEX).text.partition("</thead>")[0]
+    return [name.strip() for name in re.findall(r"([\w ]+)(?:</button>)?</th>", text)]
+
+
+def test_an_index_of_images_says_nothing_of_time(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg", still("sad", faces=3))
+    write(tmp_path, "b.png", still("happy", reasons=("too dark",)))
+    (place,) = plan_pages(tmp_path, ["c.jpg"])
+    write_failure(place, VideoError("the image cannot be read"))
+    write_index(tmp_path)
+    page = ReadPage.at(tmp_path / INDEX)
+    assert "<h1>Images</h1>" in page.text
+    assert "3 images · 4 faces · 1 without an answer" in page.text
+    assert heads_of(tmp_path)[:5] == ["image", "emotions", "faces", "not sure", "confidence"]
+    none = MISSING
+    zero = ["0 %"] * 5
+    assert cells_of(tmp_path) == [
+        ["3", "0 %", "100 %", "0 %", "100 %", *zero],
+        ["1", "100 %", none, *[none] * 7],
+        [none] * 10,
+    ]
+
+
+def test_an_index_of_both_leaves_out_the_times_of_images(tmp_path: Path) -> None:
+    write(tmp_path, "a.jpg", still("sad"))
+    write(tmp_path, "b.mp4")
+    page = ReadPage.at(tmp_path / INDEX)
+    assert "<h1>Videos and images</h1>" in page.text
+    assert "1 video · 20.0 s · 1 image · 2 faces" in page.text
+    image, video = cells_of(tmp_path)
+    assert image[:6] == ["image", "1", MISSING, "0 %", "100 %", MISSING]
+    assert video[:3] == ["20.0 s", "1", "2.6 s"]
+
+
+def test_the_index_shows_the_faces_that_are_seen_longest(tmp_path: Path) -> None:
+    faces = [face_with(even_windows(9 - number), number) for number in (2, 0, 1, 3, 4, 5)]
+    pictures = {number: np.full((112, 112, 3), 40 * number, np.uint8) for number in range(6)}
+    (place,) = plan_pages(tmp_path, ["a.mp4"])
+    write_page(place, predicted(faces, source="a.mp4"), Shown(faces=pictures), "key")
+    write_index(tmp_path)
+    page = ReadPage.at(tmp_path / INDEX)
+    shown = [str(attributes["src"]).partition("base64,")[2] for tag, attributes in page.tags if tag == "img"]
+    images = [cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR) for text in shown]
+    assert [image.shape for image in images if image is not None] == [(72, 72, 3)] * 4
+    assert [round(image.mean() / 40) for image in images if image is not None] == [2, 0, 1, 3]
+    assert "img-src data:" in page.policy()
+    assert "who" in heads_of(tmp_path)
 
 
 def test_a_page_gives_back_its_summary(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dfer.records import Quality
-from dfer.reports.thumbnails import SIDE, clearest_segment, cut_square, face_pictures, face_thumbnails, jpeg_bytes
+from dfer.reports.thumbnails import SIDE, clearest_segment, cut_square, face_pictures, jpeg_bytes
 from dfer.video import open_frames
 from tests.results import face_with, predicted
 from tests.unit.video.videos import write_video
@@ -53,11 +53,10 @@ def test_each_face_gets_the_square_around_its_box(tmp_path: Path) -> None:
     for number, box in enumerate(boxes):
         face = face_with([(0.0, 0.3, "sad")], number)
         faces.append(replace(face, segments=[replace(face.segments[0], box=box)]))
-    found = face_thumbnails(predicted(faces, duration=0.33, num_frames=10), source)
+    found = face_pictures(predicted(faces, duration=0.33, num_frames=10), source)
     assert list(found) == [0, 1]
-    for number, channel in ((0, 2), (1, 0)):
-        image = cv2.imdecode(np.frombuffer(found[number], np.uint8), cv2.IMREAD_COLOR)
-        assert image is not None
+    for number, channel in ((0, 0), (1, 2)):
+        image = found[number]
         assert image.shape == (SIDE, SIDE, 3)
         middle = image[SIDE // 2, SIDE // 2]
         assert middle.argmax() == channel
@@ -70,9 +69,10 @@ def test_pictures_have_the_side_that_is_asked_for(tmp_path: Path) -> None:
     prediction = predicted([face_with([(0.0, 0.3, "sad")], 4)], duration=0.33, num_frames=10)
     (large,) = face_pictures(prediction, source, side=2 * SIDE).values()
     assert large.shape == (2 * SIDE, 2 * SIDE, 3)
-    (encoded,) = face_thumbnails(prediction, source).values()
-    (small,) = face_pictures(prediction, source).values()
-    assert encoded == jpeg_bytes(small)
+    small = cv2.imdecode(np.frombuffer(jpeg_bytes(large, 48), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert small is not None
+    assert small.shape == (48, 48, 3)
+    assert np.abs(small.astype(int) - large[:48, :48]).max() < 12
 
 
 @pytest.mark.parametrize(

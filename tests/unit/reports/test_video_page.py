@@ -28,7 +28,7 @@ from dfer.records.timeline import emotion_runs, gaps
 from dfer.reports.prediction_rows import csv_text
 from dfer.reports.video_page import Shown, page_key, summarise_video, video_page
 from tests.pages import ReadPage
-from tests.results import NOTICE, even_windows, face_with, predicted
+from tests.results import NOTICE, even_windows, face_with, grey_frame, predicted
 
 NASTY = "</script><script>alert(1)</script><!--<script>\"'&\u2028\\x"
 
@@ -56,7 +56,7 @@ def varied_face() -> FacePrediction:
 
 def test_the_page_holds_all_that_it_shows() -> None:
     face = varied_face()
-    shown = Shown("../clips/a.mp4", "moved", (640, 360), 0.04, {0: b"\xff\xd8picture"})
+    shown = Shown("../clips/a.mp4", "moved", (640, 360), 0.04, {0: grey_frame(112, 112)})
     page = read(predicted([face]), shown)
     data = page.data
     assert data["source"] == "clips/a.mp4"
@@ -235,7 +235,7 @@ def test_merged_faces_are_one_person_and_faces_seen_at_once_are_two() -> None:
 def test_people_that_are_known_are_shown_and_can_be_separated() -> None:
     plain = predicted([face_with([(5.0, 9.0, "sad")], 7), face_with([(0.0, 1.0, "happy")], 2)])
     known = relabel(plain, People({2: "Anna"}, [[2, 7]]))
-    data = read(known, Shown(thumbnails={2: b"\xff\xd82", 7: b"\xff\xd87"})).data
+    data = read(known, Shown(faces={2: grey_frame(112, 112), 7: grey_frame(112, 112)})).data
     assert [face["id"] for face in data["faces"]] == [2, 7]
     assert all(face["thumbnail"] for face in data["faces"])
     assert (data["names"], data["merges"]) == ({"2": "Anna"}, [[2, 7]])
