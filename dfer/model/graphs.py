@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from dfer.runtime.files import write_bytes
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], Array]
+T = TypeVar("T")
 
 MOST_KEPT = 12  # files: a few models of up to two graphs each
 _FRAMES, _WINDOWS, _CLIPS = "frames", "windows", "clips"
@@ -85,47 +86,25 @@ def divide(model: VideoModel) -> list[Graph]:
     config, fingerprint = model.config, _fingerprint(model)
     clips = torch.zeros(2, config.num_frames, 3, config.image_size, config.image_size)
     if not isinstance(model, DividedModel):
-        return [Graph(_CLIPS, _Clips(model), clips, fingerprint)]
-    frames = _Frames(model)
+        return [Graph(_CLIPS, _Part(model, model.forward_features), clips, fingerprint)]
+    frames = _Part(model, lambda frames: model.frame_maps(frames[:, None])[:, 0])
     maps = frames(clips[0])
     windows = maps.new_zeros(2, *maps.shape)
     return [
         Graph(_FRAMES, frames, clips[:, 0], fingerprint),
-        Graph(_WINDOWS, _Windows(model), windows, fingerprint),
+        Graph(_WINDOWS, _Part(model, model.encode), windows, fingerprint),
     ]
 
 
-class _Frames(nn.Module):
-    """Frames [N, 3, S, S] to their maps [N, ...]."""
+class _Part(nn.Module):
+    """What a model computes in one of its methods, as a module that can be traced."""
 
-    def __init__(self, model: DividedModel) -> None:
+    def __init__(self, model: VideoModel, compute: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._compute = model, compute
 
-    def forward(self, frames: Tensor) -> Tensor:
-        return self.model.frame_maps(frames[:, None])[:, 0]
-
-
-class _Windows(nn.Module):
-    """The maps of windows [B, T, ...] to features [B, D]."""
-
-    def __init__(self, model: DividedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.model.encode(maps)
-
-
-class _Clips(nn.Module):
-    """Clips [B, T, 3, S, S] to features [B, D]."""
-
-    def __init__(self, model: VideoModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return self.model.forward_features(clips)
+    def forward(self, x: Tensor) -> Tensor:
+        return self._compute(x)
 
 
 def _fingerprint(model: VideoModel) -> str:
@@ -145,22 +124,24 @@ def kept_graphs() -> Path:
     return Path(user_cache_dir("dfer", appauthor=False)) / "graphs"
 
 
-def keep(name: str, make: Callable[[], bytes], *, again: bool = False) -> bytes:
-    """Return a file of the kept graphs; make it if there is none yet.
+def keep(name: str, make: Callable[[], bytes], load: Callable[[bytes], T]) -> T:
+    """Load a file of the kept graphs; make it if there is none yet, or it is damaged.
 
     The longest unused files beyond `MOST_KEPT` are removed. A folder that cannot be written to keeps nothing.
 
     Args:
         name: of the file; it says all that the content depends on.
         make: returns the content.
-        again: make it even if there is one.
+        load: returns what is made of the content.
     """
     path = kept_graphs() / name
-    if not again:
-        with suppress(OSError):
-            data = path.read_bytes()
-            os.utime(path)
-            return data
+    with suppress(OSError):
+        data = path.read_bytes()
+        os.utime(path)
+        try:
+            return load(data)
+        except Exception as error:  # of classes that only the runtimes' binary parts name
+            logger.debug("%s is damaged: %s", name, error)
     data = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,4 +151,4 @@ def keep(name: str, make: Callable[[], bytes], *, again: bool = False) -> bytes:
             old.unlink(missing_ok=True)
     except (OSError, DferError) as error:
         logger.debug("%s is not kept: %s", name, error)
-    return data
+    return load(data)

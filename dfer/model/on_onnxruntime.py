@@ -41,13 +41,8 @@ def run_on_onnxruntime(model: VideoModel, *, threads: int) -> GraphModel:
 
 
 def _open(graph: Graph, *, threads: int) -> Run:
-    name, make = f"{graph.fingerprint}-{graph.name}.onnx", partial(_export, graph)
-    try:
-        session = open_session(keep(name, make), threads=threads)
-    except Exception as error:  # of a damaged file, of classes that only onnxruntime's binary part names
-        logger.debug("%s: %s", name, error)
-        session = open_session(keep(name, make, again=True), threads=threads)
-    return partial(_run, session)
+    name = f"{graph.fingerprint}-{graph.name}.onnx"
+    return partial(_run, keep(name, partial(_export, graph), partial(open_session, threads=threads)))
 
 
 def _run(session: Any, x: Array) -> Array:

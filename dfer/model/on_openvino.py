@@ -65,12 +65,7 @@ def _compile(graph: Graph, *, core: Any, number_format: str, threads: int) -> Ru
     name = f"{graph.fingerprint}-{graph.name}-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.openvino"
     settings = {_FORMAT: number_format, "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
     make = partial(_export, graph, core, {_FORMAT: number_format})
-    try:
-        compiled = core.import_model(keep(name, make), _DEVICE, settings)
-    except RuntimeError as error:  # of a damaged file
-        logger.debug("%s: %s", name, error)
-        compiled = core.import_model(keep(name, make, again=True), _DEVICE, settings)
-    return _PerThread(compiled)
+    return _PerThread(keep(name, make, lambda data: core.import_model(data, _DEVICE, settings)))
 
 
 def _export(graph: Graph, core: Any, settings: dict[str, Any]) -> bytes:

@@ -104,16 +104,16 @@ def test_other_weights_are_not_answered_with_kept_ones() -> None:
 def test_the_longest_unused_files_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "MOST_KEPT", 2)
     for age, name in ((30, "a"), (20, "b")):
-        keep(name, name.encode)
+        keep(name, name.encode, bytes)
         os.utime(kept_graphs() / name, (1e9 - age, 1e9 - age))
-    assert keep("a", lambda: b"made again") == b"a"
-    keep("c", lambda: b"c")
+    assert keep("a", lambda: b"made again", bytes) == b"a"
+    keep("c", lambda: b"c", bytes)
     assert [path.name for path in files()] == ["a", "c"]
 
 
 def test_a_folder_that_cannot_be_written_to_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in its place")
-    assert keep("a", lambda: b"a") == b"a"
+    assert keep("a", lambda: b"a", bytes) == b"a"
 
 
 @pytest.mark.parametrize(
