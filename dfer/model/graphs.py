@@ -97,7 +97,7 @@ def divide(model: VideoModel) -> list[Graph]:
 
 
 class _Part(nn.Module):
-    """What a model computes in one of its methods, as a module that can be traced."""
+    """A method of a model, as a module that can be traced."""
 
     def __init__(self, model: VideoModel, compute: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
