@@ -118,6 +118,12 @@ def wait_until(reached: Callable[[], object], process: subprocess.Popen[str]) ->
         time.sleep(0.0002)  # a file under its temporary name is there for a millisecond
 
 
+def recorded(store: Path) -> int:
+    """Return how many clips runs of preprocess have finished and written down; a few more crops may be there."""
+    journal = store / "progress.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
 def ctrl_c(process: subprocess.Popen[str]) -> Outcome:
     """Press Ctrl-C: the terminal signals the whole group."""
     os.killpg(process.pid, signal.SIGINT)

@@ -16,7 +16,7 @@ import pytest
 from dfer.datasets import read_dataset
 from dfer.preprocessing.journal import finished_rows
 from dfer.store import open_store
-from tests.integration.program import dfer, finish, start, temporaries, tree, wait_until
+from tests.integration.program import dfer, finish, recorded, start, temporaries, tree, wait_until
 from tests.integration.test_disk_trouble import mount
 
 
@@ -105,7 +105,7 @@ def test_a_mount_that_vanishes_stops_the_run_and_spoils_no_clip(
     try:
         shutil.copytree(small_raw, raw, dirs_exist_ok=True)
         process = start(*command(raw, store))
-        wait_until(lambda: crops(store) >= 3, process)
+        wait_until(lambda: recorded(store) >= 3, process)
         subprocess.run(["umount", "--lazy", str(raw)], check=True)
         outcome = finish(process)
         outcome.failed(1, "the raw data set can no longer be read", str(raw), hint="finished work is kept")

@@ -26,6 +26,7 @@ from tests.integration.program import (
     dfer,
     finish,
     kill,
+    recorded,
     start,
     temporaries,
     tree,
@@ -78,7 +79,7 @@ def test_preprocess_in_shards_comes_to_the_same(small_raw: Path, small_drawn: Pa
 def test_preprocess_goes_on_after_ctrl_c(small_raw: Path, small_drawn: Path, tmp_path: Path, workers: int) -> None:
     store = tmp_path / "store"
     process = start(*preprocess_command(small_raw, store, workers))
-    wait_until(lambda: count(store, "crops/*.zip") >= 2, process)
+    wait_until(lambda: recorded(store) >= 2, process)
     ctrl_c(process).failed(130, "error: interrupted", hint=HINT)
     kept = {name: digest for name, digest in tree(store / "crops").items() if ".tmp" not in name}
     assert kept.items() <= tree(small_drawn / "crops").items()
