@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dfer.cli import console
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED_ASSETS = CHECKOUT.parent / "shared" / "assets"
 
@@ -22,10 +24,11 @@ def _shared(*parts: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def _same_logging() -> Iterator[None]:
-    """A command that a test runs in this process configures logging; the next test must not see its handlers."""
+    """A command that a test runs in this process configures logging; the next test must see nothing of it."""
     logger = logging.getLogger("dfer")
     handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     yield
+    console._quiet = False  # noqa: SLF001 - as in a new process
     logger.handlers[:], logger.propagate = handlers, propagate
     logger.setLevel(level)
 
