@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import cache, partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from dfer.runtime.ahead import read_ahead
 from dfer.runtime.device import use_device
-
-Result = TypeVar("Result")
 
 
 def prefetch(batches: Iterator[Tensor], device: torch.device, *, resident: bool = False) -> Iterator[Tensor]:
@@ -33,7 +30,7 @@ def prefetch(batches: Iterator[Tensor], device: torch.device, *, resident: bool 
             moved = frames.to(device, non_blocking=True)
         return moved, stream.record_event()
 
-    for frames, arrived in one_ahead(batches, copy, begin=partial(use_device, device)):
+    for frames, arrived in read_ahead(map(copy, batches), begin=partial(use_device, device)):
         current = torch.cuda.current_stream(device)
         current.wait_event(arrived)
         frames.record_stream(current)
@@ -44,25 +41,3 @@ def prefetch(batches: Iterator[Tensor], device: torch.device, *, resident: bool 
 def _upload_stream(device: torch.device) -> torch.cuda.Stream:
     """Return the one stream for copies to a GPU: torch keeps the memory of each stream apart from that of others."""
     return torch.cuda.Stream(device)
-
-
-def one_ahead(
-    batches: Iterator[Tensor], work: Callable[[Tensor], Result], *, begin: Callable[[], None] = lambda: None
-) -> Iterator[Result]:
-    """Yield each batch after `work` on it; a thread gets and prepares the next one while the caller has this one.
-
-    Args:
-        batches: the batches, which the thread iterates over.
-        work: called in the thread with each batch.
-        begin: called in the thread first.
-    """
-
-    def following() -> Result | None:
-        frames = next(batches, None)
-        return None if frames is None else work(frames)
-
-    with ThreadPoolExecutor(1, initializer=begin) as pool:
-        ahead = pool.submit(following)
-        while (worked := ahead.result()) is not None:
-            ahead = pool.submit(following)
-            yield worked

@@ -22,6 +22,7 @@ from dfer.errors import DferError
 from dfer.model import MODELS
 from dfer.prediction.predictor import Predictor
 from dfer.prediction.runtimes import RUNTIMES, build_engine, require_runtime
+from dfer.prediction.time_left import TimeLeft
 from dfer.pretrained import pretrained_name
 from dfer.records import Prediction
 from dfer.runtime.device import describe_machine
@@ -86,7 +87,7 @@ def bench_prediction(
         faces: how many copies of the video stand side by side, in one prediction each.
         repeat: predictions by each runtime.
         seconds: time for the speed of the model, of each runtime.
-        minutes: length of a 1080p video whose prediction's memory is measured; None for none.
+        minutes: length of a 1080p video whose prediction's memory and time left are checked; None for none.
         on_step: called with a line about the next step.
 
     Returns:
@@ -246,11 +247,12 @@ def _agreement(one: Prediction, exact: Prediction) -> tuple[float, float]:
 def _measure_memory(
     video: Path, predictor: Predictor, minutes: float, folder: Path, on_step: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Return the memory of a process that predicts a long 1080p video.
+    """Return the memory of a process that predicts a long 1080p video, and how well it knew the time left.
 
     Returns:
         "minutes", "size_hw", "seconds" it took, "start_bytes" (with the model, before the video), "quarters": the most
-        seen in each quarter of each pass, by its name, "peak_bytes" and "limit_bytes".
+        seen in each quarter of each pass, by its name, "peak_bytes", "limit_bytes", and "time_left_error": by how much
+        the time left was wrong, relative to what it turned out to be, at most, between 10 and 90 % of the whole time.
     """
     on_step(f"writing {minutes:g} minutes of 1080p")
     clip = folder / "long.mp4"
@@ -276,17 +278,29 @@ def _measure_memory(
 def _predict_long(task: tuple[Path, Path, str, Path | None]) -> dict[str, Any]:
     clip, checkpoint, detector, weights = task
     predictor = Predictor(checkpoint, detector=detector, detector_weights=weights)
-    start = used_memory_bytes()
+    start, begun = used_memory_bytes(), time.perf_counter()
     quarters: dict[str, list[int]] = {}
+    left, estimates = TimeLeft(), list[tuple[float, float]]()
 
     def watch(stage: str, done: float) -> None:
         most = quarters.setdefault(stage, [0] * 4)
         quarter = min(3, int(4 * done))
         most[quarter] = max(most[quarter], used_memory_bytes())
+        if (seconds := left.seconds) is not None:
+            estimates.append((time.perf_counter() - begun, seconds))
 
-    prediction = predictor(clip, watch)
+    analysis = predictor.analyse(clip, watch, time_left=left)
+    whole_s = time.perf_counter() - begun
     return {
-        "faces": len(prediction.faces),
+        "faces": len(analysis.tracks),
+        "time_left_error": max(
+            (
+                abs(seconds / (whole_s - passed_s) - 1)
+                for passed_s, seconds in estimates
+                if 0.1 <= passed_s / whole_s <= 0.9
+            ),
+            default=None,
+        ),
         "start_bytes": start,
         "quarters": quarters,
         # Linux counts its own record of the peak in larger steps.

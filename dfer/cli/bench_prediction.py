@@ -12,7 +12,7 @@ from dfer.faces.detectors import AUTO
 
 PREDICT_EXAMPLES = (
     "Example: [bold]dfer bench predict face.mp4[/bold]\n\n"
-    "[bold]dfer bench predict face.mp4 --minutes 120[/bold] also measures the memory over 2 hours of 1080p."
+    "[bold]dfer bench predict face.mp4 --minutes 120[/bold] also checks memory and time left over 2 hours of 1080p."
 )
 DETECTORS_EXAMPLES = (
     "Example: [bold]dfer bench detectors clip.mp4 photos/*.jpg[/bold]; needs SCRFD's weights, as the reference."
@@ -39,7 +39,7 @@ def predict(
     repeat: Annotated[int, typer.Option(min=1, help="Number of predictions by each runtime.")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of measuring the model by itself.")] = 5.0,
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Also measure the memory over a 1080p video of this length.")
+        float | None, typer.Option(min=0.1, help="Also check memory and time left over a 1080p video of this length.")
     ] = None,
     json: ResultsOption = None,
 ) -> None:

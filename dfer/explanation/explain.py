@@ -24,7 +24,7 @@ from dfer.explanation.sanity import SanityCheck, check_sanity
 from dfer.faces.tracking.clock import Clock, clock_of
 from dfer.model.pixels import prepare_clips
 from dfer.prediction.predictor import Analysis, Predictor
-from dfer.prediction.windows import Cell, iter_window_crops
+from dfer.prediction.windows import Cell, Window, iter_window_crops
 from dfer.records import FacePrediction, FaceTrack
 from dfer.runtime.formatting import pluralize
 from dfer.video import FrameSource
@@ -164,7 +164,7 @@ class Explainer:
             lambda frame, face, place: self.predictor.crop_face(frame, tracks[face].landmarks[place]),
         )
         for done, ((number, window), images) in enumerate(in_windows):
-            sampled = self.predictor.sample_window(images)
+            sampled = np.array(window.sampled) - window.places.start
             self._add(work[number], window, images, sampled)
             if done in kept:
                 clips.append((images[sampled], work[number].label))
@@ -197,7 +197,7 @@ class Explainer:
         maps = explain_clips(model, self._clip(frames), [label], method=self.method, mirror=self.predictor.mirror)
         return maps[0].cpu().numpy()
 
-    def _add(self, work: _FaceWork, window: range, images: NDArray[np.uint8], sampled: NDArray[np.int64]) -> None:
+    def _add(self, work: _FaceWork, window: Window, images: NDArray[np.uint8], sampled: NDArray[np.int64]) -> None:
         """Explain one window of a face, and put what its frames get from it into the face's arrays."""
         predictor, frames = self.predictor, torch.from_numpy(images[sampled][None])
         work.add_maps(window, sampled, self._explain(frames, work.label), images)
@@ -230,9 +230,9 @@ class _FaceWork:
         self.cells = predictor.cut_time(track, clock)
         self.windows = list(dict.fromkeys(cell.window for cell in self.cells))
         count = len(track.frames)
-        longest = max(len(window) for window in self.windows)
+        longest = max(len(window.places) for window in self.windows)
         self.pieces = min(MAX_PIECES, max(2, math.ceil(MAX_STEPS * longest / count)))
-        self._by_window: dict[range, list[Cell]] = {}
+        self._by_window: dict[Window, list[Cell]] = {}
         for cell in self.cells:
             self._by_window.setdefault(cell.window, []).append(cell)
         self._maps: NDArray[np.float32] | None = None
@@ -242,38 +242,38 @@ class _FaceWork:
         self._moments: list[Moment] = []
 
     def add_maps(
-        self, window: range, sampled: NDArray[np.int64], maps: NDArray[np.float32], images: NDArray[np.uint8]
+        self, window: Window, sampled: NDArray[np.int64], maps: NDArray[np.float32], images: NDArray[np.uint8]
     ) -> None:
         """Give each frame of the window's cells its map, between those of the sampled frames around it."""
         if self._maps is None:
             self._maps = np.full((len(self.track.frames), *maps.shape[1:]), np.nan, np.float32)
         for cell in self._by_window[window]:
-            places = np.array([place for place in cell.places if place in window])
+            places = np.array([place for place in cell.places if place in window.places])
             if not len(places):
                 continue
-            at = np.interp(places - window.start, *_unique(sampled))  # in sampled frames
+            at = np.interp(places - window.places.start, *_unique(sampled))  # in sampled frames
             steps = np.clip((at + 0.5) * len(maps) / len(sampled) - 0.5, 0, len(maps) - 1)
             before = steps.astype(int)
             after = np.minimum(before + 1, len(maps) - 1)
             share = (steps - before)[:, None, None]
             self._maps[places] = (1 - share) * maps[before] + share * maps[after]
-            self._moments += [Moment(p, images[p - window.start]) for p in places.tolist() if p in self._to_show]
+            self._moments += [Moment(p, images[p - window.places.start]) for p in places.tolist() if p in self._to_show]
 
-    def needs_time(self, window: range) -> bool:
+    def needs_time(self, window: Window) -> bool:
         """Return whether the windows so far leave a part of this one's time out."""
         cells = self._by_window[window]
-        return cells[-1].places.stop > self._timed_to and cells[-1].places.start < window.stop
+        return cells[-1].places.stop > self._timed_to and cells[-1].places.start < window.places.stop
 
     def add_importance(
-        self, window: range, sampled: NDArray[np.int64], pieces: Sequence[range], drops: NDArray[np.float64]
+        self, window: Window, sampled: NDArray[np.int64], pieces: Sequence[range], drops: NDArray[np.float64]
     ) -> None:
         """Give each frame of a window the drop of the piece that the sampled frame nearest to it belongs to."""
         of_sample = np.concatenate([[number] * len(piece) for number, piece in enumerate(pieces)]).astype(int)
-        nearest = np.abs(np.arange(len(window))[:, None] - sampled[None]).argmin(axis=1)
-        places = slice(window.start, window.stop)
+        nearest = np.abs(np.arange(len(window.places))[:, None] - sampled[None]).argmin(axis=1)
+        places = slice(window.places.start, window.places.stop)
         self._sum[places] += drops[of_sample[nearest]]
         self._seen[places] += 1
-        self._timed_to = window.stop
+        self._timed_to = window.places.stop
 
     def result(self, labels: Sequence[str], clock: Clock) -> FaceExplanation:
         """Return the explanation."""

@@ -311,7 +311,9 @@ class LogoFormer(DividedModel):
 
     def encode(self, maps: Tensor, repeats: int = 1) -> Tensor:
         T = maps.shape[1] * repeats
-        x = self.project(rearrange(maps, "b t c h w -> b t h w c"))  # B T/repeats H W D
+        # Of tokens that do not lie in one piece, torch multiplies each by a copy of the weights of its own.
+        tokens = rearrange(maps, "b t c h w -> b t h w c").contiguous()
+        x = self.project(tokens)  # B T/repeats H W D
         if repeats > 1:
             x = x.repeat_interleave(repeats, dim=1)  # B T H W D
         # In the number format of the tokens: float32 positions would make all that follows float32.

@@ -110,8 +110,8 @@ def _qualities(track: FaceTrack, cells: Sequence[Cell], pictures: NDArray[np.flo
     for cell in cells:
         at = slice(cell.places.start, cell.places.stop)
         seen = pictures[at]
-        if np.isnan(seen).all():  # the frames of a short window stand for those of a longer cell
-            seen = pictures[cell.window.start : cell.window.stop]
+        if np.isnan(seen).all():  # the model saw none of the cell's own frames
+            seen = pictures[list(cell.window.sampled)]
         sharpness, brightness = (_median(seen[:, column]) for column in (0, 1))
         yaw, pitch, roll = (_median(angles[at, column]) for column in (0, 1, 2))
         qualities.append(

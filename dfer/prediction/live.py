@@ -24,7 +24,7 @@ from dfer.faces.quality import PictureQuality, measure_crop
 from dfer.faces.tracking.follow import FaceFollower, Followed
 from dfer.prediction.faces import predict_face
 from dfer.prediction.predictor import Predictor
-from dfer.prediction.windows import MIN_STRIDE_S, STILLS_WINDOW_S, Cell, default_window_s
+from dfer.prediction.windows import MIN_STRIDE_S, STILLS_WINDOW_S, Cell, Window, default_window_s
 from dfer.records import Face, FacePrediction, FaceTrack
 from dfer.runtime.machine import usable_cores
 from dfer.video.live import LiveFrame
@@ -246,7 +246,8 @@ class LiveRecogniser:
         )
         first = next((place for place, look in enumerate(looks) if look.time_s > question.start), count - 1)
         start = question.start if first else max(question.start, looks[0].time_s)
-        cell = Cell(start, max(question.frame.time_s, start + MIN_STRIDE_S), range(first, count), range(count))
+        window = Window(range(count), tuple(range(count)))
+        cell = Cell(start, max(question.frame.time_s, start + MIN_STRIDE_S), range(first, count), window)
         return predict_face(
             track,
             [cell],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from dfer.batches.sampling import sample_frames
 from dfer.errors import UsageError
 from dfer.faces.align import align_face, alignment_settings, require_same_alignment, resize_crop, template_points
 from dfer.faces.detectors import build_detector, choose_detector
@@ -34,7 +34,8 @@ from dfer.prediction.time_left import TimeLeft
 from dfer.prediction.windows import (
     MIN_STRIDE_S,
     Cell,
-    Window,
+    FaceWindow,
+    Sampling,
     cut_cells,
     default_stride_s,
     default_window_s,
@@ -52,6 +53,7 @@ from dfer.video import FrameSource, frames_source, open_frames
 from dfer.video.limits import check_rate
 
 _REHEARSE_FROM = 1000  # frames; of a shorter video, recognition is expected to take as long as detection
+_REHEARSED_S = 3.0  # of video
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
@@ -210,9 +212,7 @@ class Predictor:
         frames = _open(source, self.fps if fps is None else fps)
         clock = clock_of(frames)
         if time_left and self._face_frame_s is None and frames.num_frames >= _REHEARSE_FROM:
-            black = np.zeros((*frames.size_hw, 3), np.uint8)
-            landmarks = template_points(min(frames.size_hw) // 2).astype(np.float32)
-            self._face_frame_s = self.recogniser().rehearse(lambda: self._crop(black, landmarks)[0])
+            self._face_frame_s = self._rehearse(clock, frames.size_hw)
         left.begin(num_frames=len(clock), face_frame_s=self._face_frame_s, main_only=self.faces == "main")
         tracks = self._find_tracks(frames, clock, progress, left)
         timelines = [self.cut_time(track, clock) for track in tracks]
@@ -252,19 +252,17 @@ class Predictor:
             track: the face.
             clock: when the video's frames are shown.
         """
-        default_s = default_stride_s(clock, self.model.config.num_frames)
+        config = self.model.config
+        default_s = default_stride_s(clock, config.num_frames)
         window_s = self.window or default_window_s(self.info.clip_s, default_s)
         stride_s = self.stride or (stride_within(self.bin, default_s) if self.bin else default_s)
-        return cut_cells(track, clock, stride_s=stride_s, window_s=window_s)
-
-    def sample_window(self, crops: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return which crops of a window the model sees, int64 [T], from the crops, uint8 [N, S, S, 3]."""
-        return sample_frames(len(crops), self.model.config.num_frames, self.info.segments)
+        sampling = Sampling(window_s, config.num_frames, self.info.segments)
+        return cut_cells(track, clock, stride_s=stride_s, sampling=sampling)
 
     def _find_tracks(self, source: FrameSource, clock: Clock, progress: Progress, left: TimeLeft) -> list[FaceTrack]:
         if self.detector.aligned_input:
             return [whole_frames(source.num_frames, source.size_hw)]
-        watched = left.wait_for(source.watch_frames(lambda done: progress("detect", done)))
+        watched = source.watch_frames(lambda done: progress("detect", done), around=left.wait_for)
         encode = self.encoder.encode if self.encoder else None
         if self.faces == "main":
             main = track_main_face(watched, self.detector, clock, source.size_hw, encode, left.saw)
@@ -280,17 +278,17 @@ class Predictor:
         self,
         source: FrameSource,
         tracks: Sequence[FaceTrack],
-        windows: Sequence[Window],
+        windows: Sequence[FaceWindow],
         pictures: Sequence[NDArray[np.float32]],
         progress: Progress,
-    ) -> dict[Window, NDArray[np.float64]]:
+    ) -> dict[FaceWindow, NDArray[np.float64]]:
         """Return the class probabilities, float64 [C], of each window.
 
         Args:
             source: the video.
             tracks: its faces.
             windows: each once; those of a face in order of time.
-            pictures: of each face, float32 [frames, 2]; filled with the quality of the crops that are made.
+            pictures: of each face, float32 [frames, 2]; filled with the quality of the crops that the model sees.
             progress: called with the pass and its progress.
         """
 
@@ -298,25 +296,36 @@ class Predictor:
             image, pictures[face][place] = self._crop(frame, tracks[face].landmarks[place])
             return image
 
-        recogniser = self.recogniser()
-        results: dict[Window, NDArray[np.float64]] = {}
-        for done, features in recogniser.features(windows, iter_crops(source, tracks, windows, crop)):
+        sampled = ((face, window.sampled) for face, window in windows)
+        crops = iter_crops(source, tracks, sampled, crop)
+        results: dict[FaceWindow, NDArray[np.float64]] = {}
+        for done, features in self.recogniser().features(windows, crops, lambda share: progress("recognise", share)):
             probabilities = self.answering.probabilities(self.model.head(features).cpu().numpy())
             results.update(zip(done, probabilities, strict=True))
-            progress("recognise", len(results) / len(windows))
         return results
+
+    def _rehearse(self, clock: Clock, size_hw: tuple[int, int]) -> float:
+        """Return the seconds that recognition takes for a face in a frame, measured on a black video."""
+        black = np.zeros((*size_hw, 3), np.uint8)
+        landmarks = template_points(min(size_hw) // 2).astype(np.float32)
+        step_s = clock.usual_s
+        count = min(math.ceil(_REHEARSED_S / step_s), _REHEARSE_FROM)
+        steady = Clock(step_s * np.arange(count, dtype=np.float64), step_s * count)
+        cells = self.cut_time(whole_frames(count, size_hw), steady)
+        windows = list(dict.fromkeys((0, cell.window) for cell in cells))
+        places = sorted({place for _, window in windows for place in window.sampled})
+        begun = 0.0
+        for _ in range(2):  # first calls are slower
+            begun = time.monotonic()
+            crops = ((0, place, self._crop(black, landmarks)[0]) for place in places)
+            for _ in self.recogniser().features(windows, crops):
+                pass
+        return (time.monotonic() - begun) / count
 
     def recogniser(self) -> Recogniser:
         """Return what computes the features of windows with this model."""
-        config = self.model.config
-        return Recogniser(
-            self.engine,
-            num_frames=config.num_frames,
-            image_size=config.image_size,
-            segments=self.info.segments,
-            mirror=self.mirror,
-            device=self.device,
-        )
+        image_size = self.model.config.image_size
+        return Recogniser(self.engine, image_size=image_size, mirror=self.mirror, device=self.device)
 
     def _crop(self, frame: Frame, landmarks: NDArray[np.float32]) -> tuple[Frame, PictureQuality]:
         image = self.crop_face(frame, landmarks)

@@ -6,7 +6,6 @@ Python's lock alone while they work. What waits is bounded, so memory does not g
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dfer.batches.sampling import sample_frames
 from dfer.model.pixels import prepare_clips
-from dfer.prediction.windows import Window
+from dfer.prediction.windows import FaceWindow, Window
 from dfer.runtime.machine import usable_cores
 
-FRAMES, WINDOWS = 16, 4  # in a batch
+# Frames and windows in a batch. On a CPU, larger ones are no faster, and the time left would be known less well.
+_ON_CPU, _ON_GPU = (8, 1), (16, 4)
 _WAITING = 2  # batches for each thread
 
 Crop = NDArray[np.uint8]
@@ -58,9 +57,7 @@ class Recogniser:
 
     Args:
         engine: the model.
-        num_frames: T, frames of a clip that the model sees.
         image_size: S, side of its input, pixels.
-        segments: see `dfer.batches.sample_frames`.
         mirror: take the mean of the features of each window and of its mirror image.
         device: the device to compute on.
         threads: threads on a CPU; by default as many as torch uses, but no more than there are cores.
@@ -70,47 +67,33 @@ class Recogniser:
         self,
         engine: Engine,
         *,
-        num_frames: int,
         image_size: int,
-        segments: int,
         mirror: bool,
         device: torch.device,
         threads: int | None = None,
     ) -> None:
         self._engine, self._device, self._mirror = engine, device, mirror
-        self._num_frames, self._image_size, self._segments = num_frames, image_size, segments
+        self._image_size = image_size
+        self.frames_at_once, self.windows_at_once = _ON_CPU if device.type == "cpu" else _ON_GPU
         self._threads = 1 if device.type != "cpu" else threads or min(torch.get_num_threads(), usable_cores())
 
-    def sampled_places(self, places: range) -> list[int]:
-        """Return the T places of a window, ascending, whose frames the model sees."""
-        return [places[n] for n in sample_frames(len(places), self._num_frames, self._segments).tolist()]
-
     def features(
-        self, windows: Sequence[Window], crops: Iterable[tuple[int, int, Crop]]
-    ) -> Iterator[tuple[list[Window], Tensor]]:
+        self,
+        windows: Sequence[FaceWindow],
+        crops: Iterable[tuple[int, int, Crop]],
+        on_progress: Callable[[float], None] = lambda _done: None,
+    ) -> Iterator[tuple[list[FaceWindow], Tensor]]:
         """Yield windows with their features, float32 [B, D].
 
         Args:
             windows: each once; those of a face in order of time.
             crops: the number of a face, the frame's place in its track, and the crop, uint8 [S, S, 3], in order of
-                time; each that a window needs.
+                time; each that the model sees in a window.
+            on_progress: called with the share of the work that is done, 0..1, which is more than that of the windows
+                that are yielded.
         """
         with _threads(self._threads) as pool:
-            yield from _Run(self, pool, windows).answer(crops)
-
-    def rehearse(self, make_crop: Callable[[], Crop]) -> float:
-        """Return the seconds that a face in a frame takes, measured with two windows.
-
-        Args:
-            make_crop: makes a crop, with all the work that this takes.
-        """
-        windows = [(0, range(self._num_frames)), (0, range(self._num_frames, 2 * self._num_frames))]
-        begun = 0.0
-        for _ in range(2):  # first calls are slower
-            begun = time.monotonic()
-            for _ in self.features(windows, ((0, place, make_crop()) for place in range(2 * self._num_frames))):
-                pass
-        return (time.monotonic() - begun) / (2 * self._num_frames)
+            yield from _Run(self, pool, windows, on_progress).answer(crops)
 
     @torch.inference_mode()
     def frame_maps(self, crops: Sequence[Crop]) -> Tensor:
@@ -159,65 +142,87 @@ class Recogniser:
 class _Run:
     """The windows of one video: what is kept of its frames, and the batches that wait."""
 
-    def __init__(self, recogniser: Recogniser, pool: ThreadPoolExecutor, windows: Sequence[Window]) -> None:
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        pool: ThreadPoolExecutor,
+        windows: Sequence[FaceWindow],
+        on_progress: Callable[[float], None],
+    ) -> None:
         self._recogniser, self._pool = recogniser, pool
-        self._open: dict[int, deque[range]] = {}
-        self._needed: dict[int, set[int]] = {}
-        for face, places in windows:
-            self._open.setdefault(face, deque()).append(places)
-            self._needed.setdefault(face, set()).update(recogniser.sampled_places(places))
+        self._open: dict[int, deque[Window]] = {}
+        for face, window in windows:
+            self._open.setdefault(face, deque()).append(window)
         self._kept: dict[int, dict[int, _Kept | Crop]] = {face: {} for face in self._open}
         self._fresh: list[tuple[int, int, Crop]] = []  # the crops of the next batch of frames
-        self._complete: list[Window] = []  # the next batch of windows
-        self._frames_waiting: deque[Future[Tensor]] = deque()
-        self._windows_waiting: deque[tuple[list[Window], Future[Tensor]]] = deque()
+        self._complete: list[FaceWindow] = []  # the next batch of windows
+        self._frames_waiting: deque[tuple[int, Future[Tensor]]] = deque()
+        self._windows_waiting: deque[tuple[list[FaceWindow], Future[Tensor]]] = deque()
+        self._on_progress = on_progress
+        self._frames_sent = self._windows_sent = 0
+        self._num_frames = _count_frames(windows) if recogniser.sees_frames_alone else 0
+        self._num_windows = len(windows)
 
-    def answer(self, crops: Iterable[tuple[int, int, Crop]]) -> Iterator[tuple[list[Window], Tensor]]:
+    def answer(self, crops: Iterable[tuple[int, int, Crop]]) -> Iterator[tuple[list[FaceWindow], Tensor]]:
         """Yield windows with their features; see `Recogniser.features`."""
         for face, place, crop in crops:
             self._take(face, place, crop)
-            if len(self._complete) >= WINDOWS:
+            if len(self._complete) >= self._recogniser.windows_at_once:
                 yield from self._send_windows()
         yield from self._send_windows(last=True)
 
     def _take(self, face: int, place: int, crop: Crop) -> None:
-        if place in self._needed[face]:
-            self._kept[face][place] = crop
-            if self._recogniser.sees_frames_alone:
-                self._fresh.append((face, place, crop))
-                if len(self._fresh) >= FRAMES:
-                    self._send_frames()
+        self._kept[face][place] = crop
+        if self._recogniser.sees_frames_alone:
+            self._fresh.append((face, place, crop))
+            if len(self._fresh) >= self._recogniser.frames_at_once:
+                self._send_frames()
         windows = self._open[face]
-        while windows and windows[0][-1] == place:
+        while windows and windows[0].sampled[-1] == place:
             self._complete.append((face, windows.popleft()))
 
     def _send_frames(self) -> None:
         if not self._fresh:
             return
         while len(self._frames_waiting) >= self._recogniser.most_waiting:
-            self._frames_waiting.popleft().result()
+            self._frames_waiting.popleft()[1].result()
+            self._report()
         batch = self._pool.submit(self._recogniser.frame_maps, [crop for _, _, crop in self._fresh])
-        self._frames_waiting.append(batch)
+        self._frames_waiting.append((len(self._fresh), batch))
+        self._frames_sent += len(self._fresh)
         for row, (face, place, _) in enumerate(self._fresh):
             self._kept[face][place] = _Kept(batch, row)
         self._fresh = []
 
-    def _send_windows(self, *, last: bool = False) -> Iterator[tuple[list[Window], Tensor]]:
+    def _send_windows(self, *, last: bool = False) -> Iterator[tuple[list[FaceWindow], Tensor]]:
         if self._complete:
             self._send_frames()
             names, self._complete = self._complete, []
-            kept = [
-                [self._kept[face][place] for place in self._recogniser.sampled_places(places)] for face, places in names
-            ]
+            kept = [[self._kept[face][place] for place in window.sampled] for face, window in names]
             work: Callable[..., Tensor] = (
                 self._recogniser.encode if self._recogniser.sees_frames_alone else self._recogniser.clip_features
             )
             self._windows_waiting.append((names, self._pool.submit(work, kept)))
+            self._windows_sent += len(names)
             self._forget()
         most = 0 if last else self._recogniser.most_waiting
         while self._windows_waiting and (len(self._windows_waiting) > most or self._windows_waiting[0][1].done()):
             done, future = self._windows_waiting.popleft()
-            yield done, future.result()
+            features = future.result()
+            self._report()
+            yield done, features
+
+    def _report(self) -> None:
+        """Report the share of the work that is done: the mean of the shares of the frames and of the windows.
+
+        Windows alone would say nothing for long, and then jump: many frames are computed before the first window is.
+        """
+        windows = self._windows_sent - sum(len(names) * _left(batch) for names, batch in self._windows_waiting)
+        share = windows / self._num_windows
+        if self._num_frames:
+            frames = self._frames_sent - sum(count * _left(batch) for count, batch in self._frames_waiting)
+            share = (share + frames / self._num_frames) / 2
+        self._on_progress(share)
 
     def _forget(self) -> None:
         """Drop what no window that is still open needs."""
@@ -226,8 +231,24 @@ class _Run:
                 self._kept[face] = {}
                 continue
             kept = self._kept[face]
-            for place in [place for place in kept if place < windows[0][0]]:
+            for place in [place for place in kept if place < windows[0].sampled[0]]:
                 del kept[place]
+
+
+def _left(batch: Future[Tensor]) -> float:
+    """Return the share of a batch that is to be computed: half of one in work, which is so on average."""
+    return 0.0 if batch.done() else 0.5 if batch.running() else 1.0
+
+
+def _count_frames(windows: Sequence[FaceWindow]) -> int:
+    """Return how many frames of faces windows need, each counted once."""
+    count, seen = 0, dict[int, set[int]]()
+    for face, window in windows:
+        before = seen.get(face, set())
+        new = set(window.sampled) - before
+        count += len(new)
+        seen[face] = new | {place for place in before if place >= window.sampled[0]}
+    return count
 
 
 @contextmanager

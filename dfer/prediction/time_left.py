@@ -11,6 +11,8 @@ T = TypeVar("T")
 _MEASURED_FROM = 200  # faces in frames that say what one takes
 # As if this share of the video had been seen with one face in it, before anything is known.
 _PRIOR_SHARE = 0.02
+# What is known from the first pass: the first frames are slow, since libraries start up with them.
+_KNOWN_FROM_S, _KNOWN_FROM_SHARE = 2.0, 0.05
 # From this share of the second pass on, its own speed counts, and no longer what was expected of it.
 _TRUSTED_SHARE = 0.1
 
@@ -78,9 +80,9 @@ class TimeLeft:
     def seconds(self) -> float | None:
         """The time left, seconds; None as long as nothing is known."""
         if self._expected_s is None:
-            if not self._detected:
-                return None
             passed_s = self._turned - self._begun
+            if not self._detected or (passed_s < _KNOWN_FROM_S and self._detected < _KNOWN_FROM_SHARE):
+                return None
             return passed_s * (1 - self._detected) / self._detected + self._expect()
         passed_s, done = self._clock() - self._turned, self._recognised
         trust = min(1.0, done / _TRUSTED_SHARE)

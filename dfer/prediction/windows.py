@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfer.batches.sampling import sample_frames
 from dfer.faces.tracking.clock import Clock
 from dfer.records import FaceTrack
 from dfer.video import FrameSource
-
-Window = tuple[int, range]  # a face, and the places in its track's arrays that one answer is based on
 
 MIN_STRIDE_S = 1e-3  # the resolution of the answer's times
 _SAME_S = 1e-6  # times that differ by less are equal
@@ -25,6 +25,35 @@ _STILL_S = 0.1  # a clip shorter than this was a still
 _USUAL_FPS = (20.0, 30.0)
 
 
+class Window(NamedTuple):
+    """The time around a cell that its answer is based on, as places in the arrays of the face's track.
+
+    Attributes:
+        places: of the frames in this time.
+        sampled: of the T frames that the model sees, ascending; some several times if there are fewer than T.
+    """
+
+    places: range
+    sampled: tuple[int, ...]
+
+
+FaceWindow = tuple[int, Window]  # the number of a face, and a window of its track
+
+
+class Sampling(NamedTuple):
+    """The kind of windows.
+
+    Attributes:
+        window_s: their length, seconds. A stretch of time without a gap that is no longer is one window.
+        num_frames: T, frames that the model sees.
+        segments: see `dfer.batches.sampling.sample_frames`.
+    """
+
+    window_s: float
+    num_frames: int
+    segments: int
+
+
 class Cell(NamedTuple):
     """A piece of a face's time.
 
@@ -32,13 +61,13 @@ class Cell(NamedTuple):
         start: seconds.
         end: seconds.
         places: in the track's arrays, of the frames that appear in this time, or of the one that is shown all along.
-        window: places of the frames that the cell's answer is based on.
+        window: what the cell's answer is based on.
     """
 
     start: float
     end: float
     places: range
-    window: range
+    window: Window
 
 
 def default_window_s(clip_s: float, stride_s: float) -> float:
@@ -57,7 +86,7 @@ def default_stride_s(clock: Clock, num_frames: int) -> float:
     return max(num_frames / min(max(1 / clock.usual_s, slowest), fastest), clock.usual_s)
 
 
-def cut_cells(track: FaceTrack, clock: Clock, *, stride_s: float, window_s: float) -> list[Cell]:
+def cut_cells(track: FaceTrack, clock: Clock, *, stride_s: float, sampling: Sampling) -> list[Cell]:
     """Cut a track's time into cells, each with the window around its middle.
 
     The cells are those of a grid that begins at 0 s, whatever the rate of the frames; only where the face comes or
@@ -68,18 +97,19 @@ def cut_cells(track: FaceTrack, clock: Clock, *, stride_s: float, window_s: floa
         track: the face.
         clock: when the video's frames are shown.
         stride_s: seconds of a cell.
-        window_s: seconds of a window. A stretch without a gap that is no longer than this is one window.
+        sampling: the windows.
 
     Returns:
         The cells in order of time, which cover all of the time in which the face is shown.
     """
     cells = []
     for stretch in _stretches(track, clock):
+        windows = _Windows(stretch, sampling)
         for start, end in pairwise(_edges(stretch, stride_s)):
             first, after = _shown(stretch, start, end)
             places = range(stretch.place + first, stretch.place + after)
             middle = (stretch.starts_s[first] + stretch.ends_s[after - 1]) / 2
-            cells.append(Cell(start, end, places, _window(stretch, middle, window_s)))
+            cells.append(Cell(start, end, places, windows.around(middle)))
     return cells
 
 
@@ -126,8 +156,56 @@ def _shown(stretch: _Stretch, start: float, end: float) -> tuple[int, int]:
     return (first, after) if first < after else (after - 1, after)
 
 
-def _window(stretch: _Stretch, middle: float, window_s: float) -> range:
-    """Return the places of the frames that are shown, for half of their time or more, in the window around a time."""
+class _Windows:
+    """The windows in a stretch of time.
+
+    The stretch is divided into equal steps, `segments` of which make a window, and in each step the model sees the
+    frames in its middle: so windows that overlap see the same frames, and each is computed only once. Where windows
+    have fewer frames than the model sees, it sees them all, and windows begin at any time.
+    """
+
+    def __init__(self, stretch: _Stretch, sampling: Sampling) -> None:
+        self._stretch, self._sampling = stretch, sampling
+        start, end = stretch.starts_s[0], stretch.ends_s[-1]
+        steps = max(sampling.segments, round((end - start) * sampling.segments / sampling.window_s))
+        self._step_s = (end - start) / steps
+        # The first frame of each step, which is the one that is shown where it begins, as in `sample_frames`.
+        edges_s = start + np.arange(steps) * self._step_s + _SAME_S
+        self._edges = np.append(np.searchsorted(stretch.starts_s, edges_s, side="right") - 1, len(stretch.starts_s))
+        counts = self._edges[sampling.segments :] - self._edges[: -sampling.segments]
+        self._last_step = len(counts) - 1
+        self._has_steps = bool((counts >= sampling.num_frames).all())
+        self._at_step = cache(self._window_at_step)  # which several cells can have
+
+    def around(self, middle: float) -> Window:
+        """Return the window around a time."""
+        stretch, (window_s, num_frames, segments) = self._stretch, self._sampling
+        if self._has_steps:
+            step = round((middle - window_s / 2 - stretch.starts_s[0]) / self._step_s)
+            return self._at_step(min(max(step, 0), self._last_step))
+        first, after = _shown_around(stretch, middle, window_s)
+        return self._window(first, after, first + sample_frames(after - first, num_frames, segments))
+
+    def _window_at_step(self, step: int) -> Window:
+        _, num_frames, segments = self._sampling
+        edges = self._edges[step : step + segments + 1]
+        first, after = edges[[0, -1]].tolist()
+        return self._window(first, after, _middles(edges, num_frames // segments))
+
+    def _window(self, first: int, after: int, sampled: NDArray[np.int64]) -> Window:
+        place = self._stretch.place
+        return Window(range(place + first, place + after), tuple((place + sampled).tolist()))
+
+
+def _middles(edges: NDArray[np.int64], run: int) -> NDArray[np.int64]:
+    """Return so many consecutive frames in the middle of each step between edges, ascending."""
+    # Where frames come irregularly, a step can have fewer.
+    starts = np.clip((edges[:-1] + edges[1:] - run) // 2, edges[0], edges[-1] - run)
+    return np.sort((starts[:, None] + np.arange(run)).reshape(-1))
+
+
+def _shown_around(stretch: _Stretch, middle: float, window_s: float) -> tuple[int, int]:
+    """Return the first of the frames that are shown around a time for half of theirs, and the one after the last."""
     starts, ends = stretch.starts_s, stretch.ends_s
     start = max(min(middle - window_s / 2, ends[-1] - window_s), starts[0])
     bounds = [start - _SAME_S, start + window_s - _SAME_S]
@@ -135,43 +213,43 @@ def _window(stretch: _Stretch, middle: float, window_s: float) -> range:
     if first == after:  # no frame's middle: the one that is shown in the middle of the cell
         after = max(int(np.searchsorted(starts, middle, side="right")), 1)
         first = after - 1
-    return range(stretch.place + first, stretch.place + after)
+    return first, after
 
 
 def iter_crops(
     source: FrameSource,
     tracks: Sequence[FaceTrack],
-    windows: Sequence[Window],
+    wanted: Iterable[tuple[int, Sequence[int]]],
     crop: Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]],
 ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield the crops of all windows, each once, from one pass over the frames they need.
+    """Yield crops, each once, from one pass over the frames they need.
 
     Args:
         source: the video.
         tracks: its faces.
-        windows: each once; those of a face in order of time.
+        wanted: numbers of faces, and places in their tracks.
         crop: makes a crop, uint8 [S, S, 3], from a frame, the number of a face, and the frame's place in its track.
 
     Yields:
         The number of the face, the frame's place in its track, and the crop; the places of a face ascend.
     """
-    frames, faces, places = _needed_places(tracks, windows)
+    frames, faces, places = _in_order(tracks, wanted)
     for index, frame in source.iter_frames(np.unique(frames)):
         first, after = np.searchsorted(frames, [index, index + 1]).tolist()
         for face, place in zip(faces[first:after].tolist(), places[first:after].tolist(), strict=True):
             yield face, place, crop(frame, face, place)
 
 
-def _needed_places(
-    tracks: Sequence[FaceTrack], windows: Sequence[Window]
+def _in_order(
+    tracks: Sequence[FaceTrack], wanted: Iterable[tuple[int, Sequence[int]]]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Return the frames, faces and places in their tracks that windows need, int32 [N] each, in order of time.
+    """Return the frames, faces and places in their tracks that are wanted, int32 [N] each, in order of time.
 
     Twelve bytes for each face in each frame: of hours of video, sets of Python's numbers would take 50 times as much.
     """
     needed = [np.zeros(len(track.frames), np.bool_) for track in tracks]
-    for face, places in windows:
-        needed[face][places.start : places.stop] = True
+    for face, places in wanted:
+        needed[face][list(places)] = True
     found = [np.flatnonzero(mask).astype(np.int32) for mask in needed]
     none = [np.empty(0, np.int32)]
     frames = np.concatenate(none + [track.frames[at].astype(np.int32) for track, at in zip(tracks, found, strict=True)])
@@ -183,19 +261,27 @@ def _needed_places(
 def iter_window_crops(
     source: FrameSource,
     tracks: Sequence[FaceTrack],
-    windows: Sequence[Window],
+    windows: Sequence[FaceWindow],
     crop: Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]],
-) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Yield each window with its crops, uint8 [N, S, S, 3], from one pass over the frames; see `iter_crops`."""
-    waiting: list[deque[range]] = [deque() for _ in tracks]
-    for face, places in windows:
-        waiting[face].append(places)
+) -> Iterator[tuple[FaceWindow, NDArray[np.uint8]]]:
+    """Yield each window with the crops of all its frames, uint8 [N, S, S, 3], from one pass over the video.
+
+    Args:
+        source: the video.
+        tracks: its faces.
+        windows: each once; those of a face in order of time.
+        crop: as for `iter_crops`.
+    """
+    waiting: list[deque[Window]] = [deque() for _ in tracks]
+    for face, window in windows:
+        waiting[face].append(window)
     held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in tracks]
-    for face, place, image in iter_crops(source, tracks, windows, crop):
+    wanted = ((face, window.places) for face, window in windows)
+    for face, place, image in iter_crops(source, tracks, wanted, crop):
         held[face][place] = image
         queue = waiting[face]
-        while queue and queue[0][-1] == place:
-            places = queue.popleft()
-            yield (face, places), np.stack([held[face][n] for n in places])
-            keep_from = queue[0][0] if queue else place + 1
+        while queue and queue[0].places[-1] == place:
+            window = queue.popleft()
+            yield (face, window), np.stack([held[face][n] for n in window.places])
+            keep_from = queue[0].places[0] if queue else place + 1
             held[face] = {n: kept for n, kept in held[face].items() if n >= keep_from}

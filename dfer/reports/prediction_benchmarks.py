@@ -61,6 +61,8 @@ def _prediction_notes(result: dict[str, Any]) -> list[str]:
             f"memory over {memory['minutes']:.0f} min of 1080p, MB: at most {peak}; with the model loaded {start}; "
             f"by quarter: {passes}"
         ]
+        if (error := memory["time_left_error"]) is not None:
+            notes.append(f"time left, from 10 to 90% of {memory['seconds']:.0f} s: wrong by {error:.0%} at most")
     return notes
 
 

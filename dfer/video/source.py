@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfer.errors import DferError, UsageError, VideoError, os_reason
+from dfer.runtime.ahead import read_ahead
 from dfer.runtime.reading import require_regular
 from dfer.video.containers import refuse_script
 from dfer.video.damage import LOSSES
@@ -22,6 +23,10 @@ from dfer.video.mux import Sound
 from dfer.video.probe import NOMINAL_FPS, Probe, probe_video
 
 logger = logging.getLogger(__name__)
+
+_AHEAD, _AHEAD_BYTES = 8, 2**26  # most frames that wait, and what they may take
+
+_Item = tuple[int, Frame]
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,18 @@ class FrameSource:
         """The warning that frames are lost, or None."""
         return next((line for line in self.warnings if line.startswith(LOSSES)), None)
 
-    def watch_frames(self, on_progress: Callable[[float], None]) -> Iterator[tuple[int, Frame]]:
-        """Yield all frames as `iter_frames` does, and report the share that is done after each."""
-        for index, frame in self.iter_frames():
+    def watch_frames(
+        self, on_progress: Callable[[float], None], *, around: Callable[[Iterator[_Item]], Iterator[_Item]] = iter
+    ) -> Iterator[_Item]:
+        """Yield all frames as `iter_frames` does, decoded while the caller is busy with those before.
+
+        Args:
+            on_progress: called after each with the share that is done.
+            around: goes through the frames as they are decoded, in another thread.
+        """
+        height, width = self.size_hw
+        count = min(max(_AHEAD_BYTES // (3 * height * width), 1), _AHEAD)
+        for index, frame in read_ahead(around(self.iter_frames()), count):
             yield index, frame
             on_progress((index + 1) / self.num_frames)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dfer.faces.align import TEMPLATE_5PT
 from dfer.prediction.faces import predict_face
 from dfer.prediction.trust import TOO_DARK, TOO_SMALL
-from dfer.prediction.windows import Cell
+from dfer.prediction.windows import Cell, Window
 from dfer.records import FacePrediction, FaceTrack
 
 LABELS = ["happy", "angry"]
@@ -32,7 +32,7 @@ def track(count: int = 40, size: float = 80.0, shots: list[int] | None = None) -
 
 def cells(count: int = 4, frames: int = 10) -> list[Cell]:
     places = [range(n * frames, (n + 1) * frames) for n in range(count)]
-    return [Cell(float(n), n + 1.0, place, place) for n, place in enumerate(places)]
+    return [Cell(float(n), n + 1.0, place, Window(place, tuple(place))) for n, place in enumerate(places)]
 
 
 def pictures(brightness: list[float]) -> NDArray[np.float32]:

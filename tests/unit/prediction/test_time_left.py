@@ -63,8 +63,11 @@ def run(
 
     def note(done: float) -> None:
         seconds = left.seconds
-        assert seconds is not None
-        seen.append((done, seconds, clock.now))
+        if seconds is None:
+            assert done < 0.05
+            assert clock.now < 52
+        else:
+            seen.append((done, seconds, clock.now))
 
     shown = [min(faces(frame / FRAMES), 1.0) if main_only else faces(frame / FRAMES) for frame in range(FRAMES)]
     for frame in left.wait_for(decode()):
@@ -103,6 +106,14 @@ def worst(seen: list[tuple[float, float, float]], *, after: float = 0.1) -> floa
 )
 def test_the_time_left_is_right_within_a_fifth_after_a_tenth_of_the_video(profile: dict[str, OfPlace]) -> None:
     assert worst(run(**profile)) < 0.2  # type: ignore[arg-type]
+
+
+def test_nothing_is_said_while_the_first_frames_are_slow() -> None:
+    """Libraries start up with them: a thousand times as slow as the rest, they would stand for all that follow."""
+    seen = run(search_s=lambda place: 1.0 if place == 0 else 0.01)
+    assert seen[0][0] == pytest.approx(0.05, abs=0.001)
+    assert worst(seen, after=0) < 0.6
+    assert worst(seen) < 0.2
 
 
 def test_faces_that_come_late_are_counted_as_soon_as_they_are_seen() -> None:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dfer.batches.sampling import sample_frames
 from dfer.faces.tracking.clock import Clock
-from dfer.prediction.windows import cut_cells, default_stride_s, default_window_s, iter_crops, iter_window_crops
+from dfer.prediction.windows import (
+    Cell,
+    Sampling,
+    Window,
+    cut_cells,
+    default_stride_s,
+    default_window_s,
+    iter_crops,
+    iter_window_crops,
+)
 from dfer.records import FaceTrack
 
 
@@ -23,6 +34,10 @@ def _track(*stretches: range) -> FaceTrack:
     )
 
 
+def _cut(track: FaceTrack, clock: Clock, *, stride_s: float, window_s: float) -> list[Cell]:
+    return cut_cells(track, clock, stride_s=stride_s, sampling=Sampling(window_s, num_frames=16, segments=8))
+
+
 def _cells(track: FaceTrack, clock: Clock, **lengths: float) -> list[tuple[float, float, int, int, int, int]]:
     """Return of each cell its start and end, its first and last frame, and those of its window."""
     frames = track.frames
@@ -30,9 +45,12 @@ def _cells(track: FaceTrack, clock: Clock, **lengths: float) -> list[tuple[float
         (
             round(cell.start, 6),
             round(cell.end, 6),
-            *(int(frames[place]) for place in (cell.places[0], cell.places[-1], cell.window[0], cell.window[-1])),
+            *(
+                int(frames[place])
+                for place in (cell.places[0], cell.places[-1], cell.window.places[0], cell.window.places[-1])
+            ),
         )
-        for cell in cut_cells(track, clock, **lengths)  # type: ignore[arg-type]
+        for cell in _cut(track, clock, **lengths)
     ]
 
 
@@ -81,7 +99,7 @@ def test_cells_and_windows(
 def test_cells_of_a_tenth_of_a_second_are_the_same_at_any_rate(times: NDArray[np.float64]) -> None:
     if times[0] > 0:
         times = (times - times[0]) * 2.96 / np.ptp(times)
-    cells = cut_cells(_track(range(len(times))), Clock(times, 3.0), stride_s=0.1, window_s=1.0)
+    cells = _cut(_track(range(len(times))), Clock(times, 3.0), stride_s=0.1, window_s=1.0)
     edges = np.array([cell.start for cell in cells] + [cells[-1].end])
     assert edges[:-1] == pytest.approx(0.1 * np.arange(len(cells)), abs=1e-9)
     assert edges[-1] == pytest.approx(3.0, abs=0.05)
@@ -104,11 +122,11 @@ def test_no_cell_and_no_window_reaches_over_a_pause(pause_s: float) -> None:
     times = np.arange(100) / 25
     times[30:] += pause_s
     clock = Clock(times, times[-1] + 0.04)
-    cells = cut_cells(_track(range(100)), clock, stride_s=0.64, window_s=3.0)
+    cells = _cut(_track(range(100)), clock, stride_s=0.64, window_s=3.0)
     assert not [cell for cell in cells if cell.end > 1.2 + 1e-6 and cell.start < 1.2 + pause_s - 1e-6]
     assert sum(cell.end - cell.start for cell in cells) == pytest.approx(4.0)
-    assert {place < 30 for cell in cells for place in cell.window if cell.start < 1.2} == {True}
-    assert {place >= 30 for cell in cells for place in cell.window if cell.start > 1.2} == {True}
+    assert {place < 30 for cell in cells for place in cell.window.places if cell.start < 1.2} == {True}
+    assert {place >= 30 for cell in cells for place in cell.window.places if cell.start > 1.2} == {True}
 
 
 def test_a_cell_ends_at_a_cut_and_its_window_may_see_the_same_face_beyond() -> None:
@@ -131,7 +149,7 @@ def test_no_window_shows_two_people() -> None:
 def test_no_cell_is_so_short_that_its_start_is_its_end() -> None:
     times = np.arange(60) * 1001 / 30000  # the fourth frame is at 0.1001 s
     track = replace(_track(range(60)), shots=np.repeat([0, 1], [3, 57]))
-    cells = cut_cells(track, Clock(times, 60 * 1001 / 30000), stride_s=0.1, window_s=1.0)
+    cells = _cut(track, Clock(times, 60 * 1001 / 30000), stride_s=0.1, window_s=1.0)
     assert all(round(cell.start, 3) < round(cell.end, 3) for cell in cells)
     assert cells[0].end == pytest.approx(0.1001)
 
@@ -139,7 +157,7 @@ def test_no_cell_is_so_short_that_its_start_is_its_end() -> None:
 @pytest.mark.parametrize("start", [5.0, -3.0])
 def test_the_grid_begins_at_0_wherever_the_video_does(start: float) -> None:
     clock = Clock(start + 0.02 + np.arange(25) / 25, 1.0)
-    cells = cut_cells(_track(range(25)), clock, stride_s=0.5, window_s=1.0)
+    cells = _cut(_track(range(25)), clock, stride_s=0.5, window_s=1.0)
     assert [cell.start for cell in cells] == pytest.approx([start + 0.02, start + 0.5, start + 1.0])
     assert cells[-1].end == pytest.approx(start + 1.02)
 
@@ -147,15 +165,54 @@ def test_the_grid_begins_at_0_wherever_the_video_does(start: float) -> None:
 @pytest.mark.parametrize("stride_s", [0.01, 0.2, 0.64, 5.0])
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 33, 100])
 def test_cells_cover_the_time_of_every_frame_once_and_windows_keep_their_order(length: int, stride_s: float) -> None:
-    cells = cut_cells(_track(range(length)), _steady(length, 25), stride_s=stride_s, window_s=0.64)
+    cells = _cut(_track(range(length)), _steady(length, 25), stride_s=stride_s, window_s=0.64)
     assert {place for cell in cells for place in cell.places} == set(range(length))
     assert [cell.end for cell in cells[:-1]] == [cell.start for cell in cells[1:]]
     assert (cells[0].start, cells[-1].end) == pytest.approx((0.0, length / 25))
-    bounds = [(cell.window[0], cell.window[-1]) for cell in cells]
+    bounds = [(cell.window.places[0], cell.window.places[-1]) for cell in cells]
     assert bounds == sorted(bounds)
     assert [last for _, last in bounds] == sorted(last for _, last in bounds)
-    assert all(len(cell.window) == min(16, length) for cell in cells)
+    assert all(abs(len(cell.window.places) - min(16, length)) <= 1 for cell in cells)
     assert len(set(bounds)) <= length
+
+
+@pytest.mark.parametrize("stride_s", [0.04, 0.1, 0.64])
+@pytest.mark.parametrize("fps", [16, 24, 25, 30000 / 1001, 50, 60, 240])
+def test_windows_that_overlap_see_the_same_frames(fps: float, stride_s: float) -> None:
+    """So the model's work grows with the time, neither with the frame rate nor with the number of windows."""
+    count = round(20 * fps)
+    cells = _cut(_track(range(count)), _steady(count, fps), stride_s=stride_s, window_s=1.0)
+    assert len({place for cell in cells for place in cell.window.sampled}) == 20 * 16
+    for cell in cells:
+        assert len(set(cell.window.sampled)) == 16
+        assert set(cell.window.sampled) <= set(cell.window.places)
+        middle = (cell.window.places[0] + cell.window.places[-1] + 1) / 2 / fps
+        assert middle == pytest.approx(min(max((cell.start + cell.end) / 2, 0.5), 19.5), abs=0.0626 + 1 / fps)
+
+
+@pytest.mark.parametrize("count", [16, 17, 25, 31, 48, 240])
+def test_the_model_sees_of_a_window_what_it_sees_of_a_clip_in_testing(count: int) -> None:
+    (window,) = {cell.window for cell in _cut(_track(range(count)), _steady(count, 25), stride_s=0.5, window_s=10.0)}
+    assert window.places == range(count)
+    assert window.sampled == tuple(sample_frames(count, 16, 8).tolist())
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("mean_s", [0.02, 0.04, 0.06, 0.2])
+def test_irregular_frames_are_seen_in_order(mean_s: float, seed: int) -> None:
+    times = np.cumsum(np.random.default_rng(seed).exponential(mean_s, 300))
+    track = replace(_track(range(10, 310)), frames=np.arange(300))
+    cells = _cut(track, Clock(times, times[-1] - times[0] + mean_s), stride_s=0.3, window_s=1.0)
+    windows = list(dict.fromkeys(cell.window for cell in cells))
+    for window in windows:
+        assert len(window.sampled) == 16
+        assert list(window.sampled) == sorted(window.sampled)
+        assert set(window.sampled) <= set(window.places)
+        assert len(window.places) > 16 or set(window.sampled) == set(window.places)
+    for one, two in pairwise(windows):
+        assert one.places[0] <= two.places[0]
+        assert one.sampled[0] <= two.sampled[0]
+        assert one.sampled[-1] <= two.sampled[-1]
 
 
 @pytest.mark.parametrize(
@@ -197,12 +254,15 @@ def test_windows_get_their_crops_from_one_pass_over_the_frames_they_need() -> No
             read.append(index)
             yield index, np.full((4, 4, 3), index, np.uint8)
 
+    def crop(frame: NDArray[np.uint8], _face: int, _place: int) -> NDArray[np.uint8]:
+        return frame[:1, :1]
+
     tracks = [_track(range(20)), _track(range(5, 25))]
-    windows = [(0, range(8)), (0, range(4, 12)), (1, range(3)), (1, range(16, 20))]
+    spans = [(0, range(8)), (0, range(4, 12)), (1, range(3)), (1, range(16, 20))]
     source = SimpleNamespace(iter_frames=iter_frames)
-    crops = list(iter_crops(source, tracks, windows, lambda frame, _face, _place: frame[:1, :1]))
-    assert read == [*range(12), *range(21, 25)]
-    wanted = {(face, place) for face, places in windows for place in places}
+    crops = list(iter_crops(source, tracks, ((face, tuple(places[::2])) for face, places in spans), crop))
+    assert read == [0, 2, 4, 5, 6, 7, 8, 10, 21, 23]
+    wanted = {(face, place) for face, places in spans for place in places[::2]}
     assert {(face, place) for face, place, _ in crops} == wanted
     assert len(crops) == len(wanted)
     for face, place, image in crops:
@@ -210,7 +270,9 @@ def test_windows_get_their_crops_from_one_pass_over_the_frames_they_need() -> No
     for face in (0, 1):
         places = [place for other, place, _ in crops if other == face]
         assert places == sorted(places)
-    whole = dict(iter_window_crops(source, tracks, windows, lambda frame, _face, _place: frame[:1, :1]))
+    windows = [(face, Window(places, tuple(places[::2]))) for face, places in spans]
+    whole = dict(iter_window_crops(source, tracks, windows, crop))
+    assert read[10:] == [*range(12), *range(21, 25)]
     assert set(whole) == set(windows)
     for (face, seen), images in whole.items():
-        assert images[:, 0, 0, 0].tolist() == tracks[face].frames[seen].tolist()
+        assert images[:, 0, 0, 0].tolist() == tracks[face].frames[seen.places].tolist()
