@@ -28,7 +28,7 @@ def _same_logging() -> Iterator[None]:
     logger = logging.getLogger("dfer")
     handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     yield
-    console._quiet = False  # noqa: SLF001 - as in a new process
+    console._quiet = False  # as in a new process
     logger.handlers[:], logger.propagate = handlers, propagate
     logger.setLevel(level)
 
