@@ -213,7 +213,12 @@ class Predictor:
         clock = clock_of(frames)
         if time_left and self._face_frame_s is None and frames.num_frames >= _REHEARSE_FROM:
             self._face_frame_s = self._rehearse(clock, frames.size_hw)
-        left.begin(num_frames=len(clock), face_frame_s=self._face_frame_s, main_only=self.faces == "main")
+        left.begin(
+            num_frames=len(clock),
+            face_frame_s=self._face_frame_s,
+            main_only=self.faces == "main",
+            threads=self.recogniser().threads,
+        )
         tracks = self._find_tracks(frames, clock, progress, left)
         timelines = [self.cut_time(track, clock) for track in tracks]
         windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))

@@ -75,7 +75,7 @@ class Recogniser:
         self._engine, self._device, self._mirror = engine, device, mirror
         self._image_size = image_size
         self.frames_at_once, self.windows_at_once = _ON_CPU if device.type == "cpu" else _ON_GPU
-        self._threads = 1 if device.type != "cpu" else threads or min(torch.get_num_threads(), usable_cores())
+        self.threads = 1 if device.type != "cpu" else threads or min(torch.get_num_threads(), usable_cores())
 
     def features(
         self,
@@ -92,7 +92,7 @@ class Recogniser:
             on_progress: called with the share of the work that is done, 0..1, which is more than that of the windows
                 that are yielded.
         """
-        with _threads(self._threads) as pool:
+        with _threads(self.threads) as pool:
             yield from _Run(self, pool, windows, on_progress).answer(crops)
 
     @torch.inference_mode()
@@ -128,7 +128,7 @@ class Recogniser:
     @property
     def most_waiting(self) -> int:
         """Return how many batches may wait for a thread."""
-        return _WAITING * self._threads
+        return _WAITING * self.threads
 
     def _prepare(self, frames: NDArray[np.uint8]) -> Tensor:
         return prepare_clips(torch.from_numpy(frames).to(self._device), self._image_size)

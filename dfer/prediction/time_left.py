@@ -11,7 +11,7 @@ T = TypeVar("T")
 _MEASURED_FROM = 200  # faces in frames that say what one takes
 # As if this share of the video had been seen with one face in it, before anything is known.
 _PRIOR_SHARE = 0.02
-# What is known from the first pass: the first frames are slow, since libraries start up with them.
+# The first pass must have gone on for this long, or this far, before its speed counts.
 _KNOWN_FROM_S, _KNOWN_FROM_SHARE = 2.0, 0.05
 # From this share of the second pass on, its own speed counts, and no longer what was expected of it.
 _TRUSTED_SHARE = 0.1
@@ -21,9 +21,9 @@ class TimeLeft:
     """Estimates the time left in detection and recognition together.
 
     Detection goes on as fast as it went so far. Recognition costs something for each face in each frame, which
-    `Predictor` measures beforehand, and the time that the decoder keeps it waiting; the faces still to come are as many
-    as those so far. How many there will be cannot be known earlier: of a video with faces in its second half only, the
-    time left grows when they appear.
+    `Predictor` measures beforehand, and the decoder's time, which the threads share; the faces still to come are as
+    many as those so far. How many there will be cannot be known earlier: of a video with faces in its second half
+    only, the time left grows when they appear.
 
     Args:
         clock: the time in seconds.
@@ -33,7 +33,7 @@ class TimeLeft:
         self._clock = clock
         self.begin(num_frames=0, face_frame_s=None, main_only=False)
 
-    def begin(self, *, num_frames: int, face_frame_s: float | None, main_only: bool) -> None:
+    def begin(self, *, num_frames: int, face_frame_s: float | None, main_only: bool, threads: int = 1) -> None:
         """Begin a video.
 
         Args:
@@ -41,9 +41,12 @@ class TimeLeft:
             face_frame_s: seconds that recognition takes for a face in a frame; None if it was not measured:
                 recognition is then expected to take as long as detection.
             main_only: only one face is recognised, however many there are.
+            threads: that recognise while another one decodes, all together on as many cores as there are of these.
         """
+        self._threads = threads
         self._num_frames, self._face_frame_s, self._main_only = num_frames, face_frame_s, main_only
         self._begun = self._turned = self._clock()
+        self._first: tuple[float, float] | None = None  # report of the first pass: the time, and the share
         self._searched = self._faces = 0  # keyframes, and the faces found in them
         self._waited_s = 0.0
         self._detected = self._recognised = self._share = 0.0
@@ -69,6 +72,8 @@ class TimeLeft:
     def detected(self, done: float) -> None:
         """Note the share of the first pass that is done, 0..1."""
         self._detected, self._turned = done, self._clock()
+        if self._first is None:  # until then, libraries start up
+            self._first = self._turned, done
 
     def recognised(self, done: float) -> None:
         """Note the share of the second pass that is done, 0..1."""
@@ -80,10 +85,12 @@ class TimeLeft:
     def seconds(self) -> float | None:
         """The time left, seconds; None as long as nothing is known."""
         if self._expected_s is None:
-            passed_s = self._turned - self._begun
-            if not self._detected or (passed_s < _KNOWN_FROM_S and self._detected < _KNOWN_FROM_SHARE):
+            if self._first is None:
                 return None
-            return passed_s * (1 - self._detected) / self._detected + self._expect()
+            passed_s, share = self._turned - self._first[0], self._detected - self._first[1]
+            if not share or (passed_s < _KNOWN_FROM_S and share < _KNOWN_FROM_SHARE):
+                return None
+            return passed_s * (1 - self._detected) / share + self._expect()
         passed_s, done = self._clock() - self._turned, self._recognised
         trust = min(1.0, done / _TRUSTED_SHARE)
         whole_s = trust * passed_s / done + (1 - trust) * self._expected_s if done else self._expected_s
@@ -103,7 +110,7 @@ class TimeLeft:
         faces = self._faces_in_all()
         if self._recognised < 1 or faces < _MEASURED_FROM:
             return None
-        spent_s = self._clock() - self._turned - self._waited_s
+        spent_s = self._clock() - self._turned - self._waited_s / self._threads
         return spent_s / faces if spent_s > 0 else None
 
     def _faces_in_all(self) -> float:
@@ -119,4 +126,5 @@ class TimeLeft:
         done = self._detected or 1.0
         if self._face_frame_s is None:
             return (self._turned - self._begun) / done
-        return self._faces_in_all() * self._face_frame_s + self._waited_s / done
+        decoding_s = self._waited_s / done
+        return max(self._faces_in_all() * self._face_frame_s + decoding_s / self._threads, decoding_s)

@@ -37,6 +37,7 @@ def run(
     face_frame_s: float = 0.008,
     rehearsed: float | None = 1.0,
     main_only: bool = False,
+    threads: int = 1,
 ) -> list[tuple[float, float, float]]:
     """Go through both passes.
 
@@ -47,6 +48,7 @@ def run(
         face_frame_s: of recognition, for each face in a frame.
         rehearsed: what was measured of it beforehand, in units of what it takes; None for nothing.
         main_only: one face is recognised.
+        threads: that recognise, on as many cores.
 
     Returns:
         The passes done, 0 to 2, the time left as it was estimated, and as it turned out, seconds.
@@ -54,7 +56,7 @@ def run(
     clock, seen = Clock(), list[tuple[float, float, float]]()
     left = TimeLeft(clock=clock)
     measured = None if rehearsed is None else rehearsed * face_frame_s
-    left.begin(num_frames=FRAMES, face_frame_s=measured, main_only=main_only)
+    left.begin(num_frames=FRAMES, face_frame_s=measured, main_only=main_only, threads=threads)
 
     def decode() -> Iterator[int]:
         for frame in range(FRAMES):
@@ -64,8 +66,8 @@ def run(
     def note(done: float) -> None:
         seconds = left.seconds
         if seconds is None:
-            assert done < 0.05
-            assert clock.now < 52
+            assert done < 0.051
+            assert clock.now < 52.1
         else:
             seen.append((done, seconds, clock.now))
 
@@ -76,7 +78,8 @@ def run(
             left.saw(round(faces(frame / FRAMES)))
         left.detected((frame + 1) / FRAMES)
         note((frame + 1) / FRAMES)
-    work_s = sum(shown) * face_frame_s + sum(decode_s(frame / FRAMES) for frame in range(FRAMES))
+    decoding_s = sum(decode_s(frame / FRAMES) for frame in range(FRAMES))
+    work_s = max(sum(shown) * face_frame_s + decoding_s / threads, decoding_s)
     for window in range(WINDOWS):
         clock.now += work_s / WINDOWS
         left.recognised((window + 1) / WINDOWS)
@@ -97,6 +100,8 @@ def worst(seen: list[tuple[float, float, float]], *, after: float = 0.1) -> floa
         pytest.param({"faces": always(5), "search_s": always(0.03)}, id="many faces"),
         pytest.param({"faces": always(5), "main_only": True}, id="many faces, the main one recognised"),
         pytest.param({"decode_s": always(0.012)}, id="decoding takes longest"),
+        pytest.param({"decode_s": always(0.012), "threads": 2}, id="decoding takes longest, beside two threads"),
+        pytest.param({"decode_s": always(0.05), "threads": 16}, id="all wait for the decoder"),
         pytest.param({"decode_s": lambda place: 0.002 if int(10 * place) % 2 else 0.004}, id="decoding speed varies"),
         pytest.param({"rehearsed": 0.85}, id="the rehearsal was too fast"),
         pytest.param({"rehearsed": 1.2}, id="the rehearsal was too slow"),
@@ -111,9 +116,8 @@ def test_the_time_left_is_right_within_a_fifth_after_a_tenth_of_the_video(profil
 def test_nothing_is_said_while_the_first_frames_are_slow() -> None:
     """Libraries start up with them: a thousand times as slow as the rest, they would stand for all that follow."""
     seen = run(search_s=lambda place: 1.0 if place == 0 else 0.01)
-    assert seen[0][0] == pytest.approx(0.05, abs=0.001)
-    assert worst(seen, after=0) < 0.6
-    assert worst(seen) < 0.2
+    assert seen[0][0] == pytest.approx(0.05, abs=0.002)
+    assert worst(seen, after=0) < 0.2
 
 
 def test_faces_that_come_late_are_counted_as_soon_as_they_are_seen() -> None:
