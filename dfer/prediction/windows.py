@@ -19,6 +19,7 @@ from dfer.video import FrameSource
 
 MIN_STRIDE_S = 1e-3  # the resolution of the answer's times
 _SAME_S = 1e-6  # times that differ by less are equal
+_START_S = 0.125  # windows begin no further apart than this, or than a cell is long
 STILLS_WINDOW_S = 1.0  # of a model that was trained on stills; docs/confidence.md says why
 _STILL_S = 0.1  # a clip shorter than this was a still
 # By default a cell lasts as long as the model's frames at the video's rate, but no longer or shorter than at these.
@@ -104,7 +105,7 @@ def cut_cells(track: FaceTrack, clock: Clock, *, stride_s: float, sampling: Samp
     """
     cells = []
     for stretch in _stretches(track, clock):
-        windows = _Windows(stretch, sampling)
+        windows = _Windows(stretch, sampling, stride_s)
         for start, end in pairwise(_edges(stretch, stride_s)):
             first, after = _shown(stretch, start, end)
             places = range(stretch.place + first, stretch.place + after)
@@ -160,35 +161,38 @@ class _Windows:
     """The windows in a stretch of time.
 
     The stretch is divided into equal steps, `segments` of which make a window, and in each step the model sees the
-    frames in its middle: so windows that overlap see the same frames, and each is computed only once. Where windows
-    have fewer frames than the model sees, it sees them all, and windows begin at any time.
+    frames in its middle: so windows that overlap see the same frames, and each is computed only once. Where steps are
+    long, windows begin at equal parts of them too, so that they keep up with their cells. Where windows have fewer
+    frames than the model sees, it sees them all, and windows begin at any time.
     """
 
-    def __init__(self, stretch: _Stretch, sampling: Sampling) -> None:
+    def __init__(self, stretch: _Stretch, sampling: Sampling, stride_s: float) -> None:
         self._stretch, self._sampling = stretch, sampling
+        window_s, num_frames, segments = sampling
+        self._parts = max(1, math.ceil(window_s / segments / max(stride_s, _START_S)))
         start, end = stretch.starts_s[0], stretch.ends_s[-1]
-        steps = max(sampling.segments, round((end - start) * sampling.segments / sampling.window_s))
-        self._step_s = (end - start) / steps
-        # The first frame of each step, which is the one that is shown where it begins, as in `sample_frames`.
-        edges_s = start + np.arange(steps) * self._step_s + _SAME_S
+        parts = self._parts * max(segments, round((end - start) * segments / window_s))
+        self._part_s = (end - start) / parts
+        # The first frame of each part, which is the one that is shown where it begins, as in `sample_frames`.
+        edges_s = start + np.arange(parts) * self._part_s + _SAME_S
         self._edges = np.append(np.searchsorted(stretch.starts_s, edges_s, side="right") - 1, len(stretch.starts_s))
-        counts = self._edges[sampling.segments :] - self._edges[: -sampling.segments]
-        self._last_step = len(counts) - 1
-        self._has_steps = bool((counts >= sampling.num_frames).all())
-        self._at_step = cache(self._window_at_step)  # which several cells can have
+        counts = self._edges[segments * self._parts :] - self._edges[: -segments * self._parts]
+        self._last = len(counts) - 1
+        self._has_steps = bool((counts >= num_frames).all())
+        self._at_part = cache(self._window_at_part)  # where several cells can have theirs
 
     def around(self, middle: float) -> Window:
         """Return the window around a time."""
         stretch, (window_s, num_frames, segments) = self._stretch, self._sampling
         if self._has_steps:
-            step = round((middle - window_s / 2 - stretch.starts_s[0]) / self._step_s)
-            return self._at_step(min(max(step, 0), self._last_step))
+            part = round((middle - window_s / 2 - stretch.starts_s[0]) / self._part_s)
+            return self._at_part(min(max(part, 0), self._last))
         first, after = _shown_around(stretch, middle, window_s)
         return self._window(first, after, first + sample_frames(after - first, num_frames, segments))
 
-    def _window_at_step(self, step: int) -> Window:
+    def _window_at_part(self, part: int) -> Window:
         _, num_frames, segments = self._sampling
-        edges = self._edges[step : step + segments + 1]
+        edges = self._edges[part : part + segments * self._parts + 1 : self._parts]
         first, after = edges[[0, -1]].tolist()
         return self._window(first, after, _middles(edges, num_frames // segments))
 

@@ -74,6 +74,7 @@ class MeasuredSet:
             "split": "+".join(self.member.splits),
             "prior": self.answering.prior,
             "num_clips": self.result.num_clips,
+            "num_unreadable": self.result.num_unreadable,
             "war": self.result.war,
             "uar": self.result.uar,
             "uar_without": float(np.mean(found)) if found else None,

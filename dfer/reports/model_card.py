@@ -94,11 +94,14 @@ def _training(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 def _sets(measured: dict[str, Any]) -> list[str]:
     without = f"UAR without {' and '.join(measured['without'])}" if measured["without"] else None
-    columns = ["set", "detector", "prior", "clips", "WAR", "UAR", without, "ECE", "accuracy at 80 %"]
+    columns = ["set", "detector", "prior", "clips", "unreadable", "WAR", "WAR of the rest", "UAR", without]
+    columns += ["ECE", "accuracy at 80 %"]
     rows = []
     for found in measured["sets"]:
         cells = [f"{found['dataset']}, {found['split']}", found["detector"], found["prior"], f"{found['num_clips']:,}"]
-        cells += [percent(found["war"]), percent(found["uar"])]
+        readable = 1 - found["num_unreadable"] / found["num_clips"]
+        cells += [f"{found['num_unreadable']:,}", percent(found["war"])]
+        cells += [percent(found["war"] / readable if readable else None), percent(found["uar"])]
         cells += [percent(found["uar_without"])] if without else []
         ece = MISSING if found["ece"] is None else f"{found['ece']:.3f}"
         rows.append([*cells, ece, percent(found["accuracy_80"])])
@@ -106,7 +109,7 @@ def _sets(measured: dict[str, Any]) -> list[str]:
         "### Figures per set and detector",
         "",
         "WAR, UAR and the accuracy on the 80 % of the clips with the most confident answers in percent, each under the "
-        "prior named.",
+        "prior named. A clip without a face is unreadable, and counts as wrong in WAR and UAR.",
         "",
         *markdown_table([column for column in columns if column], rows),
     ]

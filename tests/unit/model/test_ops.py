@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.model.ops import FEW_KEYS, Dropout, Grid, WindowSum, attend, by_window
+from dfer.model.ops import FEW_KEYS, FEW_KEYS_WITHOUT_GRADIENTS, Dropout, Grid, WindowSum, attend, by_window
 
 
 @pytest.mark.parametrize("window", [(2, 4, 3), (1, 1, 1), (5, 7, 6), (4, 9, 9)], ids=str)
@@ -61,6 +61,20 @@ def test_attention_in_training_is_torchs_with_its_gradients(
     for one, other in zip(found, expected, strict=True):
         assert (one - other).abs().max() < tolerance * other.abs().max()
     assert bool(fused) == (dtype == torch.float32 or keys > FEW_KEYS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("keys", [FEW_KEYS_WITHOUT_GRADIENTS, FEW_KEYS_WITHOUT_GRADIENTS + 1])
+def test_attention_without_gradients_is_torchs(dtype: torch.dtype, keys: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, n, 8, generator=generator).to(dtype) for n in (5, keys, keys))
+    expected = F.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    fused = []
+    original = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **b: fused.append(1) or original(*a, **b))
+    tolerance = 1e-5 if dtype == torch.float32 else 3e-2
+    assert (attend(q, k, v) - expected).abs().max() < tolerance * expected.abs().max()
+    assert bool(fused) == (dtype == torch.float32 or keys > FEW_KEYS_WITHOUT_GRADIENTS)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -190,6 +190,19 @@ def test_windows_that_overlap_see_the_same_frames(fps: float, stride_s: float) -
         assert middle == pytest.approx(min(max((cell.start + cell.end) / 2, 0.5), 19.5), abs=0.0626 + 1 / fps)
 
 
+@pytest.mark.parametrize("stride_s", [0.1, 0.64, 2.0])
+@pytest.mark.parametrize("window_s", [0.64, 1.0, 3.0, 20.0])
+def test_a_window_lies_around_its_cell(window_s: float, stride_s: float) -> None:
+    cells = _cut(_track(range(1500)), _steady(1500, 25), stride_s=stride_s, window_s=window_s)
+    for cell in cells:
+        middle = (cell.window.places[0] + cell.window.places[-1] + 1) / 2 / 25
+        wanted = min(max((cell.start + cell.end) / 2, window_s / 2), 60 - window_s / 2)
+        assert middle == pytest.approx(wanted, abs=max(stride_s, 0.125) / 2 + 1 / 25)
+        assert len(cell.window.places) / 25 == pytest.approx(window_s, abs=1 / 25)
+    steps = 60 / window_s * 8 * max(1, np.ceil(window_s / 8 / max(stride_s, 0.125)))
+    assert len({cell.window for cell in cells}) <= min(len(cells), steps)
+
+
 @pytest.mark.parametrize("count", [16, 17, 25, 31, 48, 240])
 def test_the_model_sees_of_a_window_what_it_sees_of_a_clip_in_testing(count: int) -> None:
     (window,) = {cell.window for cell in _cut(_track(range(count)), _steady(count, 25), stride_s=0.5, window_s=10.0)}
