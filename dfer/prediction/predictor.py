@@ -28,7 +28,7 @@ from dfer.model.checkpoint import load_checkpoint
 from dfer.model.priors import choose_answering
 from dfer.names import name_text
 from dfer.prediction.faces import predict_face
-from dfer.prediction.recognition import Recogniser
+from dfer.prediction.recognition import Recogniser, count_frames
 from dfer.prediction.runtimes import AUTO, build_engine, require_runtime
 from dfer.prediction.time_left import TimeLeft
 from dfer.prediction.windows import (
@@ -52,8 +52,8 @@ from dfer.version import __version__
 from dfer.video import FrameSource, frames_source, open_frames
 from dfer.video.limits import check_rate
 
-_REHEARSE_FROM = 1000  # frames; of a shorter video, recognition is expected to take as long as detection
-_REHEARSED_S = 3.0  # of video
+_REHEARSE_FROM = 400  # frames; of a shorter video, recognition is expected to take as long as detection
+_REHEARSED_S = 10.0  # of video
 
 Progress = Callable[[str, float], None]
 Frame = NDArray[np.uint8]
@@ -310,22 +310,20 @@ class Predictor:
         return results
 
     def _rehearse(self, clock: Clock, size_hw: tuple[int, int]) -> float:
-        """Return the seconds that recognition takes for a face in a frame, measured on a black video."""
-        black = np.zeros((*size_hw, 3), np.uint8)
-        landmarks = template_points(min(size_hw) // 2).astype(np.float32)
+        """Return the seconds that recognition takes for a face in a frame, measured on a black picture."""
         step_s = clock.usual_s
         count = min(math.ceil(_REHEARSED_S / step_s), _REHEARSE_FROM)
         steady = Clock(step_s * np.arange(count, dtype=np.float64), step_s * count)
         cells = self.cut_time(whole_frames(count, size_hw), steady)
         windows = list(dict.fromkeys((0, cell.window) for cell in cells))
-        places = sorted({place for _, window in windows for place in window.sampled})
-        begun = 0.0
-        for _ in range(2):  # first calls are slower
-            begun = time.monotonic()
-            crops = ((0, place, self._crop(black, landmarks)[0]) for place in places)
-            for _ in self.recogniser().features(windows, crops):
-                pass
-        return (time.monotonic() - begun) / count
+        recogniser, black = self.recogniser(), np.zeros((*size_hw, 3), np.uint8)
+        landmarks = template_points(min(size_hw) // 2).astype(np.float32)
+        crop, _ = self._crop(black, landmarks)
+        frame_s, window_s = recogniser.rehearse(crop, self.model.config.num_frames)
+        begun = time.monotonic()
+        self._crop(black, landmarks)
+        frame_s += (time.monotonic() - begun) / recogniser.threads
+        return (count_frames(windows) * frame_s + len(windows) * window_s) / count
 
     def recogniser(self) -> Recogniser:
         """Return what computes the features of windows with this model."""

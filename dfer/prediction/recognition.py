@@ -6,6 +6,7 @@ Python's lock alone while they work. What waits is bounded, so memory does not g
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -96,6 +97,33 @@ class Recogniser:
             yield from _Run(self, pool, windows, on_progress).answer(crops)
 
     @torch.inference_mode()
+    def rehearse(self, crop: Crop, num_frames: int) -> tuple[float, float]:
+        """Return the seconds that each crop and each window takes while all threads work, measured on one crop.
+
+        Args:
+            crop: uint8 [S, S, 3].
+            num_frames: T, of a window.
+        """
+        crops = [crop] * self.frames_at_once
+        with _threads(self.threads) as pool:
+
+            def measure(work: Callable[[], Tensor]) -> float:
+                begun = 0.0
+                for _ in range(2):  # the first time is slower
+                    begun = time.monotonic()
+                    for batch in [pool.submit(work) for _ in range(self.threads)]:
+                        batch.result()
+                return (time.monotonic() - begun) / self.threads
+
+            if not self.sees_frames_alone:
+                clips = [[crop] * num_frames] * self.windows_at_once
+                return 0.0, measure(lambda: self.clip_features(clips)) / len(clips)
+            maps = self.frame_maps([crop])[0]
+            windows = [[maps] * num_frames] * self.windows_at_once
+            frame_s = measure(lambda: self.frame_maps(crops)) / len(crops)
+            return frame_s, measure(lambda: self.encode_maps(windows)) / len(windows)
+
+    @torch.inference_mode()
     def frame_maps(self, crops: Sequence[Crop]) -> Tensor:
         """Return what the backbone makes of crops, and of their mirror images if those count: [N, looks, ...]."""
         clips = self._prepare(np.stack(crops)[:, None])  # N 1 3 S S
@@ -160,7 +188,7 @@ class _Run:
         self._windows_waiting: deque[tuple[list[FaceWindow], Future[Tensor]]] = deque()
         self._on_progress = on_progress
         self._frames_sent = self._windows_sent = 0
-        self._num_frames = _count_frames(windows) if recogniser.sees_frames_alone else 0
+        self._num_frames = count_frames(windows) if recogniser.sees_frames_alone else 0
         self._num_windows = len(windows)
 
     def answer(self, crops: Iterable[tuple[int, int, Crop]]) -> Iterator[tuple[list[FaceWindow], Tensor]]:
@@ -240,7 +268,7 @@ def _left(batch: Future[Tensor]) -> float:
     return 0.0 if batch.done() else 0.5 if batch.running() else 1.0
 
 
-def _count_frames(windows: Sequence[FaceWindow]) -> int:
+def count_frames(windows: Sequence[FaceWindow]) -> int:
     """Return how many frames of faces windows need, each counted once."""
     count, seen = 0, dict[int, set[int]]()
     for face, window in windows:

@@ -14,7 +14,7 @@ _PRIOR_SHARE = 0.02
 # The first pass must have gone on for this long, or this far, before its speed counts.
 _KNOWN_FROM_S, _KNOWN_FROM_SHARE = 2.0, 0.05
 # From this share of the second pass on, its own speed counts, and no longer what was expected of it.
-_TRUSTED_SHARE = 0.1
+_TRUSTED_SHARE = 0.25
 
 
 class TimeLeft:
@@ -45,7 +45,7 @@ class TimeLeft:
         """
         self._threads = threads
         self._num_frames, self._face_frame_s, self._main_only = num_frames, face_frame_s, main_only
-        self._begun = self._turned = self._clock()
+        self._begun = self._turned = self._noted = self._clock()
         self._first: tuple[float, float] | None = None  # report of the first pass: the time, and the share
         self._searched = self._faces = 0  # keyframes, and the faces found in them
         self._waited_s = 0.0
@@ -79,7 +79,7 @@ class TimeLeft:
         """Note the share of the second pass that is done, 0..1."""
         if self._expected_s is None:
             self._expected_s = self._expect()
-        self._recognised = done
+        self._recognised, self._noted = done, self._clock()
 
     @property
     def seconds(self) -> float | None:
@@ -91,10 +91,10 @@ class TimeLeft:
             if not share or (passed_s < _KNOWN_FROM_S and share < _KNOWN_FROM_SHARE):
                 return None
             return passed_s * (1 - self._detected) / share + self._expect()
-        passed_s, done = self._clock() - self._turned, self._recognised
+        passed_s, done = self._noted - self._turned, self._recognised
         trust = min(1.0, done / _TRUSTED_SHARE)
         whole_s = trust * passed_s / done + (1 - trust) * self._expected_s if done else self._expected_s
-        return whole_s * (1 - done)
+        return max(0.0, whole_s * (1 - done) - (self._clock() - self._noted))
 
     @property
     def share(self) -> float:

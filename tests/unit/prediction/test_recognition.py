@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -114,6 +115,29 @@ def test_progress_is_steady(name: str) -> None:
     assert seen[-1] == pytest.approx(1.0)
     assert len(seen) >= len(answered)
     assert seen[0] < 0.5
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_rehearsal_counts_every_frame_and_window_once(threads: int) -> None:
+    class Slow(PreparedModel):
+        """Takes as long as a test can tell apart from the work of a tiny model."""
+
+        def frame_maps(self, clips: Tensor) -> Tensor:
+            time.sleep(0.05 * len(clips))
+            return super().frame_maps(clips)
+
+        def encode(self, maps: Tensor) -> Tensor:
+            time.sleep(0.4 * len(maps))
+            return super().encode(maps)
+
+    run = recogniser(Slow(build("logo_former_s"), FLOAT32), mirror=False, threads=threads)
+    frame_s, window_s = run.rehearse(make_crops()[0][2], 4)
+    assert frame_s == pytest.approx(0.05 / threads, rel=0.5)
+    assert window_s == pytest.approx(0.4 / threads, rel=0.5)
+    whole = recogniser(PreparedModel(build("r2plus1d_18"), FLOAT32), mirror=False)
+    frame_s, window_s = whole.rehearse(make_crops()[0][2], 4)
+    assert frame_s == 0
+    assert window_s > 0
 
 
 def test_an_error_in_a_thread_reaches_the_caller() -> None:
