@@ -21,13 +21,17 @@ def read_ahead(items: Iterator[T], count: int = 1, *, begin: Callable[[], None] 
         begin: called in the thread first.
     """
     pool = ThreadPoolExecutor(1, "ahead", begin)
+    wait = True
     try:
         waiting = deque(pool.submit(_next, items) for _ in range(count))
         while (item := waiting.popleft().result()) is not _END:
             waiting.append(pool.submit(_next, items))
             yield cast("T", item)
+    except KeyboardInterrupt:  # while the thread may be stuck
+        wait = False
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _next(items: Iterator[T]) -> Any:

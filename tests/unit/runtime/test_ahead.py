@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -55,3 +57,23 @@ def test_a_caller_who_stops_leaves_no_thread() -> None:
 
 def test_nothing_to_read() -> None:
     assert list(read_ahead(iter([]), 3)) == []
+
+
+def test_ctrl_c_does_not_wait_for_a_thread_that_is_stuck() -> None:
+    stuck = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        stuck.wait(30)
+
+    ahead = read_ahead(items())
+    assert next(ahead) == 0
+    timer = threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    timer.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(ahead)
+        assert time.monotonic() - begun < 10
+    finally:
+        stuck.set()
