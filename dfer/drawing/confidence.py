@@ -39,8 +39,10 @@ def draw_reliability(
             axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=1, linestyle=(0, (3, 2)))
             x, y = np.asarray(confidence)[used], np.asarray(accuracy)[used]
             axes.plot(x, y, color=theme.accent, linewidth=1)
-            axes.scatter(x, y, s=6 + 300 * counts[used] / max(1, counts.sum()), color=theme.accent, alpha=0.75)
-            axes.set(title=f"{name}, {pluralize(int(counts.sum()), 'clip')}", xlim=(0, 1.02), ylim=(0, 1.02))
+            axes.scatter(
+                x, y, s=6 + 300 * counts[used] / max(1, counts.sum()), color=theme.accent, alpha=0.75, clip_on=False
+            )
+            axes.set(title=f"{name}\n{pluralize(int(counts.sum()), 'clip')}", xlim=(0, 1.02), ylim=(0, 1.02))
             axes.set(xlabel="confidence", aspect="equal")
         for axes in panels[len(sets) :]:
             axes.set_visible(False)

@@ -109,7 +109,8 @@ def _sets(measured: dict[str, Any]) -> list[str]:
         "### Figures per set and detector",
         "",
         "WAR, UAR and the accuracy on the 80 % of the clips with the most confident answers in percent, each under the "
-        "prior named. A clip without a face is unreadable, and counts as wrong in WAR and UAR.",
+        "prior named.",
+        "A clip without a face is unreadable, and counts as wrong in WAR and UAR.",
         "",
         *markdown_table([column for column in columns if column], rows),
     ]
@@ -126,7 +127,7 @@ def write_diagrams(measured: dict[str, Any], folder: Path) -> None:
         measured: the object `dfer.model_card/1`.
         folder: of the images, in the card's folder.
     """
-    names = [f"{found['dataset']}, {found['detector']}" for found in measured["sets"]]
+    names = [f"{found['dataset']}, {found['split']}, {found['detector']}" for found in measured["sets"]]
     bins = [found["reliability"] for found in measured["sets"]]
     reliability = draw_reliability(
         [(name, *_columns(of, "confidence", "accuracy"), of["clips"]) for name, of in zip(names, bins, strict=True)],

@@ -7,6 +7,7 @@ import os
 import torch
 
 from dfer.errors import UsageError
+from dfer.runtime.formatting import pluralize
 from dfer.runtime.machine import cpu_flags, cpu_name, usable_cores, used_memory_bytes
 
 
@@ -70,4 +71,4 @@ def describe_machine(device: torch.device | None = None) -> str:
     """Return one line for records and tables: GPU or processor, cores, version of torch."""
     if device is not None and device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
-    return f"{cpu_name()}, {usable_cores()} cores, torch {torch.__version__}"
+    return f"{cpu_name()}, {pluralize(usable_cores(), 'core')}, torch {torch.__version__}"

@@ -19,7 +19,7 @@ def test_a_panel_for_each_set(tmp_path: Path, sets: int) -> None:
     save_figure(figure, tmp_path / "a.png")
     assert open_png(tmp_path / "a.png").std() > 1
     shown = texts_of(figure)
-    assert all(f"set {n}, 40 clips" in shown for n in range(sets))
+    assert all(f"set {n}\n40 clips" in shown for n in range(sets))
     assert sum(axes.get_visible() for axes in figure.axes) == sets
 
 
