@@ -143,7 +143,7 @@ class Predictor:
         self.smooth = smooth
         found = None if self.detector.aligned_input else find_recognition_weights(recognition_weights)
         self.encoder = FaceEncoder(found) if found else None
-        self._face_frame_s: float | None = None  # that recognition takes; None until it was measured
+        self._face_s: float | None = None  # that recognition takes for a second of a face; None until it was measured
         self.runtime, self.engine = build_engine(runtime, self.model, self.device)
 
     @property
@@ -211,11 +211,11 @@ class Predictor:
 
         frames = _open(source, self.fps if fps is None else fps)
         clock = clock_of(frames)
-        if time_left and self._face_frame_s is None and frames.num_frames >= _REHEARSE_FROM:
-            self._face_frame_s = self._rehearse(clock, frames.size_hw)
+        if time_left and self._face_s is None and frames.num_frames >= _REHEARSE_FROM:
+            self._face_s = self._rehearse(clock, frames.size_hw)
         left.begin(
             num_frames=len(clock),
-            face_frame_s=self._face_frame_s,
+            face_frame_s=None if self._face_s is None else self._face_s * clock.usual_s,
             main_only=self.faces == "main",
             threads=self.recogniser().threads,
         )
@@ -224,7 +224,8 @@ class Predictor:
         windows = list(dict.fromkeys((face, cell.window) for face, cells in enumerate(timelines) for cell in cells))
         pictures = [np.full((len(track.frames), 2), np.nan, np.float32) for track in tracks]
         probabilities = self._recognise(frames, tracks, windows, pictures, progress)
-        self._face_frame_s = left.face_frame_s or self._face_frame_s
+        if left.face_frame_s:
+            self._face_s = left.face_frame_s / clock.usual_s
         faces = [
             predict_face(
                 track,
@@ -310,7 +311,7 @@ class Predictor:
         return results
 
     def _rehearse(self, clock: Clock, size_hw: tuple[int, int]) -> float:
-        """Return the seconds that recognition takes for a face in a frame, measured on a black picture."""
+        """Return the seconds that recognition takes for a second of a face, measured on a black picture."""
         step_s = clock.usual_s
         count = min(math.ceil(_REHEARSED_S / step_s), _REHEARSE_FROM)
         steady = Clock(step_s * np.arange(count, dtype=np.float64), step_s * count)
@@ -323,7 +324,7 @@ class Predictor:
         begun = time.monotonic()
         self._crop(black, landmarks)
         frame_s += (time.monotonic() - begun) / recogniser.threads
-        return (count_frames(windows) * frame_s + len(windows) * window_s) / count
+        return (count_frames(windows) * frame_s + len(windows) * window_s) / (count * step_s)
 
     def recogniser(self) -> Recogniser:
         """Return what computes the features of windows with this model."""

@@ -104,24 +104,15 @@ class Recogniser:
             crop: uint8 [S, S, 3].
             num_frames: T, of a window.
         """
-        crops = [crop] * self.frames_at_once
         with _threads(self.threads) as pool:
-
-            def measure(work: Callable[[], Tensor]) -> float:
-                begun = 0.0
-                for _ in range(2):  # the first time is slower
-                    begun = time.monotonic()
-                    for batch in [pool.submit(work) for _ in range(self.threads)]:
-                        batch.result()
-                return (time.monotonic() - begun) / self.threads
-
             if not self.sees_frames_alone:
                 clips = [[crop] * num_frames] * self.windows_at_once
-                return 0.0, measure(lambda: self.clip_features(clips)) / len(clips)
-            maps = self.frame_maps([crop])[0]
+                return 0.0, _seconds(pool, self.threads, lambda: self.clip_features(clips)) / len(clips)
+            crops, maps = [crop] * self.frames_at_once, self.frame_maps([crop])[0]
             windows = [[maps] * num_frames] * self.windows_at_once
-            frame_s = measure(lambda: self.frame_maps(crops)) / len(crops)
-            return frame_s, measure(lambda: self.encode_maps(windows)) / len(windows)
+            frames_s = _seconds(pool, self.threads, lambda: self.frame_maps(crops))
+            windows_s = _seconds(pool, self.threads, lambda: self.encode_maps(windows))
+            return frames_s / len(crops), windows_s / len(windows)
 
     @torch.inference_mode()
     def frame_maps(self, crops: Sequence[Crop]) -> Tensor:
@@ -290,3 +281,13 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(before)
+
+
+def _seconds(pool: ThreadPoolExecutor, threads: int, work: Callable[[], Tensor]) -> float:
+    """Return the seconds that a piece of work takes where each thread has one, divided by the number of threads."""
+    begun = 0.0
+    for _ in range(2):  # the first time is slower
+        begun = time.monotonic()
+        for batch in [pool.submit(work) for _ in range(threads)]:
+            batch.result().cpu()  # when a GPU has finished too
+    return (time.monotonic() - begun) / threads

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from dfer.errors import UsageError
 from dfer.faces.align import alignment_settings
 from dfer.labels import DFEW_LABELS
 from dfer.prediction.predictor import Predictor
+from dfer.prediction.time_left import TimeLeft
 from dfer.records import FacePrediction, Prediction
 from dfer.video import FrameSource, VideoWriter, open_frames
 from tests.checkpoints import write_checkpoint
@@ -177,6 +179,27 @@ def test_an_album_has_one_main_face_and_says_that_it_may_be_several(checkpoint: 
 def test_lengths_that_are_none(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"the {name} must be"):
         Predictor(**{name: value})  # type: ignore[arg-type]
+
+
+def test_what_recognition_took_foretells_the_next_video_of_any_rate(checkpoint: Path) -> None:
+    class Noted(TimeLeft):
+        """Notes what is expected of recognition, seconds for a face in a frame, when a video begins."""
+
+        def begin(self, *, face_frame_s: float | None, **rest: Any) -> None:
+            self.expected_s = face_frame_s
+            super().begin(face_frame_s=face_frame_s, **rest)
+
+    predictor = Predictor(checkpoint, detector="none", device="cpu")
+    frames = np.zeros((400, 32, 32, 3), np.uint8)
+    first, second, short = Noted(), Noted(), Noted()
+    predictor.analyse(frames, fps=25, time_left=first)
+    took_s = first.face_frame_s
+    assert first.expected_s is not None, "which was rehearsed"
+    assert took_s is not None
+    predictor.analyse(frames, fps=50, time_left=second)
+    assert second.expected_s == pytest.approx(took_s / 2, rel=0.2)
+    Predictor(checkpoint, detector="none", device="cpu").analyse(frames[:50], fps=25, time_left=short)
+    assert short.expected_s is None, "a rehearsal would take longer than the video"
 
 
 def test_frames_in_memory_are_answered_as_a_source(checkpoint: Path) -> None:
