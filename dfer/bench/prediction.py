@@ -97,7 +97,7 @@ def bench_prediction(
         the whole of it; "plain": clips/s of the plain Former-DFER; "runtimes", each with "name", "clips_per_s",
         "relative" (to the plain model), and by number of faces "real_time" (seconds of video a second, after loading),
         "core_s" (seconds of a core for a second of video), "same_labels" and "largest_difference" of segments beside
-        float32; "memory": see `_measure_memory`, None without `minutes`.
+        float32; "memory": see `_measure_long`, None without `minutes`.
 
     Raises:
         DferError: the video cannot be read or shows no face, or a runtime is unknown or not there.
@@ -119,7 +119,7 @@ def bench_prediction(
                 on_step(f"predicting {count} x {source.duration:.1f} s of faces, {number + 1} of {repeat}")
                 for name, predictor in predictors.items():
                     _run_whole(predictor, shown, count, runs.setdefault(name, _Runs()))
-        memory = None if minutes is None else _measure_memory(video, auto, minutes, Path(folder), on_step)
+        memory = None if minutes is None else _measure_long(video, auto, minutes, Path(folder), on_step)
     return {
         "schema": SCHEMA,
         "machine": describe_machine(),
@@ -244,7 +244,7 @@ def _agreement(one: Prediction, exact: Prediction) -> tuple[float, float]:
     return sum(same) / len(same), max(differences)
 
 
-def _measure_memory(
+def _measure_long(
     video: Path, predictor: Predictor, minutes: float, folder: Path, on_step: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return the memory of a process that predicts a long 1080p video, and how well it knew the time left.
@@ -293,16 +293,22 @@ def _predict_long(task: tuple[Path, Path, str, Path | None]) -> dict[str, Any]:
     whole_s = time.perf_counter() - begun
     return {
         "faces": len(analysis.tracks),
-        "time_left_error": max(
-            (
-                abs(seconds / (whole_s - passed_s) - 1)
-                for passed_s, seconds in estimates
-                if 0.1 <= passed_s / whole_s <= 0.9
-            ),
-            default=None,
-        ),
+        "time_left_error": _largest_error(estimates, whole_s),
         "start_bytes": start,
         "quarters": quarters,
         # Linux counts its own record of the peak in larger steps.
         "peak_bytes": max(peak_memory_bytes() or 0, *(size for sizes in quarters.values() for size in sizes)),
     }
+
+
+def _largest_error(estimates: Sequence[tuple[float, float]], whole_s: float) -> float | None:
+    """Return by how much the time left was wrong, relative to what it turned out to be, at most, from 10 to 90 %.
+
+    Args:
+        estimates: the seconds that had passed, and those that were said to be left.
+        whole_s: seconds that all took.
+    """
+    errors = [
+        abs(left_s / (whole_s - passed_s) - 1) for passed_s, left_s in estimates if 0.1 <= passed_s / whole_s <= 0.9
+    ]
+    return max(errors, default=None)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dfer.cli.console import warn
+from dfer.cli.console import is_quiet, warn
 from dfer.cli.options import EngineKind
 from dfer.cli.progress import Progress
 from dfer.errors import VideoError
@@ -137,7 +137,7 @@ def _analyse(
         analysis = predictor.analyse(
             frames,
             lambda stage, done: progress.set(_percent(left, stage, done), 100, stage, left_s=left.seconds),
-            time_left=left,
+            time_left=None if is_quiet() else left,  # to know it beforehand takes a rehearsal
         )
     if kept and video:
         kept.add(video, analysis.prediction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import logging
@@ -122,6 +123,11 @@ def recorded(store: Path) -> int:
     """Return how many clips runs of preprocess have finished and written down; a few more crops may be there."""
     journal = store / "progress.jsonl"
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def count(folder: Path, pattern: str) -> int:
+    """Return how many files match a pattern; one that does not begin with a dot leaves hidden files out."""
+    return len(glob.glob(pattern, root_dir=folder))  # noqa: PTH207 - pathlib's finds hidden files too
 
 
 def ctrl_c(process: subprocess.Popen[str]) -> Outcome:

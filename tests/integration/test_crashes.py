@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import pytest
 from dfer.datasets import read_dataset
 from dfer.preprocessing.journal import finished_rows
 from dfer.store import open_store
-from tests.integration.program import dfer, finish, recorded, start, temporaries, tree, wait_until
+from tests.integration.program import count, dfer, finish, recorded, start, temporaries, tree, wait_until
 from tests.integration.test_disk_trouble import mount
 
 
@@ -24,10 +23,6 @@ def command(raw: Path, store: Path, workers: int = 2, *more: object) -> list[obj
     """A command with so many workers, or none: in the main process."""
     engine = ["--workers", workers] if workers else ["--engine", "inline"]
     return ["preprocess", "dfew", raw, "--out", store, "--detector", "haar", *engine, *more]
-
-
-def crops(store: Path) -> int:
-    return len(glob.glob("crops/*.zip", root_dir=store))  # noqa: PTH207 - unlike pathlib's, it leaves hidden files out
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
@@ -50,7 +45,7 @@ def test_workers_that_die_cost_nothing(
     store = tmp_path / "store"
     process = start(*command(small_raw, store))
     for done in (1, 5):
-        wait_until(lambda done=done: crops(store) >= done and len(workers_of(process)) == 2, process)
+        wait_until(lambda done=done: count(store, "crops/*.zip") >= done and len(workers_of(process)) == 2, process)
         for worker in workers_of(process):
             os.kill(worker, number)
     finish(process).succeeded()
@@ -71,7 +66,7 @@ def test_a_worker_that_hangs_costs_its_clip_and_no_more_than_its_time(
     for attempt in range(5):  # on a busy machine the signal may come after the last clip: then again
         store = tmp_path / str(attempt) / "store"
         process = start(*command(small_raw, store, 2, "--timeout", 2, "--max-failures", 1))
-        wait_until(lambda store=store: crops(store) >= 2, process)
+        wait_until(lambda store=store: count(store, "crops/*.zip") >= 2, process)
         for worker in workers_of(process)[:1]:
             os.kill(worker, signal.SIGSTOP)
         outcome = finish(process).succeeded()
@@ -88,7 +83,7 @@ def test_preprocess_goes_on_after_the_whole_group_is_killed(small_raw: Path, sma
     store = tmp_path / "store"
     for done in (0, 6):
         process = start(*command(small_raw, store))
-        wait_until(lambda done=done: crops(store) > done, process)
+        wait_until(lambda done=done: count(store, "crops/*.zip") > done, process)
         os.killpg(process.pid, signal.SIGKILL)
         finish(process)
         assert not (store / "manifest.csv").exists()
@@ -172,7 +167,7 @@ def test_shards_side_by_side_and_merged(small_raw: Path, small_drawn: Path, tmp_
 def test_killed_shards_of_another_number_count_too(small_raw: Path, small_drawn: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     process = start(*command(small_raw, store, 2, "--shard", "1/2"))
-    wait_until(lambda: crops(store) >= 3, process)
+    wait_until(lambda: count(store, "crops/*.zip") >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
     finish(process)
     for number in (1, 2, 3):

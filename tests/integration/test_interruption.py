@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from dfer.video import VideoWriter
 from tests.integration.conftest import NO_VIDEO
 from tests.integration.program import (
     Outcome,
+    count,
     ctrl_c,
     dfer,
     finish,
@@ -34,10 +34,6 @@ from tests.integration.program import (
 )
 
 HINT = "run the same command again"
-
-
-def count(folder: Path, pattern: str) -> int:
-    return len(glob.glob(pattern, root_dir=folder))  # noqa: PTH207 - unlike pathlib's, it leaves hidden files out
 
 
 def stop(process: subprocess.Popen[str], number: signal.Signals) -> Outcome:

@@ -5,7 +5,6 @@ Ray is not in requirements.lock: `pip install 'dfer[ray]'`, then `pytest tests/i
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CHECKOUT
-from tests.integration.program import dfer, dfer_process, environment, finish, start, tree, wait_until
+from tests.integration.program import count, dfer, dfer_process, environment, finish, start, tree, wait_until
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'dfer[ray]'"
@@ -45,7 +44,7 @@ def test_a_node_that_is_lost_costs_nothing(cluster: Any, small_raw: Path, small_
     store = tmp_path / "store"
     node = cluster.add_node(num_cpus=1)
     process = start(*command(small_raw, store), env=environment(RAY_ADDRESS=cluster.address, **SETTINGS))
-    wait_until(lambda: len(glob.glob("crops/*.zip", root_dir=store)) >= 3, process)  # noqa: PTH207
+    wait_until(lambda: count(store, "crops/*.zip") >= 3, process)
     cluster.remove_node(node, allow_graceful=False)
     assert "14 ok (14 in this run)" in finish(process, patience_s=180).succeeded().err
     assert tree(store) == tree(small_drawn)

@@ -173,11 +173,46 @@ class TestHaar:
         detector = HaarDetector()
         (seen,) = detector.detect(face_frames[0])
         find_eye = detector._find_eye
-        detector._find_eye = lambda grey, box, place: None if place[0] > 0.5 else find_eye(grey, box, place)  # type: ignore[method-assign]
+        detector._find_eye = lambda grey, box, number: None if number == 1 else find_eye(grey, box, number)  # type: ignore[method-assign]
         (half,) = detector.detect(face_frames[0])
 
         assert half.landmarks[0] == pytest.approx(seen.landmarks[0])
         assert half.landmarks[1, 1] == pytest.approx(half.landmarks[0, 1], abs=0.02)
+
+    @pytest.mark.parametrize("degrees", [0, -15, 15, -28, 28])
+    def test_tilted_face_that_fills_its_picture_is_found_once_with_its_eyes(
+        self, scrfd_detector: ScrfdDetector, face_frames: list[NDArray[np.uint8]], degrees: int
+    ) -> None:
+        detector, errors = HaarDetector(), []
+        for frame in face_frames:
+            (expected,) = scrfd_detector.detect(frame)
+            middle, side = expected.landmarks.mean(0), 1.1 * (expected.box_xyxy[2:] - expected.box_xyxy[:2]).max()
+            right, down = expected.landmarks[1] - expected.landmarks[0]
+            tilt = float(np.degrees(np.arctan2(down, right)))
+            turning = cv2.getRotationMatrix2D(middle.tolist(), degrees + tilt, 64 / side)
+            turning[:, 2] += 32 - middle
+            (face,) = detector.detect(cv2.warpAffine(frame, turning, (64, 64), borderMode=cv2.BORDER_REPLICATE))
+            eyes = expected.landmarks[:2] @ turning[:, :2].T + turning[:, 2]
+            errors.append(np.linalg.norm(face.landmarks - eyes, axis=1).mean() / np.linalg.norm(eyes[1] - eyes[0]))
+        assert np.median(errors) < 0.12
+        assert np.max(errors) < 0.3
+
+    def test_small_face_is_found_beside_one_that_fills_the_frame(self, face_frames: list[NDArray[np.uint8]]) -> None:
+        detector = HaarDetector()
+        (face,) = detector.detect(face_frames[0])
+        x1, y1, x2, y2 = face.box_xyxy.astype(int)
+        frame = np.full((360, 640, 3), 127, np.uint8)
+        frame[:, :330] = cv2.resize(face_frames[0][y1 - 10 : y2 + 20, x1 - 10 : x2 + 10], (330, 360))
+        frame[90:264, 330:] = cv2.resize(face_frames[0], (310, 174))
+
+        large, small = detector.detect(frame)
+        assert large.box_xyxy[2] < 330 < small.box_xyxy[0]
+
+    def test_pieces_without_a_face_have_none(self, real_clips: Path) -> None:
+        frames = [frame for _, frame in open_frames(real_clips / "no_face.mp4").iter_frames(range(0, 95, 12))]
+        pieces = [frame[y : y + 160, x : x + 160] for frame in frames for y in (0, 190, 380) for x in (0, 400, 800)]
+        detector = HaarDetector()
+        assert sum(bool(detector.detect(np.ascontiguousarray(piece))) for piece in pieces) <= len(pieces) // 50
 
     @pytest.mark.parametrize("size_hw", [(16, 16), (20, 400), (2000, 16)])
     def test_any_frame_shape(self, size_hw: tuple[int, int]) -> None:
