@@ -59,10 +59,10 @@ _ORDINARY = (_Search(_FRONTAL, 4, 0.15), _Search(_FRONTAL, 4, 0.15, side=320))
 # and mouth. Large faces are less often false, so fewer neighbours will do. Each search after the first is for frames in
 # which those before it found no face.
 _LARGE_FACES = (
-    _Search(_OTHER_FRONTAL, 3, 0.3, angles=(-30, -15, 0, 15, 30)),
-    _Search(_FRONTAL, 2, 0.3, angles=(-15, 0, 15)),
-    _Search(_OTHER_FRONTAL, 1, 0.3, angles=(-30, -15, 0, 15, 30)),
-    _Search(_PROFILE, 2, 0.3, angles=(-15, 0, 15), both_ways=True),
+    _Search(_OTHER_FRONTAL, 3, 0.3, side=112, angles=(0, -15, 15, -30, 30)),
+    _Search(_FRONTAL, 2, 0.3, angles=(0, -15, 15)),
+    _Search(_OTHER_FRONTAL, 1, 0.3, angles=(0, -15, 15, -30, 30)),
+    _Search(_PROFILE, 2, 0.3, angles=(0, -15, 15), both_ways=True),
 )
 _MARGIN = 0.3  # of the longer side
 _LARGE_FACES_SIDE = 320  # pixels of a frame's longer side that are enough to find the eyes of a face that fills it
@@ -74,6 +74,13 @@ class _View(NamedTuple):
 
     grey: NDArray[np.uint8]
     to_frame: NDArray[np.float64]
+
+
+class _Found(NamedTuple):
+    """A face, and whether both its eyes were found."""
+
+    face: Face
+    eyes: bool
 
 
 class HaarDetector(Detector):
@@ -97,24 +104,30 @@ class HaarDetector(Detector):
     def detect(self, frame_rgb: NDArray[np.uint8], around: NDArray[np.float64] | None = None) -> list[Face]:  # noqa: ARG002
         """Return the faces in a frame, uint8 [H, W, 3], the most prominent (score x area) first."""
         grey = np.asarray(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-        whole, close = _View(grey, np.eye(2, 3)), _add_margin(grey)
-        found = self._search(close, _LARGE_FACES[0])
+        found: list[_Found] = []
         # A frame that the first search already enlarges has no smaller faces.
         for search in _ORDINARY if max(grey.shape) > _ORDINARY[0].side else _ORDINARY[:1]:
-            if others := self._search(whole, search, even_contrast=True):
-                found += [face for face in others if not any(_overlap(face, large) for large in found)]
-                break
-        for search in _LARGE_FACES[1:]:
-            found = found or self._search(close, search)
-        return sorted(found, key=_prominence, reverse=True)
+            found = found or self._search(_View(grey, np.eye(2, 3)), search, even_contrast=True)
+        if not found or not all(item.eyes for item in found):
+            close = _add_margin(grey)
+            large = self._search(close, _LARGE_FACES[0])
+            found = large + [item for item in found if not any(_overlap(item.face, other.face) for other in large)]
+            for search in _LARGE_FACES[1:]:
+                found = found or self._search(close, search)
+        return sorted((item.face for item in found), key=_prominence, reverse=True)
 
-    def _search(self, view: _View, search: _Search, *, even_contrast: bool = False) -> list[Face]:
+    def _search(self, view: _View, search: _Search, *, even_contrast: bool = False) -> list[_Found]:
         views = [_turn(view, degrees) for degrees in search.angles]
         views += [_mirror(turned) for turned in views] if search.both_ways else []
-        found = [self._find_faces(turned, search, even_contrast=even_contrast) for turned in views]
-        return max(found, key=lambda faces: sum(map(_prominence, faces)))  # several may show the same face
+        best: list[_Found] = []
+        for turned in views:  # several may show the same face
+            found = self._find_faces(turned, search, even_contrast=even_contrast)
+            best = max(best, found, key=lambda items: sum(_prominence(item.face) for item in items))
+            if found and all(item.eyes for item in found):
+                break
+        return best
 
-    def _find_faces(self, view: _View, search: _Search, *, even_contrast: bool) -> list[Face]:
+    def _find_faces(self, view: _View, search: _Search, *, even_contrast: bool) -> list[_Found]:
         """Return the faces in a view, in pixels of the frame."""
         longest = max(view.grey.shape)
         scale = min(search.side, max(longest, _ORDINARY[0].side)) / longest
@@ -132,7 +145,7 @@ class HaarDetector(Detector):
             for box, count in zip(boxes, neighbours, strict=True)
         ]
 
-    def _face(self, view: _View, box_xywh: NDArray[np.float64], neighbours: int, *, profile: bool) -> Face:
+    def _face(self, view: _View, box_xywh: NDArray[np.float64], neighbours: int, *, profile: bool) -> _Found:
         corner, width = box_xywh[:2], box_xywh[2]
         found = [None if profile else self._find_eye(view.grey, box_xywh, number) for number in (0, 1)]
         places = _EYES_IN_PROFILE if profile else _one_sided(found)
@@ -140,11 +153,12 @@ class HaarDetector(Detector):
         eyes = _transform(corner + eyes * width, view.to_frame)
         middle = _transform((corner + box_xywh[2:] / 2)[None], view.to_frame)[0]
         half = box_xywh[2:] / 2 * np.sqrt(abs(np.linalg.det(view.to_frame[:, :2])))
-        return Face(
+        face = Face(
             box_xyxy=np.concatenate([middle - half, middle + half]).astype(np.float32),
             landmarks=eyes[np.argsort(eyes[:, 0])].astype(np.float32),
             score=neighbours / (neighbours + _HALF_SURE) * _ESTIMATED_EYE ** sum(eye is None for eye in found),
         )
+        return _Found(face, all(eye is not None for eye in found))
 
     def _find_eye(
         self, grey: NDArray[np.uint8], box_xywh: NDArray[np.float64], number: int
