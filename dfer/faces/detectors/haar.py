@@ -65,6 +65,9 @@ _LARGE_FACES = (
     _Search(_PROFILE, 2, 0.3, angles=(0, -15, 15), both_ways=True),
 )
 _MARGIN = 0.3  # of the longer side
+# The faces of later searches lie in the frame by this share, and a single raw detection has an eye: both rule out what
+# these searches find in blurred pictures.
+_INSIDE = 0.75
 _LARGE_FACES_SIDE = 320  # pixels of a frame's longer side that are enough to find the eyes of a face that fills it
 _SMALLEST_PX = 20  # faces that are smaller in the picture cannot be read
 
@@ -77,10 +80,10 @@ class _View(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A face, and whether both its eyes were found."""
+    """A face, and how many of its eyes were found."""
 
     face: Face
-    eyes: bool
+    eyes: int
 
 
 class HaarDetector(Detector):
@@ -108,12 +111,16 @@ class HaarDetector(Detector):
         # A frame that the first search already enlarges has no smaller faces.
         for search in _ORDINARY if max(grey.shape) > _ORDINARY[0].side else _ORDINARY[:1]:
             found = found or self._search(_View(grey, np.eye(2, 3)), search, even_contrast=True)
-        if not found or not all(item.eyes for item in found):
+        if not found or any(item.eyes < 2 for item in found):
             close = _add_margin(grey)
             large = self._search(close, _LARGE_FACES[0])
             found = large + [item for item in found if not any(_overlap(item.face, other.face) for other in large)]
             for search in _LARGE_FACES[1:]:
-                found = found or self._search(close, search)
+                found = found or [
+                    item
+                    for item in self._search(close, search)
+                    if _share_inside(item.face, grey.shape) > _INSIDE and (item.eyes or search.neighbours > 1)
+                ]
         return sorted((item.face for item in found), key=_prominence, reverse=True)
 
     def _search(self, view: _View, search: _Search, *, even_contrast: bool = False) -> list[_Found]:
@@ -123,7 +130,7 @@ class HaarDetector(Detector):
         for turned in views:  # several may show the same face
             found = self._find_faces(turned, search, even_contrast=even_contrast)
             best = max(best, found, key=lambda items: sum(_prominence(item.face) for item in items))
-            if found and all(item.eyes for item in found):
+            if found and all(item.eyes == 2 for item in found):
                 break
         return best
 
@@ -158,7 +165,7 @@ class HaarDetector(Detector):
             landmarks=eyes[np.argsort(eyes[:, 0])].astype(np.float32),
             score=neighbours / (neighbours + _HALF_SURE) * _ESTIMATED_EYE ** sum(eye is None for eye in found),
         )
-        return _Found(face, all(eye is not None for eye in found))
+        return _Found(face, sum(eye is not None for eye in found))
 
     def _find_eye(
         self, grey: NDArray[np.uint8], box_xywh: NDArray[np.float64], number: int
@@ -237,3 +244,10 @@ def _overlap(face: Face, large: Face) -> bool:
     """Return whether the middle of a face lies in a larger one."""
     middle = (face.box_xyxy[:2] + face.box_xyxy[2:]) / 2
     return bool(np.all((middle > large.box_xyxy[:2]) & (middle < large.box_xyxy[2:])))
+
+
+def _share_inside(face: Face, size_hw: tuple[int, ...]) -> float:
+    """Return the share of a face's box that lies in the frame."""
+    corners = face.box_xyxy.reshape(2, 2)
+    shown = np.clip(corners, 0, size_hw[::-1])
+    return float(np.prod(shown[1] - shown[0]) / np.prod(corners[1] - corners[0]))
