@@ -84,7 +84,7 @@ DETECTORS = Registry(
             _build_centerface, "CenterFace, which finds five landmarks and whose weights are installed with dfer"
         ),
         "haar": DetectorEntry(
-            _build_haar, "OpenCV's Haar cascade, which finds only the eyes and misses turned and small faces"
+            _build_haar, "OpenCV's Haar cascades, which find only the eyes and miss many small or turned faces"
         ),
         "none": DetectorEntry(_build_none, "the frames are aligned face crops already"),
     },
