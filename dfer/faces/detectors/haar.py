@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.faces.detectors.protocol import Detector
+from dfer.faces.detectors.protocol import Detector, prominence
 from dfer.records import Face
 
 SCALE_FACTOR = 1.1
@@ -102,7 +103,8 @@ class HaarDetector(Detector):
         self._cascades = {name: _load_cascade(name) for name in (_FRONTAL, _OTHER_FRONTAL, _PROFILE)}
         # Equalize contrast locally: over the whole frame, a bright background would drown a dark face.
         self._contrast = cv2.createCLAHE(clipLimit=2.0, tileGridSize=(4, 4))
-        self._eyes = [[(_load_cascade(name), offset) for name, offset in cascades.items()] for cascades in _EYES]
+        eyes = {name: _load_cascade(name) for name in _EYES[0] | _EYES[1]}
+        self._eyes = [[(eyes[name], offset) for name, offset in cascades.items()] for cascades in _EYES]
 
     def detect(self, frame_rgb: NDArray[np.uint8], around: NDArray[np.float64] | None = None) -> list[Face]:  # noqa: ARG002
         """Return the faces in a frame, uint8 [H, W, 3], the most prominent (score x area) first."""
@@ -121,15 +123,14 @@ class HaarDetector(Detector):
                     for item in self._search(close, search)
                     if _share_inside(item.face, grey.shape) > _INSIDE and (item.eyes or search.neighbours > 1)
                 ]
-        return sorted((item.face for item in found), key=_prominence, reverse=True)
+        return sorted((item.face for item in found), key=prominence, reverse=True)
 
     def _search(self, view: _View, search: _Search, *, even_contrast: bool = False) -> list[_Found]:
-        views = [_turn(view, degrees) for degrees in search.angles]
-        views += [_mirror(turned) for turned in views] if search.both_ways else []
+        """Return the faces of the best view, as several may show the same face; the first with all eyes will do."""
         best: list[_Found] = []
-        for turned in views:  # several may show the same face
+        for turned in _views(view, search):
             found = self._find_faces(turned, search, even_contrast=even_contrast)
-            best = max(best, found, key=lambda items: sum(_prominence(item.face) for item in items))
+            best = max(best, found, key=lambda items: sum(prominence(item.face) for item in items))
             if found and all(item.eyes == 2 for item in found):
                 break
         return best
@@ -157,8 +158,8 @@ class HaarDetector(Detector):
         found = [None if profile else self._find_eye(view.grey, box_xywh, number) for number in (0, 1)]
         places = _EYES_IN_PROFILE if profile else _one_sided(found)
         eyes = np.array([place if eye is None else eye for place, eye in zip(places, found, strict=True)])
-        eyes = _transform(corner + eyes * width, view.to_frame)
-        middle = _transform((corner + box_xywh[2:] / 2)[None], view.to_frame)[0]
+        eyes = cv2.transform((corner + eyes * width)[None], view.to_frame)[0]
+        middle = cv2.transform((corner + box_xywh[2:] / 2)[None, None], view.to_frame)[0, 0]
         half = box_xywh[2:] / 2 * np.sqrt(abs(np.linalg.det(view.to_frame[:, :2])))
         face = Face(
             box_xyxy=np.concatenate([middle - half, middle + half]).astype(np.float32),
@@ -210,6 +211,15 @@ def _add_margin(grey: NDArray[np.uint8]) -> _View:
     return _View(np.asarray(framed, np.uint8), np.array([[1, 0, -margin], [0, 1, -margin]]) / scale)
 
 
+def _views(view: _View, search: _Search) -> Iterator[_View]:
+    """Yield a view as a search wants to see it, made when it is asked for."""
+    for degrees in search.angles:
+        yield _turn(view, degrees)
+    if search.both_ways:
+        for degrees in search.angles:
+            yield _mirror(_turn(view, degrees))
+
+
 def _turn(view: _View, degrees: int) -> _View:
     """Return a view turned counterclockwise around its middle."""
     if degrees == 0:
@@ -228,16 +238,6 @@ def _mirror(view: _View) -> _View:
 def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the affine map [2, 3] that does the inner one first."""
     return np.asarray(outer @ np.vstack([inner, [0, 0, 1]]))
-
-
-def _transform(points: NDArray[np.float64], affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return points [N, 2] after an affine map [2, 3]."""
-    return np.asarray(points @ affine[:, :2].T + affine[:, 2])
-
-
-def _prominence(face: Face) -> float:
-    x1, y1, x2, y2 = face.box_xyxy
-    return face.score * float((x2 - x1) * (y2 - y1))
 
 
 def _overlap(face: Face, large: Face) -> bool:

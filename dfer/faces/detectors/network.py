@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dfer.faces.detectors.protocol import Detector
+from dfer.faces.detectors.protocol import Detector, prominence
 from dfer.records import Face
 
 # The longer side of the network's input. Faces that matter fill a good part of their frame and are found at the
@@ -69,7 +69,7 @@ class NetworkDetector(Detector):
             largest = max(largest, side)
             faces = self.detect_at(frame_rgb, side)
             if faces:
-                return sorted(faces, key=_prominence, reverse=True)
+                return sorted(faces, key=prominence, reverse=True)
         return []
 
     def _detect_around(self, frame_rgb: NDArray[np.uint8], box_xyxy: NDArray[np.float64]) -> list[Face]:
@@ -122,8 +122,3 @@ def _transform(face: Face, scale: float | NDArray[np.float64], shift: tuple[floa
     corners = face.box_xyxy.reshape(2, 2) * scale + np.asarray(shift)
     landmarks = face.landmarks * scale + np.asarray(shift)
     return Face(corners.ravel().astype(np.float32), landmarks.astype(np.float32), face.score)
-
-
-def _prominence(face: Face) -> float:
-    x1, y1, x2, y2 = face.box_xyxy
-    return face.score * float((x2 - x1) * (y2 - y1))

@@ -36,3 +36,9 @@ class Detector(Protocol):
             The most prominent face (score x area) first; with `around`, the nearest one first.
         """
         ...
+
+
+def prominence(face: Face) -> float:
+    """Return a face's score times the area of its box in square pixels, by which detectors order what they find."""
+    x1, y1, x2, y2 = face.box_xyxy
+    return face.score * float((x2 - x1) * (y2 - y1))

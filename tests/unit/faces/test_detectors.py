@@ -212,7 +212,7 @@ class TestHaar:
         frames = [frame for _, frame in open_frames(real_clips / "no_face.mp4").iter_frames(range(0, 95, 12))]
         pieces = [frame[y : y + 160, x : x + 160] for frame in frames for y in (0, 190, 380) for x in (0, 400, 800)]
         detector = HaarDetector()
-        assert sum(bool(detector.detect(np.ascontiguousarray(piece))) for piece in pieces) <= len(pieces) // 50
+        assert [detector.detect(np.ascontiguousarray(piece)) for piece in pieces] == [[]] * 72
 
     @pytest.mark.parametrize("size_hw", [(16, 16), (20, 400), (2000, 16)])
     def test_any_frame_shape(self, size_hw: tuple[int, int]) -> None:
